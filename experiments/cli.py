@@ -1,0 +1,67 @@
+"""What every command line shares: global switches, one-line errors, exit codes."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+from absl import app, flags
+
+from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
+
+CACHE_VARIABLE = "HMMRNN_CACHE"
+
+
+def launch(main: Callable[[], None]) -> None:
+    """Parse the flags and run `main`; what the user can mend is one line and exit code 1."""
+    set_global_switches()
+    app.run(lambda argv: _guarded(main, argv[1:]))
+
+
+def set_global_switches() -> None:
+    """Full matmul precision on every device, and a compile cache that outlives the process.
+
+    The cache is kept apart for each host and jaxlib version: compiled code need not run elsewhere.
+    """
+    jax.config.update("jax_default_matmul_precision", "highest")
+    root = Path(os.environ.get(CACHE_VARIABLE, Path.home() / ".cache" / "hmmrnn"))
+    folder = root / f"{platform.node()}-jaxlib-{importlib.metadata.version('jaxlib')}"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def define_run_flag() -> None:
+    """The flag `--run`, for command lines that read a run folder."""
+    flags.DEFINE_string("run", None, "run folder to read and to write to", required=True)
+    flags.DEFINE_integer("analysis_seed", 0, "random seed of the analysis", lower_bound=0)
+
+
+def command_line(*extra: str) -> str:
+    """The command that started this program, with more flags at its end."""
+    spec = sys.modules["__main__"].__spec__
+    program = f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
+    arguments = [a for a in sys.argv[1:] if a not in ("--overwrite", *extra)]
+    return shlex.join([*program.split(), *arguments, *extra])
+
+
+def _guarded(main: Callable[[], None], extra: list[str]) -> None:
+    warnings.showwarning = _print_warning
+    try:
+        if extra:
+            raise InputError(f"{extra[0]}: unknown argument; flags have the form --name=value")
+        main()
+    except (InputError, StorageError, TrainingDivergedError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was changed by this step", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {message}", file=sys.stderr)

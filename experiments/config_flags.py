@@ -1,0 +1,80 @@
+"""Options of the nested configuration as dotted flags: `--train.learning_rate=5e-4`."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, get_args, get_origin
+
+from absl import flags
+
+from hmmrnn.errors import InputError
+from hmmrnn.hmm import HMM, PRESETS, from_json, preset
+from hmmrnn.settings import Section, option_types
+from hmmrnn.training import RunSpec, TrainConfig
+from hmmrnn.training.config import PROFILES, SECTIONS
+
+FLAGS = flags.FLAGS
+
+
+def define_spec_flags() -> None:
+    """Everything that determines a run: HMM, profile, noise level, seed and every option."""
+    flags.DEFINE_enum("preset", None, list(PRESETS), "HMM of the paper")
+    flags.DEFINE_string("hmm", None, "JSON file with an HMM of your own, instead of --preset")
+    flags.DEFINE_enum(
+        "profile",
+        "laptop",
+        list(PROFILES),
+        "ready-made options: smoke (seconds), laptop (minutes on 2 cores), paper (its recipe)",
+    )
+    flags.DEFINE_float("noise_std", 1.0, "standard deviation of the noise drive")
+    flags.DEFINE_integer("seed", 0, "random seed of the run")
+    for section in SECTIONS.values():
+        define_options(section)
+
+
+def define_options(section: type[Section]) -> None:
+    """One flag for each option of `section`; unset flags leave the profile's value."""
+    for name, kind in option_types(section).items():
+        meta = section.__dataclass_fields__[name].metadata
+        flag = f"{section.section}.{name}"
+        help_text = f"{meta['help']} (unset: the profile's)"
+        if get_origin(kind) is Literal:
+            flags.DEFINE_enum(flag, None, list(get_args(kind)), help_text)
+        else:
+            DEFINE[kind](flag, None, help_text)
+
+
+def spec_from_flags() -> RunSpec:
+    """The run that the flags ask for. Raises `InputError`."""
+    if FLAGS.noise_std < 0 or FLAGS.noise_std == float("inf") or FLAGS.noise_std != FLAGS.noise_std:
+        raise InputError(f"noise_std={FLAGS.noise_std}: must be finite and not negative")
+    if not 0 <= FLAGS.seed < 2**32:
+        raise InputError(f"seed={FLAGS.seed}: must be from 0 to 4294967295")
+    config = TrainConfig.profile(FLAGS.profile, hmm_from_flags())
+    return RunSpec(config.replace(**given_options()), FLAGS.noise_std, FLAGS.seed)
+
+
+def hmm_from_flags() -> HMM:
+    """The HMM named by --preset or described in the file --hmm."""
+    if (FLAGS.preset is None) == (FLAGS.hmm is None):
+        raise InputError(f"give either --preset ({', '.join(PRESETS)}) or --hmm=FILE.json")
+    return preset(FLAGS.preset) if FLAGS.preset else from_json(FLAGS.hmm)
+
+
+def given_options() -> dict[str, dict[str, Any]]:
+    """Options set on the command line, by section."""
+    return {
+        name: {
+            field.name: FLAGS[f"{name}.{field.name}"].value
+            for field in dataclasses.fields(section)
+            if FLAGS[f"{name}.{field.name}"].present
+        }
+        for name, section in SECTIONS.items()
+    }
+
+
+DEFINE: dict[type, Callable[..., Any]] = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_boolean,
+    str: flags.DEFINE_string,
+}

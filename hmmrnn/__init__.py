@@ -1,0 +1,21 @@
+"""Train noise-driven recurrent networks to emulate hidden Markov models, and find out how."""
+
+from hmmrnn import dynamics, fidelity, hmm, losses, nets, training
+from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
+from hmmrnn.training import Fit, TrainConfig, load, train
+
+__all__ = [
+    "Fit",
+    "InputError",
+    "StorageError",
+    "TrainConfig",
+    "TrainingDivergedError",
+    "dynamics",
+    "fidelity",
+    "hmm",
+    "load",
+    "losses",
+    "nets",
+    "train",
+    "training",
+]

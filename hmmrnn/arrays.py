@@ -1,0 +1,28 @@
+"""The words of the package: array types and the letters that name their axes.
+
+| letter | axis                        | letter | axis                      |
+|--------|-----------------------------|--------|---------------------------|
+| T      | time steps                  | M      | states of the HMM         |
+| B      | sequences in a batch        | S      | seeds                     |
+| N      | hidden units                | V      | noise levels              |
+| D      | dimensions of the noise     | P      | start points              |
+| K      | output symbols              |        |                           |
+"""
+
+from collections.abc import Mapping
+
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+Key = PRNGKeyArray
+Params = Mapping[str, Array]
+"""Flat parameters of one network: `W_in` (N, D), `W_rec` (N, N), `W_out` (K, N), biases if used."""
+
+Scalar = Float[Array, ""] | float
+
+Symbols = Int[Array, "T"]
+States = Int[Array, "T"]
+OneHot = Float[Array, "T K"]
+
+HIGHEST = jax.lax.Precision.HIGHEST
+"""Matmul precision used throughout: TF32 breaks Jacobians and Sinkhorn iterations on GPUs."""

@@ -1,0 +1,132 @@
+"""A first portrait of how a network moves: its plane, its transitions, its rest."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hmmrnn.arrays import Key
+from hmmrnn.dynamics.end_states import EndStates, end_states
+from hmmrnn.dynamics.pca import PCA, pca, project
+from hmmrnn.dynamics.transitions import (
+    dwell_moments,
+    net_cycles,
+    preferred_symbols,
+    transitions,
+)
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.nets import Network, rollout, run
+
+WARM_UP = 20
+N_COMPONENTS = 3
+QUIET_STEPS = 500
+N_QUIET_SHOWN = 8
+QUIET_SHOWN_STEPS = 60
+N_STARTS = 200
+
+
+class Portrait(NamedTuple):
+    """The dynamics at a glance. Intervals are over trajectories of one network."""
+
+    plane: PCA  # of the driven states, 3 components
+    transitions_per_step: Estimate  # changes of the preferred symbol
+    dwell_cv: Estimate  # of the steps between changes; NaN without any
+    rotation: Estimate  # net turns in the plane per pair of transitions; NaN without any
+    end: EndStates  # without noise, from states of the driven trajectories
+    driven: Float[np.ndarray, "T 3"]  # one trajectory in the components
+    driven_symbols: Int[np.ndarray, " T"]  # its preferred symbols
+    quiet: Float[np.ndarray, "P T 3"]  # without noise, from points of the driven one
+    n_trajectories: int
+    n_steps: int
+
+
+def portrait(
+    network: Network, key: Key, *, n_trajectories: int = 64, n_steps: int = 1_000
+) -> Portrait:
+    """Measure `n_trajectories` noise-driven runs of `n_steps` steps, after 20 steps of warm-up.
+
+    Rotation is |net turns around the mean in the plane of the first two components| over half the
+    number of transitions: 1 for an orbit, 0 for going back and forth.
+
+    Raises:
+        InputError: fewer than 2 trajectories or steps, or hidden states that are not finite.
+    """
+    if n_trajectories < 2 or n_steps < 2:
+        raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
+    key_runs, key_starts, key_boot = jax.random.split(key, 3)
+    states, logits = _runs(network, n_steps + WARM_UP, jax.random.split(key_runs, n_trajectories))
+    if not bool(jnp.all(jnp.isfinite(states))):
+        raise InputError("the hidden states are not finite: the network diverges under its noise")
+    plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
+    points = _three(project(plane, states))
+    preferred = preferred_symbols(logits)
+    changes = transitions(preferred)
+    per_run = jnp.concatenate(
+        [
+            jnp.mean(changes, axis=1)[:, None],
+            net_cycles(points[..., :2])[:, None],
+            jax.vmap(dwell_moments)(changes),
+        ],
+        axis=1,
+    )
+    weights = bootstrap_weights(n_trajectories, key_boot)
+    starts = jax.random.choice(
+        key_starts, states.reshape(-1, states.shape[-1]), (N_STARTS,), replace=False
+    )
+    rate, rotation, cv = (
+        estimate(statistic, per_run, weights)
+        for statistic in (lambda m: m[:, 0], partial(_rotation, n_steps), _dwell_cv)
+    )
+    return Portrait(
+        plane=plane,
+        transitions_per_step=rate,
+        dwell_cv=cv,
+        rotation=rotation,
+        end=end_states(network.cell, network.params, starts, QUIET_STEPS),
+        driven=np.asarray(points[0]),
+        driven_symbols=np.asarray(preferred[0]),
+        quiet=np.asarray(_quiet(network, plane, starts[:N_QUIET_SHOWN])),
+        n_trajectories=n_trajectories,
+        n_steps=n_steps,
+    )
+
+
+def _runs(network: Network, n_steps: int, keys: Array) -> tuple[Array, Array]:
+    """States and logits after the warm-up of one run for each key."""
+
+    def one(key: Key) -> tuple[Array, Array]:
+        states, logits, _ = run(network.cell, network.params, network.noise_std, n_steps, key)
+        return states[WARM_UP:], logits[WARM_UP:]
+
+    return jax.vmap(one)(keys)
+
+
+def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[Array, "P T 3"]:
+    """Paths without noise from `starts`, in the components."""
+    silence = jnp.zeros((QUIET_SHOWN_STEPS, network.cell.noise_dim))
+    paths = jax.vmap(lambda h: rollout(network.cell, network.params, h, silence).states)(starts)
+    return _three(project(plane, jnp.concatenate([starts[:, None], paths], axis=1)))
+
+
+def _three(points: Float[Array, "*P C"]) -> Float[Array, "*P 3"]:
+    """Points with three coordinates; a network of fewer units has zeros there."""
+    missing = N_COMPONENTS - points.shape[-1]
+    return jnp.pad(points, [(0, 0)] * (points.ndim - 1) + [(0, missing)])
+
+
+def _rotation(n_steps: int, means: np.ndarray) -> np.ndarray:
+    """|turns| over pairs of transitions, from their means over trajectories."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        turns = means[:, 1] / (means[:, 0] * n_steps / 2)
+    return np.where(means[:, 0] > 0, np.abs(turns), np.nan)
+
+
+def _dwell_cv(means: np.ndarray) -> np.ndarray:
+    """Standard deviation over mean of the dwell times, from their summed moments."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean, square = means[:, 3] / means[:, 2], means[:, 4] / means[:, 2]
+        return np.sqrt(np.maximum(square - mean**2, 0)) / mean

@@ -1,0 +1,23 @@
+"""Fidelity: what a network generates against exact HMM quantities, each beside its floor."""
+
+from hmmrnn.fidelity.compare import Fidelity, SymbolDwell, compare
+from hmmrnn.fidelity.compared import Compared
+from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
+from hmmrnn.fidelity.matching import matched_distances
+from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.surprise import excess_surprise, surprise
+
+__all__ = [
+    "Compared",
+    "Fidelity",
+    "SymbolDwell",
+    "compare",
+    "dwell_cv",
+    "dwell_mean",
+    "excess_surprise",
+    "kl",
+    "matched_distances",
+    "ngram_shares",
+    "run_length_counts",
+    "surprise",
+]

@@ -1,0 +1,27 @@
+"""Counts of n consecutive symbols and their divergence from the exact law."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+
+@partial(jax.jit, static_argnames=("n", "n_symbols"))
+def ngram_shares(symbols: Int[Array, "B T"], n: int, n_symbols: int) -> Float[Array, "B G"]:
+    """Share of each n-gram (G = K^n, first symbol slowest) within each sequence."""
+    n_windows = symbols.shape[1] - n + 1
+    code = jnp.zeros((symbols.shape[0], n_windows), jnp.int32)
+    for i in range(n):
+        code = code * n_symbols + symbols[:, i : i + n_windows]
+    count = jax.vmap(partial(jnp.bincount, length=n_symbols**n))(code)
+    return count / n_windows
+
+
+def kl(shares: Float[np.ndarray, "R G"], law: np.ndarray) -> Float[np.ndarray, " R"]:
+    """KL(shares | law) in nats for each row; infinite if an n-gram occurs that the law excludes."""
+    law = law.reshape(1, -1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(shares > 0, shares * np.log(shares / law), 0.0)
+    return terms.sum(axis=1)

@@ -1,0 +1,65 @@
+"""Numbers with intervals, by bootstrap over independent samples (sequences, trajectories)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from hmmrnn.arrays import Key
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""From means (R, ...) of R bootstrap samples to R values."""
+
+BOOTSTRAP_DRAWS = 400
+LEVEL = 0.95
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_weights(n_sequences: int, key: Key) -> Float[np.ndarray, "R B"]:
+    """How often each sequence is drawn in each bootstrap sample, over n; the first row is even.
+
+    One row of weights serves every statistic, so intervals of different statistics are paired.
+    """
+    index = jax.random.randint(key, (BOOTSTRAP_DRAWS, n_sequences), 0, n_sequences)
+    counts = jax.vmap(partial(jnp.bincount, length=n_sequences))(index)
+    return np.concatenate([np.ones((1, n_sequences)), np.asarray(counts, np.float64)]) / n_sequences
+
+
+def estimate(
+    statistic: Statistic,
+    per_sequence: Array,
+    weights: Float[np.ndarray, "R B"],
+) -> Estimate:
+    """`statistic` of the mean over sequences of `per_sequence` (B, ...), with its interval.
+
+    NaN is left out of the interval.
+    """
+    means = weights @ np.asarray(per_sequence, np.float64).reshape(len(per_sequence), -1)
+    values = statistic(means.reshape(len(weights), *per_sequence.shape[1:]))
+    return interval(values[0], values[1:])
+
+
+def interval(value: float, draws: np.ndarray) -> Estimate:
+    """The interval around `value` from bootstrap `draws`, shifted so that their mean is `value`.
+
+    It says how much the statistic varies between samples of this size. Statistics that are biased
+    in finite samples (KL, largest error) are biased once more by resampling, which the shift
+    removes; their own bias shows in the floor.
+    """
+    draws = draws[np.isfinite(draws)]
+    if len(draws) == 0 or not np.isfinite(value):
+        return Estimate(float(value), np.nan, np.nan)
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(draws - draws.mean(), [tail, 1 - tail])
+    return Estimate(float(value), float(value + low), float(value + high))

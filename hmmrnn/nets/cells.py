@@ -1,0 +1,140 @@
+"""Recurrent cells. The only file that knows flax: a cell is a hashable record of its sizes, its
+parameters a flat dictionary.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.settings import Section, option
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": nn.relu, "tanh": jnp.tanh}
+
+
+@dataclass(frozen=True)
+class NetConfig(Section):
+    """Size and kind of the network."""
+
+    section: ClassVar[str] = "net"
+
+    hidden_size: int = option(150, "hidden units, N", low=1)
+    noise_dim: int = option(100, "dimensions of the noise drive, D", low=1)
+    activation: Literal["relu", "tanh"] = option("relu", "nonlinearity of the hidden units")
+    bias: bool = option(False, "biases in the recurrence and the readout (the paper has none)")
+    initial_state: Literal["zero", "random"] = option(
+        "zero", "h_0: zero, or the activation of a standard normal draw"
+    )
+
+
+class Gates(NamedTuple):
+    """What an intervention does to one step: multiply, multiply, multiply, add.
+
+    Each entry broadcasts to (N,); the defaults leave the step alone.
+    """
+
+    recurrent_gain: Array | float = 1.0  # on W_rec h, per receiving unit
+    noise_gain: Array | float = 1.0  # on W_in x, per receiving unit
+    state_gain: Array | float = 1.0  # on the new hidden state
+    state_offset: Array | float = 0.0  # added to the new hidden state
+
+
+class RNNCell(nn.Module):
+    """h_t = f(W_in x_t + W_rec h_{t-1} + b), logits_t = W_out h_t + c (Torre et al. 2025, eq. 1).
+
+    Weights and biases start uniform in +-1/sqrt(N), as torch's RNN and Linear layers do.
+    """
+
+    n_symbols: int  # K
+    hidden_size: int = 150  # N
+    noise_dim: int = 100  # D
+    activation: str = "relu"
+    bias: bool = False
+    initial_state: str = "zero"
+
+    def setup(self) -> None:
+        """Declare the parameters."""
+        n, d, k = self.hidden_size, self.noise_dim, self.n_symbols
+        init = _uniform(n**-0.5)
+        self.W_in = self.param("W_in", init, (n, d))
+        self.W_rec = self.param("W_rec", init, (n, n))
+        self.W_out = self.param("W_out", init, (k, n))
+        self.b_rec = self.param("b_rec", init, (n,)) if self.bias else 0.0
+        self.b_out = self.param("b_out", init, (k,)) if self.bias else 0.0
+
+    def drive(self, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
+        """What the noise adds to the pre-activation, W_in x, for any number of steps at once."""
+        return jnp.matmul(x, self.W_in.T, precision=HIGHEST)
+
+    def step(
+        self, h: Float[Array, " N"], drive: Float[Array, " N"] | float, gates: Gates
+    ) -> Float[Array, " N"]:
+        """The hidden state after one step."""
+        recurrent = jnp.matmul(self.W_rec, h, precision=HIGHEST)
+        a = gates.recurrent_gain * recurrent + gates.noise_gain * drive + self.b_rec
+        return gates.state_gain * ACTIVATIONS[self.activation](a) + gates.state_offset
+
+    def readout(self, h: Float[Array, "*T N"]) -> Float[Array, "*T K"]:
+        """Logits of the symbols."""
+        return jnp.matmul(h, self.W_out.T, precision=HIGHEST) + self.b_out
+
+
+def make_cell(config: NetConfig, n_symbols: int) -> RNNCell:
+    """The cell that `config` describes, for an HMM of `n_symbols` symbols."""
+    return RNNCell(
+        n_symbols=n_symbols,
+        hidden_size=config.hidden_size,
+        noise_dim=config.noise_dim,
+        activation=config.activation,
+        bias=config.bias,
+        initial_state=config.initial_state,
+    )
+
+
+def init_params(cell: RNNCell, key: Key) -> dict[str, Array]:
+    """Fresh parameters of `cell`: `W_in` (N, D), `W_rec` (N, N), `W_out` (K, N), biases if used."""
+    return dict(cell.init(key, jnp.zeros(cell.hidden_size), method="readout")["params"])
+
+
+def initial_state(cell: RNNCell, key: Key) -> Float[Array, " N"]:
+    """h_0: zero, or the activation of a standard normal draw."""
+    if cell.initial_state == "zero":
+        return jnp.zeros(cell.hidden_size)
+    return ACTIVATIONS[cell.activation](jax.random.normal(key, (cell.hidden_size,)))
+
+
+def drive(cell: RNNCell, params: Params, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
+    """Drive W_in x of the noise (or of any input) x."""
+    return _apply(cell, params, "drive", x)
+
+
+def step(
+    cell: RNNCell,
+    params: Params,
+    h: Float[Array, " N"],
+    drive: Float[Array, " N"] | float,
+    gates: Gates = Gates(),  # noqa: B008
+) -> Float[Array, " N"]:
+    """One step of the network from state h under the drive W_in x; a drive of 0 is no input."""
+    return _apply(cell, params, "step", h, drive, gates)
+
+
+def readout(cell: RNNCell, params: Params, h: Float[Array, "*T N"]) -> Float[Array, "*T K"]:
+    """Logits of hidden states."""
+    return _apply(cell, params, "readout", h)
+
+
+def _apply(cell: RNNCell, params: Params, method: str, *args: Any) -> Any:  # noqa: ANN401
+    return cell.apply({"params": params}, *args, method=method)
+
+
+def _uniform(bound: float) -> Callable[..., Array]:
+    def init(key: Key, shape: tuple[int, ...]) -> Array:
+        return jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+    return init

@@ -1,0 +1,64 @@
+"""How configuration records declare their fields: default, help text and allowed range in one line.
+
+The command lines turn each field into a dotted flag, `--train.learning_rate`; the same dotted name
+stands in every error message.
+"""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, get_args, get_origin
+
+from hmmrnn.errors import InputError
+
+
+def option(
+    default: Any,  # noqa: ANN401
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:  # noqa: ANN401
+    """A dataclass field with a help text and an inclusive range."""
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A group of options; checks types and ranges when it is made."""
+
+    section: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name, kind in option_types(type(self)).items():
+            value = getattr(self, name)
+            field = type(self).__dataclass_fields__[name]
+            object.__setattr__(
+                self, name, checked(f"{self.section}.{name}", value, kind, field.metadata)
+            )
+
+
+def option_types(section: type[Section]) -> dict[str, Any]:
+    """Name and type (int, float, bool, str or a Literal) of every option of a section."""
+    hints = typing.get_type_hints(section)
+    return {field.name: hints[field.name] for field in dataclasses.fields(section)}
+
+
+def checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """`value` as `kind`, or an `InputError` that names it and what is allowed."""
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise InputError(f"{name}={value}: allowed are {', '.join(map(str, get_args(kind)))}")
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not kind:
+        raise InputError(f"{name}={value!r}: must be of type {kind.__name__}")
+    low, high = metadata.get("low"), metadata.get("high")
+    if kind is float and not float("-inf") < value < float("inf"):
+        raise InputError(f"{name}={value}: must be finite")
+    if low is not None and value < low:
+        raise InputError(f"{name}={value}: must be at least {low}")
+    if high is not None and value > high:
+        raise InputError(f"{name}={value}: must be at most {high}")
+    return value

@@ -1,0 +1,27 @@
+"""Training: configuration records, `train(config, noise_std, key) -> Fit`, and run folders.
+
+Training into a folder, with checkpoints, is `hmmrnn.training.run.train_run`; it is imported by
+name only, because orbax takes seconds to load.
+"""
+
+from hmmrnn.training.config import DataConfig, OptimConfig, TrainConfig
+from hmmrnn.training.fit import Fit, Progress, Snapshots, train
+from hmmrnn.training.floor import Floor, loss_floor
+from hmmrnn.training.run_folder import RunSpec, load, read_spec
+from hmmrnn.training.step import Records
+
+__all__ = [
+    "DataConfig",
+    "Fit",
+    "Floor",
+    "OptimConfig",
+    "Progress",
+    "Records",
+    "RunSpec",
+    "Snapshots",
+    "TrainConfig",
+    "load",
+    "loss_floor",
+    "read_spec",
+    "train",
+]

@@ -1,0 +1,109 @@
+"""Resumable state on disk: orbax makes each save atomic and keeps the last few, numpy holds it.
+
+A checkpoint is one `arrays.npz`, readable without this library. Its zip checksums reveal damage,
+and writing it in the main thread turns a full disk into an ordinary error.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from hmmrnn.errors import StorageError
+from hmmrnn.training.fit import Progress
+from hmmrnn.training.storage import DAMAGE, read_npz, save_npz
+
+ARRAYS = "arrays.npz"
+
+
+class NpzHandler(ocp.CheckpointHandler):
+    """Writes the leaves of a pytree as one npz file inside orbax's step folder."""
+
+    def save(self, directory: epath.Path, args: "NpzSave") -> None:
+        """Write all leaves in tree order."""
+        leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(args.tree))}
+        save_npz(Path(directory) / ARRAYS, leaves)
+
+    def restore(self, directory: epath.Path, args: "NpzRestore") -> Any:  # noqa: ANN401
+        """Read the leaves back into the structure of `args.like`."""
+        leaves, structure = jax.tree.flatten(args.like)
+        arrays = read_npz(Path(directory) / ARRAYS)
+        stored = [arrays[f"{i:04d}"] for i in range(len(arrays))]
+        if len(stored) != len(leaves):
+            raise ValueError(f"holds {len(stored)} arrays, not {len(leaves)}")
+        return jax.tree.unflatten(structure, stored)
+
+
+@ocp.args.register_with_handler(NpzHandler, for_save=True)
+@dataclass
+class NpzSave(ocp.args.CheckpointArgs):
+    """What to save."""
+
+    tree: Any
+
+
+@ocp.args.register_with_handler(NpzHandler, for_restore=True)
+@dataclass
+class NpzRestore(ocp.args.CheckpointArgs):
+    """A pytree with the structure of what is stored."""
+
+    like: Any
+
+
+class Checkpoints:
+    """The checkpoints of one run, a folder for each saved epoch."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder = folder
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            item_handlers=NpzHandler(),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep,
+                enable_async_checkpointing=False,
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def save(self, progress: Progress) -> None:
+        """Save what `progress` holds, as the checkpoint of its epoch.
+
+        Raises:
+            StorageError: it cannot be written; the checkpoints before it are as they were.
+        """
+        epoch = int(progress.state.epoch)
+        if epoch in self._manager.all_steps():
+            return
+        try:
+            self._manager.save(epoch, args=NpzSave(progress))
+        except OSError as error:
+            raise StorageError(
+                f"checkpoint of epoch {epoch} could not be written to {self.folder} "
+                f"({error.strerror or error}); earlier checkpoints are intact: "
+                "free some space and continue with --resume"
+            ) from None
+
+    def restore(self, like: Progress, warn: Callable[[str], None]) -> Progress | None:
+        """The newest checkpoint that is whole, or None; damaged ones are reported and removed."""
+        for epoch in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._manager.restore(epoch, args=NpzRestore(like))
+            except DAMAGE as error:
+                warn(
+                    f"checkpoint of epoch {epoch} in {self.folder} is damaged "
+                    f"({_first_line(error)}); using the one before it"
+                )
+                self._manager.delete(epoch)
+        return None
+
+    def close(self) -> None:
+        """Release orbax's resources."""
+        self._manager.close()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,205 @@
+"""The configuration of a training: what is chosen, in frozen records that say what is allowed."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from hmmrnn.errors import InputError
+from hmmrnn.hmm import HMM, n_steps_of, name_of
+from hmmrnn.losses import LossConfig
+from hmmrnn.nets import NetConfig, RNNCell, make_cell
+from hmmrnn.settings import Section, option
+
+FORMAT_VERSION = 1
+"""Of config.json; raised when fields change their meaning."""
+
+
+@dataclass(frozen=True)
+class DataConfig(Section):
+    """Where the target sequences come from."""
+
+    section: ClassVar[str] = "data"
+
+    source: Literal["fresh", "fixed"] = option(
+        "fresh", "new HMM sequences at every step, or one fixed set split in thirds as in the paper"
+    )
+    n_sequences: int = option(
+        30_000, "size of the fixed set: a third trains, a third validates, a third is left", low=6
+    )
+    n_steps: int = option(0, "length of a sequence, T; 0 takes the paper's for the HMM", low=0)
+
+
+@dataclass(frozen=True)
+class OptimConfig(Section):
+    """How the parameters are fitted, and what is recorded on the way."""
+
+    section: ClassVar[str] = "train"
+
+    epochs: int = option(200, "epochs", low=1)
+    steps_per_epoch: int = option(
+        10, "optimiser steps per epoch with fresh data (fixed data: one pass)", low=1
+    )
+    batch_size: int = option(512, "sequences per step, B", low=4)
+    learning_rate: float = option(1e-3, "peak learning rate of Adam", low=0.0)
+    schedule: Literal["constant", "cosine"] = option(
+        "cosine", "learning rate over time; cosine falls to final_rate of its peak"
+    )
+    final_rate: float = option(0.02, "share of the learning rate left at the end", low=0, high=1)
+    b1: float = option(0.9, "Adam's decay of the mean gradient", low=0.0, high=0.9999999)
+    b2: float = option(0.9, "Adam's decay of the squared gradient", low=0.0, high=0.9999999)
+    clip_norm: float = option(0.9, "largest global norm of the gradient", low=1e-8)
+    temperature: float = option(1.0, "temperature of the relaxed emission", low=1e-3)
+    chunk_epochs: int = option(
+        5, "epochs per compiled call: the grain of progress, snapshots and checkpoints", low=1
+    )
+    snapshot_every: int = option(20, "epochs between snapshots of the parameters; 0: none", low=0)
+    checkpoint_every: int = option(20, "epochs between resumable checkpoints", low=1)
+    keep_checkpoints: int = option(3, "newest checkpoints kept", low=2)
+    max_bad_steps: int = option(20, "non-finite steps in a row after which training stops", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("snapshot_every", "checkpoint_every"):
+            value = getattr(self, name)
+            if value % self.chunk_epochs:
+                raise InputError(
+                    f"train.{name}={value}: must be a multiple of "
+                    f"train.chunk_epochs={self.chunk_epochs}"
+                )
+
+
+PAPER_CLIP = {"fully3": 0.3, "cyclic4": 0.3}
+PAPER_EPOCHS = {"fully3": 1000}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a training depends on but its noise level and its random key."""
+
+    hmm: HMM
+    net: NetConfig = field(default_factory=NetConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        if self.data.n_steps == 0:
+            data = dataclasses.replace(self.data, n_steps=n_steps_of(self.hmm))
+            object.__setattr__(self, "data", data)
+        if self.data.n_steps < 2:
+            raise InputError(f"data.n_steps={self.data.n_steps}: a sequence has at least 2 steps")
+        n_train = self.data.n_sequences // 3
+        if self.data.source == "fixed" and self.train.batch_size > n_train:
+            raise InputError(
+                f"train.batch_size={self.train.batch_size}: larger than the {n_train} training "
+                f"sequences (a third of data.n_sequences={self.data.n_sequences})"
+            )
+
+    @property
+    def cell(self) -> RNNCell:
+        """The network to train."""
+        return make_cell(self.net, self.hmm.n_symbols)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one epoch."""
+        if self.data.source == "fresh":
+            return self.train.steps_per_epoch
+        return -(-(self.data.n_sequences // 3) // self.train.batch_size)
+
+    @classmethod
+    def profile(cls, name: str, hmm: HMM) -> "TrainConfig":
+        """The ready-made configuration `smoke` (seconds), `laptop` (minutes) or `paper` (P1)."""
+        if name not in PROFILES:
+            raise InputError(f"profile={name}: unknown; there are {', '.join(PROFILES)}")
+        return PROFILES[name](hmm)
+
+    def replace(self, **sections: dict[str, Any]) -> "TrainConfig":
+        """A copy with options changed: `config.replace(train={"epochs": 10})`."""
+        changed = {
+            name: dataclasses.replace(getattr(self, name), **options)
+            for name, options in sections.items()
+        }
+        return dataclasses.replace(self, **changed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as read by `from_dict`."""
+        sections = {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
+        return {"format": FORMAT_VERSION, "hmm": self.hmm.to_dict(), **sections}
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> "TrainConfig":  # noqa: ANN401
+        """The configuration that `to_dict` described; missing and unknown fields are errors."""
+        version = fields.get("format") if isinstance(fields, dict) else None
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"config format {version}: this version of hmmrnn reads format {FORMAT_VERSION}; "
+                "use the version named in the run's manifest.json"
+            )
+        expect_keys("config", fields, {"format", "hmm", *SECTIONS})
+        sections: dict[str, Any] = {}
+        for name, section in SECTIONS.items():
+            expect_keys(name, fields[name], {f.name for f in dataclasses.fields(section)})
+            sections[name] = section(**fields[name])
+        return cls(hmm=HMM.from_dict(fields["hmm"]), **sections)
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "net": NetConfig,
+    "loss": LossConfig,
+    "data": DataConfig,
+    "train": OptimConfig,
+}
+
+
+def expect_keys(where: str, fields: Any, expected: set[str]) -> None:  # noqa: ANN401
+    """Raise an `InputError` that names missing and unknown keys."""
+    if not isinstance(fields, dict):
+        raise InputError(f"{where} is {type(fields).__name__}, not an object with named fields")
+    missing, unknown = sorted(expected - set(fields)), sorted(set(fields) - expected)
+    if missing or unknown:
+        raise InputError(f"{where}: missing fields {missing}, unknown fields {unknown}")
+
+
+def _smoke(hmm: HMM) -> TrainConfig:
+    """Seconds on a CPU; for tests of the plumbing, not for science."""
+    return TrainConfig(
+        hmm,
+        net=NetConfig(hidden_size=16, noise_dim=8),
+        data=DataConfig(n_steps=12),
+        train=OptimConfig(
+            epochs=8,
+            steps_per_epoch=5,
+            batch_size=64,
+            chunk_epochs=1,
+            snapshot_every=2,
+            checkpoint_every=1,
+        ),
+    )
+
+
+def _laptop(hmm: HMM) -> TrainConfig:
+    """A faithful network in minutes on 2 CPU cores."""
+    return TrainConfig(hmm)
+
+
+def _paper(hmm: HMM) -> TrainConfig:
+    """The recipe of Torre et al. (2025) to the letter."""
+    name = name_of(hmm)
+    return TrainConfig(
+        hmm,
+        loss=LossConfig(debias="reference"),
+        data=DataConfig(source="fixed"),
+        train=OptimConfig(
+            epochs=PAPER_EPOCHS.get(name, 500),
+            batch_size=4096,
+            schedule="constant",
+            clip_norm=PAPER_CLIP.get(name, 0.9),
+            chunk_epochs=1,
+            snapshot_every=10,
+            checkpoint_every=10,
+        ),
+    )
+
+
+PROFILES = {"smoke": _smoke, "laptop": _laptop, "paper": _paper}

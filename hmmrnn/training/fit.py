@@ -1,0 +1,161 @@
+"""Training as a pure function: `train(config, noise_std, key) -> Fit`, chunk after chunk."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from hmmrnn.arrays import Key, Scalar
+from hmmrnn.nets import RNNCell
+from hmmrnn.training.config import TrainConfig
+from hmmrnn.training.data import FixedData, make_data
+from hmmrnn.training.floor import Floor, loss_floor
+from hmmrnn.training.step import Records, TrainState, init_state, run_chunk
+
+
+class Snapshots(NamedTuple):
+    """Parameters on the way; rows of epochs not reached yet are zero."""
+
+    epochs: Int[Array, " E"]
+    params: dict[str, Array]  # each with a leading axis E
+
+
+class Progress(NamedTuple):
+    """A training after some of its epochs: all that is needed to go on or to stop here."""
+
+    state: TrainState
+    records: Records  # (epochs,), rows of epochs to come are zero
+    snapshots: Snapshots
+    floor: Floor
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params", "records", "snapshots", "floor", "noise_std"],
+    meta_fields=["config"],
+)
+@dataclass(frozen=True)
+class Fit:
+    """A trained network with the history of its training."""
+
+    params: dict[str, Array]  # W_in (N, D), W_rec (N, N), W_out (K, N), biases if used
+    records: Records  # (epochs,)
+    snapshots: Snapshots
+    floor: Floor
+    noise_std: Float[Array, ""]
+    config: TrainConfig
+
+    @property
+    def cell(self) -> RNNCell:
+        """The recurrent cell that `params` belong to."""
+        return self.config.cell
+
+    @classmethod
+    def of(cls, config: TrainConfig, noise_std: Array, progress: Progress) -> "Fit":
+        """The fit that `progress` has reached."""
+        state, records, snapshots, floor = progress
+        return cls(state.params, records, snapshots, floor, noise_std, config)
+
+
+class Streams(NamedTuple):
+    """One random stream for each purpose, so that none depends on how another is used."""
+
+    init: Key
+    data: Key
+    floor: Key
+    steps: Key
+
+
+def train(config: TrainConfig, noise_std: Scalar, key: Key) -> Fit:
+    """Train one network; a pure function, so `jax.vmap` over keys or noise levels is an ensemble.
+
+    Non-finite steps are skipped and counted in `records.bad_steps`; a network that has
+    `config.train.max_bad_steps` of them in a row stays as it was before.
+    """
+    progress = start(config, key)
+    for later in advance(config, noise_std, progress, key):
+        progress = later
+    return Fit.of(config, jnp.asarray(noise_std), progress)
+
+
+def start(config: TrainConfig, key: Key) -> Progress:
+    """The training before its first epoch."""
+    streams = _streams(key)
+    state = init_state(config, streams.init)
+    records = jax.eval_shape(
+        partial(run_chunk, config, n_epochs=config.train.epochs),
+        state,
+        jax.eval_shape(partial(make_data, config), streams.data),
+        jnp.zeros(()),
+        streams.steps,
+    )[1]
+    epochs = snapshot_epochs(config)
+    snapshots = Snapshots(
+        jnp.array(epochs, jnp.int32),
+        {name: jnp.zeros((len(epochs), *p.shape), p.dtype) for name, p in state.params.items()},
+    )
+    blank = jax.tree.map(lambda r: jnp.zeros(r.shape, r.dtype), records)
+    first = Progress(state, blank, snapshots, loss_floor(config, streams.floor))
+    return _with_snapshot(first, config, 0)
+
+
+def advance(
+    config: TrainConfig,
+    noise_std: Scalar,
+    progress: Progress,
+    key: Key,
+    done: int = 0,
+) -> Iterator[Progress]:
+    """Go on from `progress` after `done` epochs; yields after each chunk of epochs.
+
+    The same `key` as for `start` continues the same random streams, so a training that was
+    interrupted between two chunks ends in the same parameters, bit for bit.
+    """
+    streams = _streams(key)
+    data: FixedData = make_data(config, streams.data)
+    level = jnp.asarray(noise_std, jnp.float32)
+    state = jax.tree.map(jnp.array, progress.state)  # a copy: chunks reuse the buffers they get
+    while done < config.train.epochs:
+        n_epochs = min(config.train.chunk_epochs, config.train.epochs - done)
+        state, records = run_chunk(config, state, data, level, streams.steps, n_epochs)
+        progress = Progress(
+            jax.tree.map(jnp.array, state),
+            jax.tree.map(
+                lambda all_, new, at=done: jax.lax.dynamic_update_slice(
+                    jnp.asarray(all_), new, (at,)
+                ),
+                progress.records,
+                records,
+            ),
+            progress.snapshots,
+            progress.floor,
+        )
+        done += n_epochs
+        progress = _with_snapshot(progress, config, done)
+        yield progress
+
+
+def snapshot_epochs(config: TrainConfig) -> list[int]:
+    """Epochs whose parameters are kept: the first, every `snapshot_every`-th, the last."""
+    every, last = config.train.snapshot_every, config.train.epochs
+    return sorted({*range(0, last, every), last}) if every else []
+
+
+def _with_snapshot(progress: Progress, config: TrainConfig, done: int) -> Progress:
+    epochs = snapshot_epochs(config)
+    if done not in epochs:
+        return progress
+    row = epochs.index(done)
+    params = {
+        name: jnp.asarray(kept).at[row].set(progress.state.params[name])
+        for name, kept in progress.snapshots.params.items()
+    }
+    return progress._replace(snapshots=progress.snapshots._replace(params=params))
+
+
+def _streams(key: Key) -> Streams:
+    return Streams(*jax.random.split(key, 4))

@@ -1,0 +1,35 @@
+"""The floor of a loss: what two independent samples of the HMM itself score against each other."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hmmrnn.arrays import Key
+from hmmrnn.losses import make_loss
+from hmmrnn.training.config import TrainConfig
+from hmmrnn.training.data import fresh_batch
+
+FLOOR_DRAWS = 8
+
+
+class Floor(NamedTuple):
+    """Data-versus-data value of the loss at the batch size of the training."""
+
+    mean: Float[Array, ""]
+    std: Float[Array, ""]  # of one batch, not of the mean
+
+
+@partial(jax.jit, static_argnames="config")
+def loss_floor(config: TrainConfig, key: Key) -> Floor:
+    """Mean and spread of the loss over pairs of independent HMM batches."""
+    loss = make_loss(config.loss)
+
+    def one(key: Key) -> Array:
+        key_x, key_y, key_loss = jax.random.split(key, 3)
+        return loss(fresh_batch(config, key_x), fresh_batch(config, key_y), key_loss)[0]
+
+    values = jax.lax.map(one, jax.random.split(key, FLOOR_DRAWS))
+    return Floor(jnp.mean(values), jnp.std(values, ddof=1))

@@ -1,0 +1,114 @@
+"""Training into a run folder: checkpoints, signals, resuming, and stopping when it diverges."""
+
+import contextlib
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import FrameType
+
+import jax
+
+from hmmrnn.errors import TrainingDivergedError
+from hmmrnn.training.checkpoint import Checkpoints
+from hmmrnn.training.fit import Fit, Progress, advance, start
+from hmmrnn.training.run_folder import (
+    CHECKPOINTS,
+    RunSpec,
+    open_run,
+    save_fit,
+    wall_time_so_far,
+    write_manifest,
+)
+
+Observer = Callable[[Progress], None]
+"""Called with the progress before the first chunk and after each one."""
+
+
+class InterruptedRun(Exception):  # noqa: N818
+    """A signal asked the training to stop; its state is saved as the checkpoint of `epoch`."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"stopped after epoch {epoch}")
+        self.epoch = epoch
+
+
+def train_run(
+    folder: Path,
+    spec: RunSpec,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    observe: Observer = lambda progress: None,
+) -> Fit:
+    """Train `spec` into `folder`, or finish what was begun there, and write its files.
+
+    The parameters are those of `train(config, noise_std, key(seed))`, bit for bit, however often
+    the training was interrupted.
+
+    Raises:
+        InputError: the folder holds something else.
+        InterruptedRun: SIGTERM or SIGINT arrived; a checkpoint was saved first.
+        TrainingDivergedError: too many bad steps in a row; a checkpoint was saved first.
+        StorageError: a file could not be written; the checkpoints before it are intact.
+    """
+    open_run(folder, spec, resume=resume, overwrite=overwrite)
+    began = time.monotonic() - wall_time_so_far(folder)
+    config, key = spec.config, jax.random.key(spec.seed)
+    with contextlib.closing(
+        Checkpoints(folder / CHECKPOINTS, config.train.keep_checkpoints)
+    ) as checkpoints:
+
+        def save(progress: Progress, status: str) -> None:
+            checkpoints.save(progress)
+            write_manifest(folder, spec, status, time.monotonic() - began)
+
+        like = jax.eval_shape(partial(start, config), key)
+        restored = checkpoints.restore(like, partial(warnings.warn, stacklevel=2))
+        progress = start(config, key) if restored is None else restored
+        done = int(progress.state.epoch)
+        observe(progress)
+        with _stop_requests() as stopping:
+            for progress in advance(config, spec.noise_std, progress, key, done):  # noqa: B020
+                observe(progress)
+                done = int(progress.state.epoch)
+                if int(progress.state.bad_in_row) >= config.train.max_bad_steps:
+                    save(progress, "diverged")
+                    raise _diverged(spec, folder, done)
+                if stopping() and done < config.train.epochs:
+                    save(progress, "interrupted")
+                    raise InterruptedRun(done)
+                if done % config.train.checkpoint_every == 0 or done == config.train.epochs:
+                    save(progress, "running")
+    fit = Fit.of(config, jax.numpy.float32(spec.noise_std), progress)
+    save_fit(folder, fit)
+    write_manifest(folder, spec, "finished", time.monotonic() - began)
+    return fit
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """While open, SIGTERM and SIGINT only set a flag, which the yielded function reads."""
+    received: list[int] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _diverged(spec: RunSpec, folder: Path, epoch: int) -> TrainingDivergedError:
+    options = spec.config.train
+    return TrainingDivergedError(
+        f"training stopped at epoch {epoch}: {options.max_bad_steps} steps in a row had a "
+        f"non-finite loss or gradient; the last good parameters are in {folder / CHECKPOINTS}; "
+        f"try a smaller --train.learning_rate (now {options.learning_rate:g}), "
+        f"--train.clip_norm (now {options.clip_norm:g}) or --noise_std (now {spec.noise_std:g})"
+    )

@@ -1,0 +1,27 @@
+"""Shared set-up: shapes and types are checked at run time, compiled code is kept between runs."""
+
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+with install_import_hook("hmmrnn", "runtime_types.checked"):
+    import hmmrnn  # noqa: F401
+
+import jax
+import pytest
+
+from hmmrnn import TrainConfig, hmm
+
+jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".cache" / "tests"))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture(scope="session")
+def linear3():
+    return hmm.preset("linear3")
+
+
+@pytest.fixture(scope="session")
+def smoke(linear3):
+    """A configuration that trains in seconds."""
+    return TrainConfig.profile("smoke", linear3)

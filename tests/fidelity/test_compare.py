@@ -1,0 +1,131 @@
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmmrnn import InputError, hmm
+from hmmrnn.fidelity import compare, excess_surprise
+from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.nets import RNNCell
+
+SIZES = {"n_sequences": 2_000, "n_steps": 30, "n_long": 60, "n_long_steps": 400, "n_matched": 200}
+P = np.array([0.6, 0.1, 0.3])
+
+
+@dataclass
+class Planted:
+    """A network without recurrence whose symbols are independent draws from P."""
+
+    cell: RNNCell
+    params: dict
+    noise_std: jax.Array
+
+
+def planted(k=3):
+    n = 4
+    readout = np.zeros((k, n), np.float32)
+    readout[:3, 0] = np.log(P)
+    return Planted(
+        RNNCell(n_symbols=k, hidden_size=n, noise_dim=2, bias=True),
+        {
+            "W_in": jnp.zeros((n, 2)),
+            "W_rec": jnp.zeros((n, n)),
+            "W_out": jnp.asarray(readout),
+            "b_rec": jnp.ones(n),
+            "b_out": jnp.zeros(k),
+        },
+        jnp.float32(1),
+    )
+
+
+@pytest.fixture(scope="module")
+def twin():
+    """The HMM that the planted network emulates perfectly: independent symbols."""
+    return hmm.HMM(initial=[1.0], transition=[[1.0]], emission=[P])
+
+
+@pytest.fixture(scope="module")
+def perfect(twin):
+    return compare(planted(), twin, jax.random.key(0), **SIZES)
+
+
+@pytest.fixture(scope="module")
+def wrong():
+    return compare(planted(), hmm.preset("linear3"), jax.random.key(0), **SIZES)
+
+
+def test_a_perfect_network_scores_like_its_floor(perfect):
+    for n, entry in perfect.kl.items():
+        # The expected KL of an empirical law of n-grams is about (G - 1) / 2 windows.
+        bound = 3 * (3**n - 1) / (2 * 2_000 * 30 / n)
+        assert 0 <= entry.network.value < bound
+        assert 0 <= entry.floor.value < bound
+    assert abs(perfect.excess_surprise.network.value) < 0.01
+    assert perfect.volatility.exact == pytest.approx(1 - np.sum(P**2))
+    assert perfect.volatility.network.value == pytest.approx(perfect.volatility.exact, abs=0.01)
+    assert perfect.transition_error.network.value < 0.05
+    assert perfect.impossible_share == 0
+
+
+def test_known_values_of_independent_symbols(perfect):
+    for i, entry in enumerate(perfect.symbol_shares):
+        assert entry.exact == pytest.approx(P[i])
+        assert entry.network.low - 0.005 < P[i] < entry.network.high + 0.005
+    for p, dwell in zip(P, perfect.dwell, strict=True):
+        # Runs of independent symbols are geometric: mean 1/(1-p), CV sqrt(p).
+        assert dwell.mean.exact == pytest.approx(1 / (1 - p))
+        assert dwell.mean.network.value == pytest.approx(1 / (1 - p), rel=0.05)
+        assert dwell.cv.exact == pytest.approx(np.sqrt(p))
+        assert dwell.cv.network.value == pytest.approx(np.sqrt(p), rel=0.1)
+        np.testing.assert_allclose(dwell.exact, p ** (dwell.lengths - 1) * (1 - p), atol=1e-9)
+    np.testing.assert_allclose(perfect.transitions, np.tile(P, (3, 1)), atol=0.05)
+    np.testing.assert_allclose(perfect.exact_transitions, np.tile(P, (3, 1)), atol=1e-12)
+
+
+def test_a_wrong_network_is_seen_by_every_measure(wrong):
+    assert wrong.kl[2].network.low > 0.1 > wrong.kl[2].floor.high
+    assert wrong.kl[6].network.value > wrong.kl[2].network.value > wrong.kl[1].network.value
+    assert wrong.excess_surprise.network.low > 0.1
+    assert abs(wrong.excess_surprise.floor.value) < 0.02
+    assert wrong.volatility.network.low > wrong.volatility.floor.high
+    assert wrong.transition_error.network.low > wrong.transition_error.floor.high
+    assert wrong.matched_distance.network.low > wrong.matched_distance.floor.high
+    assert wrong.dwell[0].mean.network.high < wrong.dwell[0].mean.floor.low
+
+
+def test_floors_of_the_hmm_are_its_exact_values(wrong):
+    exact = hmm.volatility(hmm.preset("linear3"), 30)
+    assert wrong.volatility.exact == pytest.approx(exact)
+    assert wrong.volatility.floor.low - 0.01 < exact < wrong.volatility.floor.high + 0.01
+    for dwell in wrong.dwell:
+        assert dwell.mean.floor.value == pytest.approx(dwell.mean.exact, rel=0.1)
+
+
+def test_too_typical_sequences_have_negative_excess():
+    """The single most likely symbol, repeated, is less surprising than the HMM itself."""
+    model = hmm.preset("linear2")
+    typical = jnp.zeros((50, 40), jnp.int32)
+    _, sample = hmm.sample_batch(model, 50, 40, jax.random.key(1))
+    weights = bootstrap_weights(50, jax.random.key(2))
+    found = excess_surprise(model, typical, sample, weights, jax.random.key(3))
+    assert found.network.value < -0.05
+
+
+def test_impossible_symbols_are_infinite_not_hidden():
+    model = hmm.HMM(
+        initial=[0.5, 0.5], transition=[[0.5, 0.5]] * 2, emission=[[1, 0, 0], [0, 0, 1]]
+    )
+    found = compare(planted(), model, jax.random.key(0), **SIZES)
+    assert found.kl[1].network.value == np.inf
+    assert found.impossible_share > 0.15  # 1 - 0.9^2
+    assert found.excess_surprise.network.value == np.inf
+    assert np.isnan(found.dwell[1].mean.exact)
+
+
+def test_sizes_that_do_not_fit_are_refused(twin):
+    with pytest.raises(InputError, match="the network has 4 symbols, the HMM 3"):
+        compare(planted(4), twin, jax.random.key(0))
+    with pytest.raises(InputError, match="n_steps=3"):
+        compare(planted(), twin, jax.random.key(0), n_steps=3)

@@ -1,0 +1,97 @@
+import dataclasses
+
+import jax
+import pytest
+
+from hmmrnn import InputError, TrainConfig, hmm
+from hmmrnn.training import DataConfig, OptimConfig
+
+
+@pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
+@pytest.mark.parametrize("name", ["linear2", "cyclic4"])
+def test_dict_round_trip(profile, name):
+    config = TrainConfig.profile(profile, hmm.preset(name))
+    again = TrainConfig.from_dict(config.to_dict())
+    assert again == config
+    assert hash(again) == hash(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_steps", "epochs", "clip"),
+    [
+        ("linear2", 100, 500, 0.9),
+        ("linear3", 30, 500, 0.9),
+        ("linear4", 30, 500, 0.9),
+        ("linear5", 40, 500, 0.9),
+        ("fully3", 30, 1000, 0.3),
+        ("cyclic4", 40, 500, 0.3),
+    ],
+)
+def test_paper_profile_is_the_recipe_of_the_paper(name, n_steps, epochs, clip):
+    config = TrainConfig.profile("paper", hmm.preset(name))
+    assert dataclasses.asdict(config.net) == {
+        "hidden_size": 150,
+        "noise_dim": 100,
+        "activation": "relu",
+        "bias": False,
+        "initial_state": "zero",
+    }
+    assert config.loss.debias == "reference"
+    assert config.loss.blur == 0.2
+    assert config.loss.extra_iterations == 0
+    assert config.data == DataConfig(source="fixed", n_sequences=30_000, n_steps=n_steps)
+    options = config.train
+    assert (options.epochs, options.batch_size, options.clip_norm) == (epochs, 4096, clip)
+    assert (options.learning_rate, options.schedule) == (1e-3, "constant")
+    assert (options.b1, options.b2, options.temperature) == (0.9, 0.9, 1.0)
+    assert config.steps_per_epoch == 3  # 10 000 sequences: 4096, 4096 and the last 1808
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "train.epochs=0: must be at least 1"),
+        ({"batch_size": 2}, "train.batch_size=2: must be at least 4"),
+        ({"epochs": 2.5}, "train.epochs=2.5: must be of type int"),
+        ({"learning_rate": float("nan")}, "train.learning_rate=nan: must be finite"),
+        ({"learning_rate": "fast"}, "train.learning_rate='fast': must be of type float"),
+        ({"schedule": "step"}, "train.schedule=step: allowed are constant, cosine"),
+        ({"final_rate": 1.5}, "train.final_rate=1.5: must be at most 1"),
+        ({"snapshot_every": 7}, "train.snapshot_every=7: must be a multiple of train.chunk_epochs"),
+        ({"checkpoint_every": 3}, "train.checkpoint_every=3: must be a multiple"),
+        ({"epochs": True}, "train.epochs=True: must be of type int"),
+    ],
+)
+def test_bad_options_name_the_flag_the_value_and_what_is_allowed(options, message):
+    with pytest.raises(InputError) as raised:
+        OptimConfig(**options)
+    assert str(raised.value).startswith(message)
+
+
+def test_batch_larger_than_the_fixed_data_is_refused(linear3):
+    config = TrainConfig.profile("paper", linear3)
+    with pytest.raises(InputError, match=r"train.batch_size=4096: larger than the 3333 training"):
+        config.replace(data={"n_sequences": 10_000})
+
+
+def test_other_versions_and_fields_are_refused(smoke):
+    fields = smoke.to_dict()
+    with pytest.raises(InputError, match="config format 99: this version of hmmrnn reads format 1"):
+        TrainConfig.from_dict({**fields, "format": 99})
+    with pytest.raises(InputError, match=r"unknown fields \['colour'\]"):
+        TrainConfig.from_dict({**fields, "colour": 1})
+    net = {name: value for name, value in fields["net"].items() if name != "bias"}
+    with pytest.raises(InputError, match=r"net: missing fields \['bias'\]"):
+        TrainConfig.from_dict({**fields, "net": net})
+    with pytest.raises(InputError, match="config format None"):
+        TrainConfig.from_dict([])
+
+
+def test_unknown_profile_lists_the_known_ones(linear3):
+    with pytest.raises(InputError, match="profile=cluster: unknown; there are smoke, laptop"):
+        TrainConfig.profile("cluster", linear3)
+
+
+def test_own_hmm_gets_a_default_length():
+    own = hmm.random(3, 4, jax.random.key(0))
+    assert TrainConfig.profile("laptop", own).data.n_steps == 40

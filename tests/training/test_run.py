@@ -1,0 +1,198 @@
+import os
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from hmmrnn import InputError, StorageError, TrainingDivergedError, load, train
+from hmmrnn.training import RunSpec, checkpoint, storage
+from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run_folder import read_spec
+
+
+@pytest.fixture(scope="module")
+def spec(smoke):
+    return RunSpec(smoke, 1.0, 3)
+
+
+@pytest.fixture(scope="module")
+def finished(spec, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    train_run(folder, spec)
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def stop_at(epoch):
+    def observe(progress):
+        if int(progress.state.epoch) == epoch:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return observe
+
+
+def same_params(a, b):
+    return all(np.array_equal(a[name], b[name]) for name in b)
+
+
+def test_the_folder_holds_what_train_computes(spec, finished):
+    fit = train(spec.config, spec.noise_std, jax.random.key(spec.seed))
+    loaded = load(finished)
+    assert loaded.config == spec.config
+    assert loaded.cell == fit.cell
+    for a, b in zip(jax.tree.leaves(loaded), jax.tree.leaves(fit), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with np.load(finished / "params.npz", allow_pickle=False) as file:
+        assert set(file.files) == {"W_in", "W_rec", "W_out"}
+    assert storage.read_json(finished / "manifest.json")["status"] == "finished"
+    assert read_spec(finished) == spec
+
+
+def test_interrupted_twice_ends_in_the_same_bits(spec, finished, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRun) as stop:
+        train_run(folder, spec, observe=stop_at(2))
+    assert stop.value.epoch == 2
+    assert storage.read_json(folder / "manifest.json")["status"] == "interrupted"
+    with pytest.raises(InputError, match="has not finished; continue with --resume"):
+        load(folder)
+    with pytest.raises(InterruptedRun):
+        train_run(folder, spec, resume=True, observe=stop_at(5))
+    train_run(folder, spec, resume=True)
+    for a, b in zip(jax.tree.leaves(load(folder)), jax.tree.leaves(load(finished)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_signal_handlers_are_put_back(spec, finished):
+    before = signal.getsignal(signal.SIGTERM)
+    train_run(finished, spec, resume=True)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_resume_begins_a_run_that_is_not_there(spec, finished, tmp_path):
+    fit = train_run(tmp_path / "new", spec, resume=True)
+    assert same_params(fit.params, load(finished).params)
+
+
+def test_a_run_is_never_overwritten_by_accident(spec, copy):
+    before = (copy / "params.npz").read_bytes()
+    with pytest.raises(InputError, match=r"already holds a run; continue it with --resume"):
+        train_run(copy, spec)
+    other = spec._replace(config=spec.config.replace(train={"learning_rate": 0.5}), seed=4)
+    with pytest.raises(InputError, match=r"different train.learning_rate, seed"):
+        train_run(copy, other, resume=True)
+    assert (copy / "params.npz").read_bytes() == before
+    (copy / "notes.txt").write_text("mine")
+    train_run(copy, other, overwrite=True)
+    assert (copy / "params.npz").read_bytes() != before
+    assert (copy / "notes.txt").read_text() == "mine"
+
+
+def test_foreign_folders_and_files_are_refused(spec, tmp_path):
+    (tmp_path / "photo.jpg").write_text("x")
+    with pytest.raises(InputError, match="holds files that are no run"):
+        train_run(tmp_path, spec, overwrite=True)
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        train_run(tmp_path / "photo.jpg", spec)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+def test_a_damaged_newest_checkpoint_is_skipped(spec, finished, copy, damage):
+    newest = copy / "checkpoints" / "8" / "default" / "arrays.npz"
+    content = bytearray(newest.read_bytes())
+    if damage == "cut":
+        newest.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 0xFF
+        newest.write_bytes(content)
+    else:
+        newest.unlink()
+    seen = []
+    with pytest.warns(UserWarning, match="checkpoint of epoch 8 .* is damaged"):
+        train_run(copy, spec, resume=True, observe=lambda p: seen.append(int(p.state.epoch)))
+    assert seen[0] == 7
+    assert same_params(load(copy).params, load(finished).params)
+
+
+def test_half_written_checkpoints_are_ignored(spec, finished, copy):
+    whole = copy / "checkpoints" / "8"
+    whole.rename(copy / "checkpoints" / "8.orbax-checkpoint-tmp")
+    fit = train_run(copy, spec, resume=True)
+    assert same_params(fit.params, load(finished).params)
+
+
+def test_all_checkpoints_damaged_starts_over(spec, finished, copy):
+    for path in (copy / "checkpoints").glob("*/default/arrays.npz"):
+        path.write_bytes(b"")
+    with pytest.warns(UserWarning, match="is damaged"):
+        fit = train_run(copy, spec, resume=True)
+    assert same_params(fit.params, load(finished).params)
+
+
+def test_only_the_last_checkpoints_are_kept(spec, finished):
+    kept = sorted(int(p.name) for p in (finished / "checkpoints").iterdir())
+    assert kept == [6, 7, 8]
+
+
+def test_divergence_stops_with_the_last_good_state_and_advice(spec, tmp_path):
+    config = spec.config.replace(train={"max_bad_steps": 4})
+    broken = RunSpec(config, 3e38, 0)  # its draws overflow single precision
+    with pytest.raises(TrainingDivergedError) as raised:
+        train_run(tmp_path / "run", broken)
+    message = str(raised.value)
+    assert "4 steps in a row" in message
+    assert "--train.learning_rate (now 0.001)" in message
+    assert storage.read_json(tmp_path / "run" / "manifest.json")["status"] == "diverged"
+    (saved,) = (tmp_path / "run" / "checkpoints").glob("*/default/arrays.npz")
+    with np.load(saved) as file:
+        assert all(np.all(np.isfinite(file[n])) for n in file.files[:3])
+
+
+def test_full_disk_during_a_checkpoint_keeps_earlier_ones(spec, finished, tmp_path, monkeypatch):
+    real, calls = checkpoint.save_npz, []
+
+    def fills_up(path, arrays):
+        calls.append(path)
+        if len(calls) == 3:
+            path.write_bytes(b"PK")
+            raise OSError(28, "No space left on device")
+        real(path, arrays)
+
+    monkeypatch.setattr(checkpoint, "save_npz", fills_up)
+    folder = tmp_path / "run"
+    with pytest.raises(StorageError, match=r"checkpoint of epoch 3 .*\(No space left on device\)"):
+        train_run(folder, spec)
+    monkeypatch.setattr(checkpoint, "save_npz", real)
+    seen = []
+    train_run(folder, spec, resume=True, observe=lambda p: seen.append(int(p.state.epoch)))
+    assert seen[0] == 2
+    assert same_params(load(folder).params, load(finished).params)
+
+
+@pytest.mark.parametrize("name", ["params.npz", "history.npz", "snapshots.npz", "config.json"])
+def test_loading_a_damaged_run_names_the_file(copy, name):
+    path = copy / name
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(InputError) as raised:
+        load(copy)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_parameters_of_another_size_are_refused(copy):
+    storage.write_arrays(copy / "params.npz", {"W_in": np.zeros((2, 2))})
+    with pytest.raises(InputError, match=r"params\.npz: does not fit config\.json"):
+        load(copy)
+
+
+def test_loading_what_is_no_run(tmp_path):
+    with pytest.raises(InputError, match="there is no such folder"):
+        load(tmp_path / "none")
+    with pytest.raises(InputError, match=r"config\.json: cannot be read"):
+        load(tmp_path)

@@ -1,0 +1,72 @@
+import json
+
+import numpy as np
+import pytest
+
+from hmmrnn import InputError, StorageError
+from hmmrnn.fidelity import Compared
+from hmmrnn.intervals import Estimate
+from hmmrnn.training import storage
+
+
+def test_json_is_strict_and_nan_becomes_null(tmp_path):
+    entry = Compared(Estimate(1.0, float("nan"), float("inf")), Estimate(0, 0, 0), None)
+    storage.write_json(tmp_path / "a.json", {2: entry, "x": np.arange(3), "y": np.float32(0.5)})
+    text = (tmp_path / "a.json").read_text()
+    assert "NaN" not in text
+    read = json.loads(text)
+    assert read["2"]["network"] == {"value": 1.0, "low": None, "high": None}
+    assert (read["x"], read["y"]) == ([0, 1, 2], 0.5)
+
+
+def test_arrays_round_trip_without_pickle(tmp_path):
+    path = tmp_path / "a.npz"
+    storage.write_arrays(path, {"a": np.eye(2), "n": 3})
+    read = storage.read_arrays(path)
+    assert np.array_equal(read["a"], np.eye(2))
+    assert read["n"] == 3
+    np.savez(path, evil=np.array([object()], dtype=object))
+    with pytest.raises(InputError, match=r"a\.npz: is damaged or of another kind"):
+        storage.read_arrays(path)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 100])
+def test_cut_files_are_named(tmp_path, keep):
+    npz, text = tmp_path / "a.npz", tmp_path / "a.json"
+    storage.write_arrays(npz, {"a": np.arange(100)})
+    storage.write_json(text, {"a": list(range(100))})
+    for path, read in ((npz, storage.read_arrays), (text, storage.read_json)):
+        path.write_bytes(path.read_bytes()[:keep])
+        with pytest.raises(InputError) as raised:
+            read(path)
+        assert str(raised.value).startswith(f"{path}: is damaged")
+        assert "\n" not in str(raised.value)
+
+
+def test_flipped_bytes_in_arrays_are_noticed(tmp_path):
+    path = tmp_path / "a.npz"
+    storage.write_arrays(path, {"a": np.arange(1000)})
+    damaged = bytearray(path.read_bytes())
+    damaged[2000] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="is damaged"):
+        storage.read_arrays(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json: cannot be read \(No such file"):
+        storage.read_json(tmp_path / "none.json")
+
+
+def test_full_disk_leaves_the_old_file_and_no_remains(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    storage.write_json(path, 1)
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "fsync", full)
+    with pytest.raises(StorageError, match=r"a\.json could not be written \(No space left"):
+        storage.write_json(path, 2)
+    assert storage.read_json(path) == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
