@@ -9,7 +9,7 @@ demo: install
 	$(BIN)/python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo --resume
 
 test: install
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: install
 	$(BIN)/python -m pytest -m slow

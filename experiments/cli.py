@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 
 from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
 
@@ -20,6 +20,7 @@ CACHE_VARIABLE = "HMMRNN_CACHE"
 def launch(main: Callable[[], None]) -> None:
     """Parse the flags and run `main`; what the user can mend is one line and exit code 1."""
     set_global_switches()
+    _list_all_flags_in_help()
     app.run(lambda argv: _guarded(main, argv[1:]))
 
 
@@ -49,8 +50,17 @@ def command_line(*extra: str) -> str:
     return shlex.join([*program.split(), *arguments, *extra])
 
 
+def _list_all_flags_in_help() -> None:
+    """Let --help show the flags of all our modules; absl shows only those of the main one."""
+    for module, defined in flags.FLAGS.flags_by_module_dict().items():
+        for flag in defined if module.startswith("experiments.") else ():
+            flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+
+
 def _guarded(main: Callable[[], None], extra: list[str]) -> None:
     warnings.showwarning = _print_warning
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # orbax reports every checkpoint otherwise
     try:
         if extra:
             raise InputError(f"{extra[0]}: unknown argument; flags have the form --name=value")

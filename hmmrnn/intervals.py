@@ -55,11 +55,14 @@ def interval(value: float, draws: np.ndarray) -> Estimate:
 
     It says how much the statistic varies between samples of this size. Statistics that are biased
     in finite samples (KL, largest error) are biased once more by resampling, which the shift
-    removes; their own bias shows in the floor.
+    removes; their own bias shows in the floor. The interval of what is never negative stays above
+    zero.
     """
     draws = draws[np.isfinite(draws)]
     if len(draws) == 0 or not np.isfinite(value):
         return Estimate(float(value), np.nan, np.nan)
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(draws - draws.mean(), [tail, 1 - tail])
+    if min(value, draws.min()) >= 0:
+        low = max(low, -value)
     return Estimate(float(value), float(value + low), float(value + high))

@@ -2,7 +2,7 @@
 
 from hmmrnn.dynamics.end_states import EndStates, end_states
 from hmmrnn.dynamics.pca import PCA, pca, project
-from hmmrnn.dynamics.portrait import Portrait, portrait
+from hmmrnn.dynamics.portrait import Portrait, numbers, portrait
 from hmmrnn.dynamics.transitions import (
     dwell_moments,
     net_cycles,
@@ -17,6 +17,7 @@ __all__ = [
     "dwell_moments",
     "end_states",
     "net_cycles",
+    "numbers",
     "pca",
     "portrait",
     "preferred_symbols",

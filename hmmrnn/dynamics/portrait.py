@@ -1,14 +1,14 @@
 """A first portrait of how a network moves: its plane, its transitions, its rest."""
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.dynamics.end_states import EndStates, end_states
 from hmmrnn.dynamics.pca import PCA, pca, project
 from hmmrnn.dynamics.transitions import (
@@ -19,7 +19,7 @@ from hmmrnn.dynamics.transitions import (
 )
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
-from hmmrnn.nets import Network, rollout, run
+from hmmrnn.nets import Network, RNNCell, Trajectory, rollout, simulate
 
 WARM_UP = 20
 N_COMPONENTS = 3
@@ -44,6 +44,16 @@ class Portrait(NamedTuple):
     n_steps: int
 
 
+PATHS = ("driven", "driven_symbols", "quiet")
+
+
+def numbers(found: Portrait) -> dict[str, Any]:
+    """What a table needs of a portrait: everything but paths and states."""
+    kept = {name: value for name, value in found._asdict().items() if name not in PATHS}
+    end = {name: value for name, value in found.end._asdict().items() if name != "states"}
+    return kept | {"end": end}
+
+
 def portrait(
     network: Network, key: Key, *, n_trajectories: int = 64, n_steps: int = 1_000
 ) -> Portrait:
@@ -58,7 +68,8 @@ def portrait(
     if n_trajectories < 2 or n_steps < 2:
         raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
     key_runs, key_starts, key_boot = jax.random.split(key, 3)
-    states, logits = _runs(network, n_steps + WARM_UP, jax.random.split(key_runs, n_trajectories))
+    keys = jax.random.split(key_runs, n_trajectories)
+    states, logits = _runs(network.cell, network.params, network.noise_std, n_steps, keys)
     if not bool(jnp.all(jnp.isfinite(states))):
         raise InputError("the hidden states are not finite: the network diverges under its noise")
     plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
@@ -95,12 +106,15 @@ def portrait(
     )
 
 
-def _runs(network: Network, n_steps: int, keys: Array) -> tuple[Array, Array]:
-    """States and logits after the warm-up of one run for each key."""
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def _runs(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Array
+) -> Trajectory:
+    """One noise-driven run for each key, without its warm-up."""
 
-    def one(key: Key) -> tuple[Array, Array]:
-        states, logits, _ = run(network.cell, network.params, network.noise_std, n_steps, key)
-        return states[WARM_UP:], logits[WARM_UP:]
+    def one(key: Key) -> Trajectory:
+        whole = simulate(cell, params, noise_std, WARM_UP + n_steps, key)
+        return jax.tree.map(lambda x: x[WARM_UP:], whole)
 
     return jax.vmap(one)(keys)
 

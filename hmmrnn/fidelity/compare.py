@@ -13,8 +13,8 @@ from hmmrnn.errors import InputError
 from hmmrnn.fidelity.compared import Compared
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 from hmmrnn.fidelity.matching import matched_distances
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
-from hmmrnn.fidelity.surprise import excess_surprise
+from hmmrnn.fidelity.ngrams import impossible_share, kl, ngram_shares
+from hmmrnn.fidelity.surprise import excess_surprise, surprise
 from hmmrnn.hmm import (
     HMM,
     dwell_law,
@@ -46,9 +46,10 @@ class SymbolDwell(NamedTuple):
 class Fidelity(NamedTuple):
     """Everything measured by `compare`. Shapes: K symbols, orders n = 1..6."""
 
-    kl: dict[int, Compared]  # nats; KL(generated n-grams | exact law)
-    impossible_share: float  # of generated 2-grams, among those that the HMM cannot emit
-    excess_surprise: Compared  # nats per symbol; below zero: more typical than the HMM
+    kl: dict[int, Compared]  # nats; KL(generated n-grams | exact law), among possible ones
+    impossible_share: float  # of the generated n-grams of highest order, that the HMM cannot emit
+    excess_surprise: Compared  # nats per symbol, of possible sequences; < 0: too typical
+    impossible_sequences: float  # share of generated sequences that the HMM cannot emit
     volatility: Compared  # share of steps at which the symbol changes
     symbol_shares: list[Compared]  # K
     transitions: np.ndarray  # (K, K) next symbol (column) given the present one (row), network
@@ -90,27 +91,31 @@ def compare(
             f"n_sequences={n_sequences}, n_steps={n_steps}, n_matched={n_matched}: need at least "
             f"2 sequences of {max(ORDERS)} steps, and no more matched than generated"
         )
-    key_net, key_hmm, key_boot, key_rest, key_long = jax.random.split(key, 5)
+    key_net, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
     ours = generate(network.cell, network.params, network.noise_std, n_sequences, n_steps, key_net)
     theirs = sample_batch(hmm, n_sequences, n_steps, key_hmm)[1]
     weights = bootstrap_weights(n_sequences, key_boot)
     orders = [n for n in ORDERS if k**n <= MAX_NGRAMS]
-    pairs = ngram_shares(ours, 2, k)
+    pairs = np.asarray(ngram_shares(ours, 2, k)).mean(axis=0).reshape(1, k, k)
+    longest = np.asarray(ngram_shares(ours, orders[-1], k)).mean(axis=0)
+    exact_longest = ngram_law(hmm, orders[-1], n_steps)
+    surprises = surprise(hmm, ours)
     return Fidelity(
         kl={n: _kl(hmm, ours, theirs, n, weights) for n in orders},
-        impossible_share=float(
-            np.asarray(pairs).mean(axis=0)[ngram_law(hmm, 2, n_steps).ravel() == 0].sum()
+        impossible_share=float(impossible_share(longest[None], exact_longest)[0]),
+        excess_surprise=excess_surprise(
+            hmm, surprises, surprise(hmm, theirs), n_steps, weights, key_entropy
         ),
-        excess_surprise=excess_surprise(hmm, ours, theirs, weights, key_rest),
+        impossible_sequences=float(jnp.mean(~jnp.isfinite(surprises))),
         volatility=_volatility(hmm, ours, theirs, weights),
         symbol_shares=[_symbol_share(hmm, ours, theirs, i, weights) for i in range(k)],
-        transitions=_rows(np.asarray(pairs).mean(axis=0).reshape(1, k, k))[0],
+        transitions=_rows(pairs)[0],
         exact_transitions=symbol_transitions(hmm, n_steps),
         transition_error=_transition_error(hmm, ours, theirs, weights),
         dwell=_dwell(network, hmm, n_long, n_long_steps, key_long),
-        matched_distance=_matched(hmm, ours, theirs, n_matched, key_rest),
-        ngram_shares=np.asarray(ngram_shares(ours, orders[-1], k)).mean(axis=0),
-        exact_ngrams=ngram_law(hmm, orders[-1], n_steps).ravel(),
+        matched_distance=_matched(hmm, ours, theirs, n_matched, key_matched),
+        ngram_shares=longest,
+        exact_ngrams=exact_longest.ravel(),
         n_sequences=n_sequences,
         n_steps=n_steps,
     )
@@ -168,6 +173,7 @@ def _transition_error(hmm: HMM, ours: Array, theirs: Array, weights: Weights) ->
 
     def worst(pairs: np.ndarray) -> np.ndarray:
         error = np.abs(_rows(pairs.reshape(-1, k, k)) - exact)
+        error[np.isnan(error) & ~np.isnan(exact)] = 1.0  # the symbol is missing altogether
         return np.nanmax(error, axis=(1, 2), initial=0.0)
 
     return _both(worst, lambda s: ngram_shares(s, 2, k), ours, theirs, weights, 0.0)

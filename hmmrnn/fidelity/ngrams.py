@@ -20,8 +20,18 @@ def ngram_shares(symbols: Int[Array, "B T"], n: int, n_symbols: int) -> Float[Ar
 
 
 def kl(shares: Float[np.ndarray, "R G"], law: np.ndarray) -> Float[np.ndarray, " R"]:
-    """KL(shares | law) in nats for each row; infinite if an n-gram occurs that the law excludes."""
-    law = law.reshape(1, -1)
+    """KL(shares | law) in nats for each row, given that the n-gram is one that the law allows.
+
+    What the law excludes is counted by `impossible_share`; it would make the divergence infinite.
+    NaN where nothing else was generated.
+    """
+    possible = law.ravel() > 0
+    shares, law = shares[:, possible], law.ravel()[possible]
     with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(shares > 0, shares * np.log(shares / law), 0.0)
-    return terms.sum(axis=1)
+        shares = shares / shares.sum(axis=1, keepdims=True)
+        return np.where(shares == 0, 0.0, shares * np.log(shares / law)).sum(axis=1)
+
+
+def impossible_share(shares: Float[np.ndarray, "R G"], law: np.ndarray) -> Float[np.ndarray, " R"]:
+    """Share of n-grams in each row that the law excludes."""
+    return shares[:, law.ravel() == 0].sum(axis=1)

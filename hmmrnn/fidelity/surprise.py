@@ -1,14 +1,13 @@
 """How surprising generated sequences are to the HMM, beyond its own entropy."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.fidelity.compared import Compared
 from hmmrnn.hmm import HMM, log_likelihood, sample_batch
-from hmmrnn.intervals import interval
+from hmmrnn.intervals import Estimate, interval
 
 ENTROPY_SEQUENCES = 40_000
 
@@ -22,26 +21,31 @@ def surprise(hmm: HMM, symbols: Int[Array, "B T"]) -> Float[Array, " B"]:
 
 def excess_surprise(
     hmm: HMM,
-    ours: Int[Array, "B T"],
-    theirs: Int[Array, "B T"],
+    ours: Float[Array, " B"],
+    theirs: Float[Array, " B"],
+    n_steps: int,
     weights: Float[np.ndarray, "R B"],
     key: Key,
 ) -> Compared:
-    """Mean surprise of sequences minus the HMM's entropy per symbol of a T-step sequence.
+    """Mean surprise minus the HMM's entropy per symbol of a sequence of `n_steps` steps.
 
-    The entropy has no closed form; a large independent HMM sample estimates it, and its own
-    bootstrap uncertainty is part of the interval.
+    From the surprises of generated and of HMM sequences; impossible sequences are left out. The
+    entropy has no closed form; a large independent HMM sample estimates it, and its standard
+    error is part of the interval.
     """
-    key_sample, key_boot = jax.random.split(key)
-    _, sample = sample_batch(hmm, ENTROPY_SEQUENCES, ours.shape[1], key_sample)
-    entropies = surprise(hmm, sample)
-    spread = jax.random.normal(key_boot, (len(weights),)) * jnp.std(entropies)
-    entropy = np.asarray(jnp.mean(entropies) + spread.at[0].set(0) / ENTROPY_SEQUENCES**0.5)
+    key_sample, key_spread = jax.random.split(key)
+    _, sample = sample_batch(hmm, ENTROPY_SEQUENCES, n_steps, key_sample)
+    entropies = np.asarray(surprise(hmm, sample), np.float64)
+    error = entropies.std() / ENTROPY_SEQUENCES**0.5
+    spread = np.asarray(jax.random.normal(key_spread, (len(weights),)), np.float64)
+    spread[0] = 0  # the first row is the sample itself
+    entropy = entropies.mean() + error * spread
 
-    def excess(symbols: Array) -> np.ndarray:
-        scores = np.asarray(surprise(hmm, symbols), np.float64)
-        possible = bool(np.all(np.isfinite(scores)))
-        return weights @ scores - entropy if possible else np.full(len(weights), np.inf)
+    def excess(surprises: Array) -> Estimate:
+        scores = np.asarray(surprises, np.float64)
+        possible = np.isfinite(scores)
+        with np.errstate(invalid="ignore"):
+            means = weights @ np.where(possible, scores, 0) / (weights @ possible)
+        return interval((means - entropy)[0], (means - entropy)[1:])
 
-    network, floor = excess(ours), excess(theirs)
-    return Compared(interval(network[0], network[1:]), interval(floor[0], floor[1:]), 0.0)
+    return Compared(excess(ours), excess(theirs), 0.0)

@@ -40,19 +40,23 @@ def independent(
     key: Key,
     **problem: Any,  # noqa: ANN401
 ) -> tuple[Float[Array, ""], LossDiagnostics]:
-    """OT(x1, y1) + OT(x2, y2) - OT(x1, x2) - OT(y1, y2) over random halves of both samples.
+    """OT(x1, y1) + OT(x2, y2) - OT(x1, x2) - OT(y1, y2) over halves of both samples.
 
     Every term compares independent samples of equal size, so the bias of finite samples cancels:
-    the expectation is zero when x and y follow the same law. An odd sequence out is left out.
+    the expectation is zero when x and y follow the same law. The halves of y are drawn at random,
+    so that a fixed target pairs differently in every step; x is split in order, and an odd
+    sequence out is left out.
 
     Raises:
-        InputError: samples of different size.
+        InputError: samples of different size, or of less than 2.
     """
+    if len(x) != len(y) or len(x) < 2:
+        raise InputError(
+            f"{len(x)} sequences against {len(y)}: this loss needs equal numbers, at least 2"
+        )
     x1, x2 = jnp.split(x[: len(x) // 2 * 2], 2)
     mixed = jax.random.permutation(key, y)
     y1, y2 = jnp.split(mixed[: len(y) // 2 * 2], 2)
-    if len(x1) != len(y1):
-        raise InputError(f"{len(x)} sequences against {len(y)}: this loss needs equal numbers")
     pairs = jnp.stack([x1, x2, x1, y1]), jnp.stack([y1, y2, x2, y2])
     terms = jax.vmap(lambda p, q: transport(p, q, **problem))(*pairs)
     value = jnp.dot(terms.value, jnp.array([1.0, 1.0, -1.0, -1.0], terms.value.dtype))

@@ -15,11 +15,9 @@ from hmmrnn.nets.network import Network
 from hmmrnn.nets.simulator import (
     NO_INTERVENTION,
     Intervention,
-    Run,
     Trajectory,
     generate,
     rollout,
-    run,
     simulate,
 )
 
@@ -29,7 +27,6 @@ __all__ = [
     "NetConfig",
     "Network",
     "RNNCell",
-    "Run",
     "Trajectory",
     "drive",
     "generate",
@@ -38,7 +35,6 @@ __all__ = [
     "make_cell",
     "readout",
     "rollout",
-    "run",
     "sample_symbols",
     "simulate",
     "step",

@@ -21,20 +21,15 @@ Intervention = Gates
 
 NO_INTERVENTION = Intervention()
 
+GENERATION_BATCH = 1024
+"""Sequences simulated at once by `generate`: bounds its memory whatever the number asked for."""
+
 
 class Trajectory(NamedTuple):
     """One run of a network."""
 
     states: Float[Array, "T N"]  # h_1 .. h_T
     logits: Float[Array, "T K"]
-
-
-class Run(NamedTuple):
-    """One run of a network with the symbols that it emitted."""
-
-    states: Float[Array, "T N"]
-    logits: Float[Array, "T K"]
-    symbols: Int[Array, " T"]
 
 
 def rollout(
@@ -91,22 +86,3 @@ def generate(
     n_batches = -(-n_sequences // GENERATION_BATCH)
     keys = jax.random.split(key, (n_batches, -(-n_sequences // n_batches)))
     return jax.lax.map(jax.vmap(one), keys).reshape(-1, n_steps)[:n_sequences]
-
-
-GENERATION_BATCH = 1024
-"""Sequences simulated at once by `generate`: bounds its memory whatever the number asked for."""
-
-
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def run(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
-    n_steps: int,
-    key: Key,
-    intervention: Intervention = NO_INTERVENTION,
-) -> Run:
-    """One trajectory with its emitted symbols."""
-    key_run, key_emission = jax.random.split(key)
-    states, logits = simulate(cell, params, noise_std, n_steps, key_run, intervention)
-    return Run(states, logits, sample_symbols(logits, key_emission))

@@ -28,6 +28,7 @@ def switching(rng: np.random.Generator, n_sequences: int, n_steps: int, q: float
 
 
 def main() -> None:
+    """Compute the cases and write them."""
     rng = np.random.default_rng(0)
     loss = SamplesLoss("sinkhorn", p=2, blur=0.2, scaling=0.5, backend="tensorized")
     out = {}

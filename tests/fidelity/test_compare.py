@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError, hmm
-from hmmrnn.fidelity import compare, excess_surprise
+from hmmrnn.fidelity import compare, excess_surprise, surprise
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import RNNCell
 
@@ -106,22 +106,34 @@ def test_floors_of_the_hmm_are_its_exact_values(wrong):
 def test_too_typical_sequences_have_negative_excess():
     """The single most likely symbol, repeated, is less surprising than the HMM itself."""
     model = hmm.preset("linear2")
-    typical = jnp.zeros((50, 40), jnp.int32)
-    _, sample = hmm.sample_batch(model, 50, 40, jax.random.key(1))
+    typical = surprise(model, jnp.zeros((50, 40), jnp.int32))
+    sample = surprise(model, hmm.sample_batch(model, 50, 40, jax.random.key(1))[1])
     weights = bootstrap_weights(50, jax.random.key(2))
-    found = excess_surprise(model, typical, sample, weights, jax.random.key(3))
+    found = excess_surprise(model, typical, sample, 40, weights, jax.random.key(3))
     assert found.network.value < -0.05
 
 
-def test_impossible_symbols_are_infinite_not_hidden():
-    model = hmm.HMM(
-        initial=[0.5, 0.5], transition=[[0.5, 0.5]] * 2, emission=[[1, 0, 0], [0, 0, 1]]
-    )
+def test_impossible_symbols_are_counted_and_the_rest_is_measured():
+    """The HMM never emits symbol 1 and changes at random between 0 and 2."""
+    half = [0.5, 0.5]
+    model = hmm.HMM(initial=half, transition=[half, half], emission=[[1, 0, 0], [0, 0, 1]])
     found = compare(planted(), model, jax.random.key(0), **SIZES)
-    assert found.kl[1].network.value == np.inf
-    assert found.impossible_share > 0.15  # 1 - 0.9^2
-    assert found.excess_surprise.network.value == np.inf
+    given_possible = np.array([0.6, 0.3]) / 0.9
+    expected = np.sum(given_possible * np.log(given_possible / 0.5))
+    for n in (1, 3):
+        assert found.kl[n].network.value == pytest.approx(n * expected, rel=0.1)
+    assert found.impossible_share == pytest.approx(1 - 0.9**6, abs=0.02)
+    assert found.impossible_sequences == pytest.approx(1 - 0.9**30, abs=0.02)
+    assert found.excess_surprise.network.value == pytest.approx(0, abs=1e-5)  # all equally likely
     assert np.isnan(found.dwell[1].mean.exact)
+
+
+def test_a_symbol_that_is_never_generated_is_the_largest_error():
+    silent = planted()
+    silent.params["W_out"] = silent.params["W_out"].at[1, 0].set(-1e4)
+    found = compare(silent, hmm.preset("fully3"), jax.random.key(0), **SIZES)
+    assert found.transition_error.network.value == 1
+    assert np.isnan(found.transitions[1]).all()
 
 
 def test_sizes_that_do_not_fit_are_refused(twin):

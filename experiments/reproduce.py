@@ -1,0 +1,41 @@
+"""Train a network, run every analysis and write the report: the whole job in one command.
+
+    python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo
+
+About 3 minutes on 2 CPU cores for linear3 at profile laptop, 2 of them training. Expect a KL of
+6-grams of about 0.005. Stopped at any moment, it goes on with --resume.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from experiments.cli import launch
+from experiments.dynamics import analyse
+from experiments.evaluate import evaluate
+from experiments.report import report
+from experiments.train import define_flags, train_from_flags
+from hmmrnn.report import five_numbers
+from hmmrnn.training.storage import read_json
+
+FLAGS = flags.FLAGS
+
+
+def main() -> None:
+    """Train, evaluate, look at the dynamics, report."""
+    fit = train_from_flags()
+    folder = Path(FLAGS.outdir)
+    print("measuring fidelity ...", flush=True)
+    evaluate(folder, fit, n_sequences=10_000, seed=0)
+    print("measuring dynamics ...", flush=True)
+    analyse(folder, fit, n_trajectories=64, n_steps=1_000, seed=0)
+    page = report(folder)
+    fidelity, dynamics = (read_json(folder / f"{n}.json") for n in ("fidelity", "dynamics"))
+    for number in five_numbers(fidelity, dynamics):
+        print(f"  {number}")
+    print(f"report: {page}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    launch(main)

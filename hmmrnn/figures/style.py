@@ -1,0 +1,128 @@
+"""How all figures look: colours, fonts, and one colour for each symbol, on light and dark pages."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+P = ParamSpec("P")
+
+FOREGROUND = "#010203"
+"""Stands for the text colour of the page: `to_svg` writes currentColor in its place."""
+
+SYMBOL_COLORS = (  # Okabe & Ito; their black and yellow vanish on dark and on light pages
+    "#0072B2",  # blue
+    "#E69F00",  # orange
+    "#009E73",  # bluish green
+    "#CC79A7",  # reddish purple
+    "#56B4E9",  # sky blue
+    "#D55E00",  # vermillion
+    "#A89A00",  # dark yellow
+    "#888888",  # grey
+)
+
+WIDTH = 5.6
+"""Inches, for all figures: with 10 pt text legible from a phone's 360 px to a page's 640 px."""
+
+RC: dict[Any, Any] = {
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so layouts are the same anywhere
+    "font.size": 10.5,
+    "axes.labelsize": 10.5,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.edgecolor": FOREGROUND,
+    "axes.labelcolor": FOREGROUND,
+    "axes.linewidth": 0.8,
+    "figure.facecolor": "none",
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "savefig.facecolor": "none",
+    "svg.fonttype": "none",
+    "text.color": FOREGROUND,
+    "xtick.color": FOREGROUND,
+    "ytick.color": FOREGROUND,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+}
+
+LEGEND_ABOVE: dict[str, Any] = {
+    "loc": "lower left",
+    "bbox_to_anchor": (0.0, 1.0),
+    "borderaxespad": 0.2,
+    "handlelength": 1.6,
+    "handletextpad": 0.5,
+    "columnspacing": 1.4,
+    "ncols": 4,
+}
+"""Options of a legend that stands above its panel and so never covers data."""
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """`draw` under the style, which leaves matplotlib's global settings as they are."""
+
+    @wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context(RC):
+            figure = draw(*args, **kwargs)
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # or each rendering would shift it a little
+            return figure
+
+    return inner
+
+
+def symbol_color(symbol: int) -> str:
+    """The colour of a symbol in every figure; distinct for up to 8 symbols."""
+    return SYMBOL_COLORS[symbol % len(SYMBOL_COLORS)]
+
+
+def panels(
+    height: float,
+    description: str,
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure, `height` in inches, that `description` tells to those who cannot see it."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure.set_label(description)
+    axes = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False)
+    return figure, list(axes.ravel())
+
+
+def note(axes: Axes, text: str, *, corner: bool = False) -> None:
+    """Say why a panel is empty, in its middle or in its upper right corner."""
+    x, y, ha, va = (0.97, 0.97, "right", "top") if corner else (0.5, 0.5, "center", "center")
+    axes.text(x, y, text, transform=axes.transAxes, ha=ha, va=va, alpha=0.7)
+
+
+def log_ticks(axes: Axes, which: str) -> None:
+    """Label the decades of a logarithmic axis as 0.01, 0.1, 1 or as powers of ten."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(numticks=6))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: decade(value)))
+
+
+def decade(value: float) -> str:
+    """A power of ten in plain text; matplotlib's own needs a mathematical font."""
+    if value == 0:
+        return "0"
+    sign = "\N{MINUS SIGN}" if value < 0 else ""
+    exponent = round(float(np.log10(abs(value))))
+    if -2 <= exponent <= 3:
+        return f"{sign}{10.0**exponent:g}"
+    digits = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{sign}10{digits}"

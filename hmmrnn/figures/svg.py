@@ -1,0 +1,48 @@
+"""Figures as SVG that can stand in a page: its text colour, its width, no clashing names."""
+
+import io
+import re
+from html import escape
+from pathlib import Path
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from hmmrnn.figures.style import FOREGROUND, RC
+from hmmrnn.training.storage import write_text
+
+FONTS = "system-ui, Helvetica, Arial"
+NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """`figure` as an <svg> element, always the same for the same figure.
+
+    It takes its width from what surrounds it and its text colour from currentColor; `name` opens
+    all its ids, so that several figures can stand in one page.
+    """
+    file = io.StringIO()
+    with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
+        FigureCanvasSVG(figure).print_svg(file, metadata=NO_METADATA)
+    svg = file.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace(FOREGROUND, "currentColor").replace("'DejaVu Sans'", FONTS)
+    box = re.search(r'viewBox="[^"]*"', svg)
+    assert box is not None
+    label = escape(str(figure.get_label()) or name)
+    root = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'{box.group()} width="100%" role="img" aria-label="{label}" '
+        'style="stroke-linejoin: round; stroke-linecap: butt">'
+    )
+    return root + svg[svg.index(">") + 1 :]
+
+
+def save(folder: Path, name: str, figure: Figure) -> Path:
+    """Write `figure` to figures/NAME.svg of a run folder. Raises `StorageError`."""
+    path = folder / "figures" / f"{name}.svg"
+    write_text(path, to_svg(figure, name))
+    return path

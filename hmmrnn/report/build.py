@@ -1,0 +1,217 @@
+"""One self-contained HTML file from what a run folder holds."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+
+from hmmrnn.errors import InputError
+from hmmrnn.hmm import name_of
+from hmmrnn.report import commands
+from hmmrnn.report.inline import inline_svg
+from hmmrnn.report.numbers import beside, data, percent, text
+from hmmrnn.report.summary import (
+    compared,
+    estimate,
+    five_numbers,
+    most_frequent,
+    number,
+    verdict,
+)
+from hmmrnn.training.config import SECTIONS
+from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
+from hmmrnn.training.storage import plain, read_arrays, read_json, write_text
+
+FIGURES = ("training", "transitions", "ngrams", "dwell", "trajectories")
+MARGINAL_ERROR_LIMIT = 1.0
+
+
+class Course(NamedTuple):
+    """How the training ended."""
+
+    epochs: int
+    loss: float  # of the last epoch
+    floor: float
+    floor_std: float
+    volatility: float
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Floor minus and plus its standard deviation."""
+        return self.floor - self.floor_std, self.floor + self.floor_std
+
+
+def build_report(folder: Path) -> Path:
+    """Write report.html into a run folder and return its path; parts not measured yet are named.
+
+    Raises:
+        InputError: no run there, or a damaged file.
+        StorageError: the report could not be written.
+    """
+    spec = read_spec(folder)
+    page = _page().render(
+        spec=spec,
+        preset=name_of(spec.config.hmm),
+        hmm=plain(spec.config.hmm.to_dict()),
+        sections={name: vars(getattr(spec.config, name)) for name in SECTIONS},
+        provenance=_provenance(folder),
+        figures={name: inline_svg(folder / "figures" / f"{name}.svg") for name in FIGURES},
+        commands=_commands(folder, spec),
+        scale_free=_is_homogeneous(spec),
+        **_training(folder),
+        **_measures(folder),
+    )
+    path = folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+def _page() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("hmmrnn.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(data=data, number=text, beside=beside, percent=percent)
+    environment.tests["nan"] = math.isnan
+    return environment.get_template("page.html")
+
+
+def _commands(folder: Path, spec: RunSpec) -> dict[str, str]:
+    steps = ("evaluate", "dynamics", "report")
+    return {
+        "train": commands.of_training(folder, spec),
+        **{step: commands.of_step(step, folder) for step in steps},
+    }
+
+
+def _provenance(folder: Path) -> dict[str, dict[str, Any]]:
+    """The manifest in groups: what stands alone, and what has parts."""
+    manifest = _optional(folder / MANIFEST)
+    alone = {name: value for name, value in manifest.items() if not isinstance(value, dict)}
+    groups = {name: value for name, value in manifest.items() if isinstance(value, dict)}
+    return {"run": alone, **groups} if manifest else {}
+
+
+def _training(folder: Path) -> dict[str, Any]:
+    """Course of the training and what to warn of; no course while there is no history."""
+    path = folder / "history.npz"
+    status = _optional(folder / MANIFEST).get("status", "finished")
+    warnings = [] if status == "finished" else [f"The training has not finished: it is {status}."]
+    if not path.exists():
+        return {"course": None, "warnings": warnings}
+    history = read_arrays(path)
+    with _of_known_form(path):
+        course = Course(
+            epochs=len(history["epoch"]),
+            loss=float(history["loss"][-1]),
+            floor=float(history["floor_mean"]),
+            floor_std=float(history["floor_std"]),
+            volatility=float(history["volatility"][-1]),
+        )
+        warnings += _warnings(history)
+    return {"course": course, "warnings": warnings}
+
+
+def _warnings(history: dict[str, np.ndarray]) -> Iterator[str]:
+    errors = history["marginal_error"].astype(float)
+    errors = np.where(np.isfinite(errors), errors, -np.inf)
+    worst, at = float(errors.max()), int(errors.argmax())
+    if worst > MARGINAL_ERROR_LIMIT and worst > errors[0]:
+        yield (
+            f"The marginal error of the Sinkhorn loss grew from {text(float(errors[0]))} in epoch "
+            f"1 to {text(worst)} in epoch {int(history['epoch'][at])}, past "
+            f"{MARGINAL_ERROR_LIMIT:g}: the transport plans are far from converged, "
+            "so the loss and its gradient are not what they are taken for."
+        )
+    bad = int(history["bad_steps"].sum())
+    if bad > 0:
+        yield (
+            f"{bad} optimiser steps were skipped, because loss or gradient were not finite; "
+            f"the first in epoch {int(history['epoch'][np.argmax(history['bad_steps'] > 0)])}."
+        )
+
+
+def _measures(folder: Path) -> dict[str, Any]:
+    """Numbers of both analyses in the form that the page shows; None for one not done yet."""
+    paths = folder / "fidelity.json", folder / "dynamics.json"
+    fidelity, dynamics = (_optional(path) for path in paths)
+    with _of_known_form(paths[0]):
+        faithful = _fidelity(fidelity) if fidelity else None
+        five_numbers(fidelity, {})
+    with _of_known_form(paths[1]):
+        return {
+            "fidelity": faithful,
+            "dynamics": _dynamics(dynamics) if dynamics else None,
+            "numbers": five_numbers(fidelity, dynamics),
+            "verdict": verdict(fidelity, dynamics),
+        }
+
+
+def _fidelity(fields: dict[str, Any]) -> dict[str, Any]:
+    symbols = [
+        {
+            "share": compared(share),
+            "mean": compared(dwell["mean"]),
+            "cv": compared(dwell["cv"]),
+            "n_runs": int(dwell["n_runs"]),
+        }
+        for share, dwell in zip(fields["symbol_shares"], fields["dwell"], strict=True)
+    ]
+    return {
+        "kl": sorted((int(n), compared(entry)) for n, entry in fields["kl"].items()),
+        "symbols": symbols,
+        "most_frequent": most_frequent(fields),
+        "transition_error": compared(fields["transition_error"]),
+        "matched_distance": compared(fields["matched_distance"]),
+        "volatility": compared(fields["volatility"]),
+        "impossible_share": number(fields["impossible_share"]),
+        "impossible_sequences": number(fields["impossible_sequences"]),
+        "n_sequences": int(fields["n_sequences"]),
+        "n_steps": int(fields["n_steps"]),
+    }
+
+
+def _dynamics(fields: dict[str, Any]) -> dict[str, Any]:
+    counts = ("n_starts", "n_settled", "n_distinct")
+    return {
+        "explained": [number(share) for share in fields["plane"]["explained"]],
+        "transitions_per_step": estimate(fields["transitions_per_step"]),
+        "dwell_cv": estimate(fields["dwell_cv"]),
+        "rotation": estimate(fields["rotation"]),
+        "end": {name: int(fields["end"][name]) for name in counts},
+        "distance": number(fields["end"]["distance_from_origin"]),
+        "n_trajectories": int(fields["n_trajectories"]),
+        "n_steps": int(fields["n_steps"]),
+    }
+
+
+def _is_homogeneous(spec: RunSpec) -> bool:
+    """Whether scaling the noise scales all states: h(s x) = s h(x) for s > 0."""
+    net = spec.config.net
+    return net.activation == "relu" and not net.bias and net.initial_state == "zero"
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    """The object in a JSON file, {} if there is no such file. Raises `InputError`."""
+    found = read_json(path) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is {type(found).__name__}, not an object with named fields")
+    return found
+
+
+@contextlib.contextmanager
+def _of_known_form(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: lacks what the report shows ({type(error).__name__}: {error}), so another "
+            f"version of hmmrnn wrote it (see {CONFIG}); measure again"
+        ) from None

@@ -1,0 +1,47 @@
+"""The commands that make each part of a run folder, to copy into a terminal."""
+
+import dataclasses
+import shlex
+from pathlib import Path
+
+from hmmrnn.hmm import name_of
+from hmmrnn.settings import Section
+from hmmrnn.training import RunSpec, TrainConfig
+from hmmrnn.training.config import SECTIONS
+
+HMM_FILE = "hmm.json"
+PROFILE = "laptop"
+
+
+def of_step(step: str, folder: Path) -> str:
+    """The command of one analysis: evaluate, dynamics or report."""
+    return f"python -m experiments.{step} {shlex.quote(f'--run={folder}')}"
+
+
+def of_training(folder: Path, spec: RunSpec) -> str:
+    """The command of the training; it goes on where `folder` holds an unfinished one."""
+    config, name = spec.config, name_of(spec.config.hmm)
+    profile = TrainConfig.profile(PROFILE, config.hmm)
+    flags = [
+        f"--hmm={HMM_FILE}" if name == "custom" else f"--preset={name}",
+        f"--profile={PROFILE}",
+        f"--seed={spec.seed}",
+        f"--noise_std={spec.noise_std:g}",
+        *(flag for s in SECTIONS for flag in _changed(getattr(config, s), getattr(profile, s))),
+        f"--outdir={folder}",
+        "--resume",
+    ]
+    return shlex.join(["python", "-m", "experiments.train", *flags])
+
+
+def _changed(ours: Section, profile: Section) -> list[str]:
+    """A flag for each option that differs from the profile's."""
+    return [
+        f"--{ours.section}.{field.name}={_value(getattr(ours, field.name))}"
+        for field in dataclasses.fields(ours)
+        if getattr(ours, field.name) != getattr(profile, field.name)
+    ]
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

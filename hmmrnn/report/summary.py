@@ -1,0 +1,164 @@
+"""The five numbers that say most about a trained network, and the line that sums them up."""
+
+import math
+from typing import Any, NamedTuple
+
+from hmmrnn.fidelity import Compared
+from hmmrnn.intervals import Estimate
+from hmmrnn.report.numbers import beside, span, text
+
+ORBIT = 0.75
+BACK_AND_FORTH = 0.25
+"""Net turns per pair of transitions from which, and up to which, the verdict uses these words."""
+
+
+class Number(NamedTuple):
+    """A number with its 95 % interval, beside the same number of the HMM; NaN where unknown."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    floor: float  # of an HMM sample of the same size
+    exact: float | None  # of the HMM, where it is known
+    meaning: str
+    undefined: str  # what it means that the value is NaN
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        if math.isnan(self.value):
+            return f"{self.name}: {self.undefined}"
+        parts = [f"{self.name}: {span(self.value, self.low, self.high)}"]
+        if not math.isnan(self.floor):
+            parts.append(f"HMM sample {beside(self.floor, self.low, self.high)}")
+        if self.exact is not None:
+            parts.append(f"HMM {beside(self.exact, self.low, self.high)}")
+        return "; ".join(parts)
+
+
+def five_numbers(fidelity: dict[str, Any], dynamics: dict[str, Any]) -> list[Number]:
+    """From the contents of fidelity.json and dynamics.json; {} for one that is missing.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError: they are of another form.
+    """
+    return [*_of_fidelity(fidelity), _rotation(dynamics)]
+
+
+def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any]) -> str:
+    """One line: how far from the HMM, and whether the state circles or goes back and forth."""
+    kl, *_, rotation = five_numbers(fidelity, dynamics)
+    parts = []
+    if not fidelity:
+        parts.append("Fidelity is not measured yet")
+    else:
+        n = highest_order(fidelity)
+        impossible = number(fidelity["impossible_share"])
+        if impossible > 0:
+            parts.append(f"{text(100 * impossible)} % of its {n}-grams are impossible in the HMM")
+        if not math.isnan(kl.value):
+            parts.append(
+                f"Its {n}-grams lie {text(kl.value, kl.low, kl.high)} nats from the HMM's law, "
+                f"those of an HMM sample of the same size {beside(kl.floor, kl.low, kl.high)}"
+            )
+    if not dynamics:
+        parts.append("its dynamics are not measured yet")
+    elif math.isnan(rotation.value):
+        parts.append("its preferred symbol never changes")
+    else:
+        turns = f"{text(rotation.value, rotation.low, rotation.high)} turns per pair of transitions"
+        parts.append(f"its state {_manner(rotation.value)} ({turns})")
+    return "; ".join(parts) + "."
+
+
+def highest_order(fidelity: dict[str, Any]) -> int:
+    """The largest n of which n-grams were compared."""
+    return max(int(n) for n in fidelity["kl"])
+
+
+def most_frequent(fidelity: dict[str, Any]) -> int:
+    """The symbol that the HMM emits most often."""
+    shares = [float(entry["exact"]) for entry in fidelity["symbol_shares"]]
+    return shares.index(max(shares))
+
+
+def estimate(fields: dict[str, Any]) -> Estimate:
+    """An `Estimate` from JSON, where NaN is null."""
+    return Estimate(*(number(fields[name]) for name in Estimate._fields))
+
+
+def compared(fields: dict[str, Any]) -> Compared:
+    """A `Compared` from JSON; its exact value is None where it is not known."""
+    exact = fields["exact"]
+    return Compared(
+        estimate(fields["network"]),
+        estimate(fields["floor"]),
+        None if exact is None else number(exact),
+    )
+
+
+def number(value: Any) -> float:  # noqa: ANN401
+    """A number from JSON, where NaN is null."""
+    if isinstance(value, (str, bool)):
+        raise TypeError(f"{value!r} is not a number")
+    return math.nan if value is None else float(value)
+
+
+def _of_fidelity(fidelity: dict[str, Any]) -> list[Number]:
+    if fidelity:
+        n, symbol = str(highest_order(fidelity)), str(most_frequent(fidelity))
+        found = [
+            fidelity["kl"][n],
+            fidelity["excess_surprise"],
+            fidelity["volatility"],
+            fidelity["dwell"][int(symbol)]["cv"],
+        ]
+    else:
+        n, symbol, found = "6", "(most frequent)", [None] * 4
+    rows = (
+        (
+            f"KL of {n}-grams (nats)",
+            "distance of the generated sequences from the HMM's law",
+            "undefined: it generates nothing that the HMM can",
+        ),
+        (
+            "excess surprise (nats per symbol)",
+            "below zero: more typical than the HMM's own sequences",
+            "undefined: it generates nothing that the HMM can",
+        ),
+        ("volatility (per step)", "how often the symbol changes", "not finite"),
+        (
+            f"dwell-time CV of symbol {symbol}",
+            "standard deviation over mean of its dwell times; clock-like if small",
+            "undefined: no complete run of the symbol",
+        ),
+    )
+    return [
+        _number(name, None if fields is None else compared(fields), meaning, undefined)
+        for (name, meaning, undefined), fields in zip(rows, found, strict=True)
+    ]
+
+
+def _rotation(dynamics: dict[str, Any]) -> Number:
+    name = "net rotation (turns per pair of transitions)"
+    meaning = "1: the state circles, 0: it goes back and forth"
+    if not dynamics:
+        return _number(name, None, meaning, "")
+    turns = estimate(dynamics["rotation"])
+    rate = estimate(dynamics["transitions_per_step"])
+    meaning += f"; {text(*rate)} transitions per step"
+    unknown = Estimate(math.nan, math.nan, math.nan)
+    return _number(name, Compared(turns, unknown, None), meaning, "undefined: no transitions")
+
+
+def _number(name: str, found: Compared | None, meaning: str, undefined: str) -> Number:
+    if found is None:
+        nan = math.nan
+        return Number(name, nan, nan, nan, nan, None, meaning, "not measured yet")
+    return Number(name, *found.network, found.floor.value, found.exact, meaning, undefined)
+
+
+def _manner(turns: float) -> str:
+    if turns >= ORBIT:
+        return "circles"
+    return "goes back and forth" if turns <= BACK_AND_FORTH else "circles in part"

@@ -1,0 +1,133 @@
+"""The command lines as a user meets them: in a process of their own."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ("--preset=linear3", "--profile=smoke")
+
+
+def run(door, *flags, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{door}", *flags],
+        cwd=ROOT,
+        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "demo"
+    done = run("reproduce", *SMOKE, f"--outdir={folder}")
+    return folder, done.stdout
+
+
+def test_reproduce_makes_the_whole_folder(demo):
+    folder, printed = demo
+    for name in ("config", "manifest", "fidelity", "dynamics"):
+        assert isinstance(json.loads((folder / f"{name}.json").read_text()), dict)
+    for name in ("history", "snapshots", "params"):
+        assert np.load(folder / f"{name}.npz", allow_pickle=False).files
+    drawn = {path.name for path in (folder / "figures").glob("*.svg")}
+    assert drawn == {
+        f"{name}.svg" for name in ("training", "transitions", "ngrams", "dwell", "trajectories")
+    }
+    assert printed.strip().endswith(f"report: {folder / 'report.html'}")
+    assert len(re.findall(r"^  \S", printed, flags=re.MULTILINE)) == 5
+    page = (folder / "report.html").read_text()
+    assert page.count("<svg") == 5
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["seed"], config["noise_std"]) == (0, 1.0)
+
+
+def test_the_printed_numbers_are_those_of_the_files(demo):
+    folder, printed = demo
+    value = json.loads((folder / "fidelity.json").read_text())["kl"]["6"]["network"]["value"]
+    shown = re.search(r"KL of 6-grams \(nats\): ([0-9.]+)", printed)
+    assert float(shown.group(1)) == pytest.approx(value, rel=0.01)
+
+
+def test_each_step_alone_gives_the_same_files(demo, tmp_path):
+    folder, _ = demo
+    own = shutil.copytree(folder, tmp_path / "own", ignore=shutil.ignore_patterns("figures"))
+    for name in ("fidelity.json", "dynamics.json", "report.html"):
+        (own / name).unlink()
+    for door in ("evaluate", "dynamics"):
+        run(door, f"--run={own}")
+    assert str(own / "report.html") in run("report", f"--run={own}").stdout
+    for name in ("fidelity.json", "dynamics.json", "figures/dwell.svg", "figures/training.svg"):
+        assert (own / name).read_text() == (folder / name).read_text()
+
+
+def test_dotted_flags_reach_the_configuration(tmp_path):
+    own = {"initial": [1, 0], "transition": [[0.9, 0.1], [0.2, 0.8]], "emission": [[1, 0], [0, 1]]}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    run(
+        "train",
+        f"--hmm={tmp_path / 'own.json'}",
+        "--profile=smoke",
+        f"--outdir={tmp_path / 'run'}",
+        "--seed=5",
+        "--train.epochs=2",
+        "--train.learning_rate=5e-4",
+        "--net.bias",
+        "--loss.debias=reference",
+        "--data.source=fixed",
+        "--data.n_sequences=300",
+    )
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["seed"] == 5
+    assert (config["train"]["epochs"], config["train"]["learning_rate"]) == (2, 5e-4)
+    assert config["net"]["bias"] is True
+    assert config["loss"]["debias"] == "reference"
+    assert config["hmm"]["transition"] == own["transition"]
+    history = np.load(tmp_path / "run" / "history.npz")
+    assert np.all(np.isfinite(history["validation_loss"]))
+
+
+@pytest.mark.parametrize(
+    ("door", "flags", "message"),
+    [
+        ("train", ["--train.learnin_rate=1"], "Did you mean: train.learning_rate"),
+        ("train", ["--train.batch_size=1"], "error: train.batch_size=1: must be at least 4"),
+        ("train", ["now"], "error: now: unknown argument"),
+        ("evaluate", ["--run=/nowhere"], "error: run=/nowhere: there is no such folder"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_exit_code_1(door, flags, message, tmp_path):
+    given = [*SMOKE, f"--outdir={tmp_path / 'run'}"] if door == "train" else []
+    done = run(door, *given, *flags, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_into_the_same_folder_is_refused(demo):
+    folder, _ = demo
+    done = run("train", *SMOKE, f"--outdir={folder}", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: outdir={folder}: already holds a run; "
+        "continue it with --resume, replace it with --overwrite, or choose another folder"
+    )
+
+
+def test_help_lists_every_option():
+    shown = run("train", "--help", check=False).stdout
+    for flag in ("--train.learning_rate", "--loss.blur", "--net.hidden_size", "--[no]resume"):
+        assert flag in shown

@@ -1,0 +1,118 @@
+"""Trainings that are killed or stopped from outside, and resumed, end in the same bits."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from hmmrnn import train
+from hmmrnn.training.run_folder import save_fit
+
+ROOT = Path(__file__).parents[2]
+FLAGS = (
+    "--preset=linear3",
+    "--profile=smoke",
+    "--train.epochs=150",
+    "--train.snapshot_every=10",
+    "--seed=2",
+)
+
+
+def start(folder, *more):
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments.train", *FLAGS, f"--outdir={folder}", *more],
+        cwd=ROOT,
+        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(folder, *more):
+    process = start(folder, *more)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+
+
+def newest(folder):
+    """Epoch of the newest whole checkpoint, 0 if there is none."""
+    whole = folder.glob("checkpoints/*/commit_success.txt")
+    return max((int(path.parent.name) for path in whole), default=0)
+
+
+def wait_for_progress(process, folder):
+    """Wait until the process has saved a checkpoint of its own."""
+    before = newest(folder)
+    while newest(folder) <= before:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, smoke):
+    """The same training without interruption, computed in this process by the library."""
+    config = smoke.replace(train={"epochs": 150, "snapshot_every": 10})
+    folder = tmp_path_factory.mktemp("kill") / "whole"
+    folder.mkdir()
+    save_fit(folder, train(config, 1.0, jax.random.key(2)))
+    return folder
+
+
+def assert_same_bits(folder, uninterrupted):
+    for name in ("params.npz", "snapshots.npz", "history.npz"):
+        found, expected = (np.load(path / name) for path in (folder, uninterrupted))
+        assert found.files == expected.files
+        for key in expected.files:
+            np.testing.assert_array_equal(found[key], expected[key], err_msg=f"{name}: {key}")
+
+
+def kill_repeatedly(folder, n_kills, seed):
+    """Start, `kill -9` at a random moment, resume, and so on; most kills hit the training."""
+    moments, kills = random.Random(seed), 0
+    while kills < n_kills:
+        process = start(folder, "--resume")
+        if kills % 5 == 4:
+            time.sleep(moments.uniform(0, 5))  # also while it starts
+        else:
+            wait_for_progress(process, folder)
+            time.sleep(moments.uniform(0, 0.2))
+        assert process.poll() is None, "finished before it was killed: " + process.stderr.read()
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += 1
+
+
+def test_stopped_stopped_and_killed(uninterrupted, tmp_path):
+    """SIGTERM, then SIGINT, each with the command to go on; then SIGKILL."""
+    folder = tmp_path / "run"
+    process = start(folder)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        wait_for_progress(process, folder)
+        process.send_signal(number)
+        printed, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert "stopped after epoch" in printed
+        command = printed.strip().splitlines()[-1].split()
+        assert command[:3] == ["python", "-m", "experiments.train"]
+        assert command[-1] == "--resume"
+        process = start(folder, "--resume")
+    wait_for_progress(process, folder)
+    process.kill()
+    process.communicate()
+    finish(folder, "--resume")
+    assert_same_bits(folder, uninterrupted)
+
+
+@pytest.mark.slow
+def test_killed_ten_times_at_random_moments(uninterrupted, tmp_path):
+    kill_repeatedly(tmp_path / "run", 10, seed=1)
+    finish(tmp_path / "run", "--resume")
+    assert_same_bits(tmp_path / "run", uninterrupted)

@@ -1,0 +1,93 @@
+"""A run folder filled by hand, without training or measuring."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+from figures.records import fidelity, fit, portrait
+
+from hmmrnn import figures
+from hmmrnn.training.run_folder import RunSpec, open_run
+from hmmrnn.training.storage import write_arrays, write_json, write_text
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+MANIFEST = {
+    "status": "finished",
+    "seed": 3,
+    "wall_time_s": 12.5,
+    "device": "1 x cpu",
+    "platform": "Linux x86_64, Python 3.12.1",
+    "versions": {"hmmrnn": "0.1.0", "jax": "0.10.2"},
+    "commit": None,
+}
+SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><path d="M0 0 4 3"/></svg>'
+LOSS = np.array([5.0, 2.0, 0.6, 0.1234], np.float32)
+
+
+def fill(folder, config, *, faithful=None, moving=None, manifest=MANIFEST, drawn=False, **others):
+    """Write all files of a run of `config`; `others` are records of its history.
+
+    Figures are sketches unless `drawn`.
+    """
+    faithful, moving = faithful or fidelity(), moving or portrait()
+    record = fit(config, LOSS, floor=(0.05, 0.02), **others)
+    open_run(folder, RunSpec(config, 1.0, 3), resume=False, overwrite=False)
+    write_json(folder / "manifest.json", manifest)
+    write_json(folder / "fidelity.json", faithful)
+    write_json(folder / "dynamics.json", moving)
+    history = {"epoch": np.arange(1, 5), **record.records._asdict()}
+    write_arrays(
+        folder / "history.npz",
+        {**history, "floor_mean": record.floor.mean, "floor_std": record.floor.std},
+    )
+    drawings = {
+        "training": lambda: figures.training_figure(record, 0.256),
+        "transitions": lambda: figures.transition_figure(faithful),
+        "ngrams": lambda: figures.ngram_figure(faithful),
+        "dwell": lambda: figures.dwell_figure(faithful),
+        "trajectories": lambda: figures.trajectory_figure(moving),
+    }
+    for name, draw in drawings.items():
+        svg = figures.to_svg(draw(), name) if drawn else SKETCH
+        write_text(folder / "figures" / f"{name}.svg", svg)
+    return folder
+
+
+def contents(folder):
+    """Fidelity and dynamics as the report reads them."""
+    return [json.loads((folder / f"{name}.json").read_text()) for name in ("fidelity", "dynamics")]
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, text, <data> values."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.elements, self.words, self.data = [], [], [], []
+        self.feed(html)
+        self.close()
+        assert not self.open, self.open
+        self.text = re.sub(r"\s+", " ", "".join(self.words))
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "data":
+            self.data.append((float(dict(attributes)["value"]), ""))
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if self.open[-1:] != ["style"]:
+            self.words.append(text)
+        if self.open[-1:] == ["data"]:
+            self.data[-1] = (self.data[-1][0], self.data[-1][1] + text)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
