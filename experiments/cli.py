@@ -60,7 +60,8 @@ def _list_all_flags_in_help() -> None:
 def _guarded(main: Callable[[], None], extra: list[str]) -> None:
     warnings.showwarning = _print_warning
     if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.ERROR)  # orbax reports every checkpoint otherwise
+        # Orbax logs every checkpoint, and the traceback of every error that it raises as well.
+        logging.set_verbosity(logging.FATAL)
     try:
         if extra:
             raise InputError(f"{extra[0]}: unknown argument; flags have the form --name=value")

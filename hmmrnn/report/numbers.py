@@ -73,6 +73,8 @@ def _three_digits(value: float) -> str:
 
 
 def _power(value: float, decimals: int) -> str:
+    if value == 0:
+        return "0"
     mantissa, exponent = f"{value:.{decimals}e}".split("e")
     return f"{_signed(mantissa)}{TIMES}10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 

@@ -1,7 +1,7 @@
 """Resumable state on disk: orbax makes each save atomic and keeps the last few, numpy holds it.
 
 A checkpoint is one `arrays.npz`, readable without this library. Its zip checksums reveal damage,
-and writing it in the main thread turns a full disk into an ordinary error.
+and a full disk is an ordinary `OSError`.
 """
 
 from collections.abc import Callable

@@ -12,7 +12,8 @@ from hmmrnn.losses import make_loss
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import fresh_batch
 
-FLOOR_DRAWS = 8
+FLOOR_SEQUENCES = 16_384
+"""Sequences drawn on each side in all, at most 64 and at least 8 batches."""
 
 
 class Floor(NamedTuple):
@@ -31,5 +32,6 @@ def loss_floor(config: TrainConfig, key: Key) -> Floor:
         key_x, key_y, key_loss = jax.random.split(key, 3)
         return loss(fresh_batch(config, key_x), fresh_batch(config, key_y), key_loss)[0]
 
-    values = jax.lax.map(one, jax.random.split(key, FLOOR_DRAWS))
+    n_draws = min(64, max(8, FLOOR_SEQUENCES // config.train.batch_size))
+    values = jax.lax.map(one, jax.random.split(key, n_draws))
     return Floor(jnp.mean(values), jnp.std(values, ddof=1))

@@ -43,6 +43,10 @@ def test_a_value_without_interval_has_three_digits(value, shown):
     assert text(value) == shown
 
 
+def test_zero_has_no_exponent():
+    assert span(2e-6, 0.0, 4e-6).endswith("[0, 4.0\N{MULTIPLICATION SIGN}10⁻⁶]")
+
+
 def test_a_span_has_the_same_digits_throughout():
     assert span(0.0007265, -0.0023827, 0.003857) == f"0.0007 [{MINUS}0.0024, 0.0039]"
     assert span(0.5, math.nan, math.nan) == "0.500"
