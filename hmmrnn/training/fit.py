@@ -118,7 +118,7 @@ def advance(
     streams = _streams(key)
     data: FixedData = make_data(config, streams.data)
     level = jnp.asarray(noise_std, jnp.float32)
-    state = jax.tree.map(jnp.array, progress.state)  # a copy: chunks reuse the buffers they get
+    state = _own_buffers(progress.state, level)
     while done < config.train.epochs:
         n_epochs = min(config.train.chunk_epochs, config.train.epochs - done)
         state, records = run_chunk(config, state, data, level, streams.steps, n_epochs)
@@ -155,6 +155,16 @@ def _with_snapshot(progress: Progress, config: TrainConfig, done: int) -> Progre
         for name, kept in progress.snapshots.params.items()
     }
     return progress._replace(snapshots=progress.snapshots._replace(params=params))
+
+
+def _own_buffers(state: TrainState, level: Array) -> TrainState:
+    """A copy of `state` whose buffers a chunk may reuse.
+
+    Under vmap every leaf gets the axis of the members, also where only the noise level or only
+    the key differs between them; buffers without it would be too small to be reused.
+    """
+    member = jnp.isfinite(level) | jnp.isfinite(state.params["W_rec"][0, 0])
+    return jax.tree.map(lambda leaf: jnp.where(member, leaf, leaf), state)
 
 
 def _streams(key: Key) -> Streams:

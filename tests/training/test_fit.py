@@ -40,6 +40,14 @@ def test_vmap_over_seeds_equals_solo_runs(smoke, fit):
             np.testing.assert_allclose(both.params[name][i], one.params[name], atol=2e-4)
 
 
+def test_vmap_over_noise_levels_equals_solo_runs(smoke, fit):
+    both = jax.vmap(lambda level: train(smoke, level, jax.random.key(0)))(jnp.array([0.5, 1.0]))
+    for name in fit.params:
+        other_level, same_level = np.max(np.abs(both.params[name] - fit.params[name]), axis=(1, 2))
+        assert same_level < 2e-5
+        assert other_level > 10 * same_level
+
+
 def test_snapshots_are_the_parameters_of_their_epochs(smoke, fit):
     assert list(fit.snapshots.epochs) == snapshot_epochs(smoke) == [0, 2, 4, 6, 8]
     for name, stack in fit.snapshots.params.items():
