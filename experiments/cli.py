@@ -30,7 +30,7 @@ def set_global_switches() -> None:
     The cache is kept apart for each host and jaxlib version: compiled code need not run elsewhere.
     """
     jax.config.update("jax_default_matmul_precision", "highest")
-    root = Path(os.environ.get(CACHE_VARIABLE, Path.home() / ".cache" / "hmmrnn"))
+    root = Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache/hmmrnn").expanduser())
     folder = root / f"{platform.node()}-jaxlib-{importlib.metadata.version('jaxlib')}"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
@@ -39,15 +39,21 @@ def set_global_switches() -> None:
 def define_run_flag() -> None:
     """The flag `--run`, for command lines that read a run folder."""
     flags.DEFINE_string("run", None, "run folder to read and to write to", required=True)
-    flags.DEFINE_integer("analysis_seed", 0, "random seed of the analysis", lower_bound=0)
+    flags.DEFINE_integer("analysis_seed", 0, "random seed of the analysis", 0, 2**32 - 1)
 
 
 def command_line(*extra: str) -> str:
-    """The command that started this program, with more flags at its end."""
+    """The command that started this program, with more flags at its end and no --overwrite."""
     spec = sys.modules["__main__"].__spec__
-    program = f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
-    arguments = [a for a in sys.argv[1:] if a not in ("--overwrite", *extra)]
-    return shlex.join([*program.split(), *arguments, *extra])
+    program = ["-m", spec.name] if spec else [sys.argv[0]]
+    names = {flag.lstrip("-") for flag in (*extra, "--overwrite")}
+    kept = [
+        argument
+        for argument in sys.argv[1:]
+        if argument.lstrip("-").removeprefix("no").partition("=")[0] not in names
+        and argument.lstrip("-").partition("=")[0] not in names
+    ]
+    return shlex.join([sys.executable, *program, *kept, *extra])
 
 
 def _list_all_flags_in_help() -> None:
@@ -70,7 +76,7 @@ def _guarded(main: Callable[[], None], extra: list[str]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was changed by this step", file=sys.stderr)
+        print("error: interrupted; files written so far are whole", file=sys.stderr)
         raise SystemExit(1) from None
 
 

@@ -13,8 +13,8 @@ from absl import flags
 from experiments.cli import define_run_flag, launch
 from hmmrnn.dynamics import Portrait, numbers, portrait
 from hmmrnn.figures import save, trajectory_figure
+from hmmrnn.storage import write_json
 from hmmrnn.training import Fit, load
-from hmmrnn.training.storage import write_json
 
 FLAGS = flags.FLAGS
 

@@ -15,6 +15,7 @@ class ProgressBar:
 
     def __init__(self, config: TrainConfig) -> None:
         self.exact_volatility = volatility(config.hmm, config.data.n_steps)
+        self.started = False
         self.bar = tqdm(
             total=config.train.epochs,
             desc="compiling",
@@ -38,7 +39,9 @@ class ProgressBar:
     def __call__(self, progress: Progress) -> None:
         """Show where the training is."""
         done = int(progress.state.epoch)
-        if done == 0:
+        if not self.started:  # the first call says where the run begins
+            self.started = True
+            self.bar.initial = self.bar.n = done
             return
         self.bar.set_description_str("epoch", refresh=False)
         records, floor = progress.records, progress.floor

@@ -6,25 +6,19 @@ About 3 minutes on 2 CPU cores for linear3 at profile laptop, 2 of them training
 6-grams of about 0.005. Stopped at any moment, it goes on with --resume.
 """
 
-from pathlib import Path
-
-from absl import flags
-
 from experiments.cli import launch
 from experiments.dynamics import analyse
 from experiments.evaluate import evaluate
 from experiments.report import report
-from experiments.train import define_flags, train_from_flags
+from experiments.train import define_flags, outdir, train_from_flags
 from hmmrnn.report import five_numbers
-from hmmrnn.training.storage import read_json
-
-FLAGS = flags.FLAGS
+from hmmrnn.storage import read_json
 
 
 def main() -> None:
     """Train, evaluate, look at the dynamics, report."""
     fit = train_from_flags()
-    folder = Path(FLAGS.outdir)
+    folder = outdir()
     print("measuring fidelity ...", flush=True)
     evaluate(folder, fit, n_sequences=10_000, seed=0)
     print("measuring dynamics ...", flush=True)

@@ -21,9 +21,15 @@ from hmmrnn.training.run import InterruptedRun, train_run
 def define_flags() -> None:
     """Flags of a run and of its folder."""
     define_spec_flags()
-    flags.DEFINE_string("outdir", None, "folder of the run", required=True)
+    flags.DEFINE_string("outdir", None, "folder of the run (unset: runs/HMM-PROFILE-seedSEED)")
     flags.DEFINE_boolean("resume", False, "continue the run in outdir, or begin it")
     flags.DEFINE_boolean("overwrite", False, "replace the run in outdir")
+
+
+def outdir() -> Path:
+    """The folder of the run."""
+    target = FLAGS.preset or Path(FLAGS.hmm).stem
+    return Path(FLAGS.outdir or f"runs/{target}-{FLAGS.profile}-seed{FLAGS.seed}")
 
 
 def train_from_flags() -> Fit:
@@ -32,7 +38,7 @@ def train_from_flags() -> Fit:
     try:
         with ProgressBar(spec.config) as bar:
             return train_run(
-                Path(FLAGS.outdir),
+                outdir(),
                 spec,
                 resume=FLAGS.resume,
                 overwrite=FLAGS.overwrite,
@@ -48,7 +54,7 @@ def main() -> None:
     """Train and say where the result is."""
     fit = train_from_flags()
     print(
-        f"{FLAGS.outdir}: {fit.config.train.epochs} epochs, "
+        f"{outdir()}: {fit.config.train.epochs} epochs, "
         f"loss {float(fit.records.loss[-1]):.4f} (floor {float(fit.floor.mean):.4f})"
     )
 

@@ -85,9 +85,8 @@ def portrait(
         axis=1,
     )
     weights = bootstrap_weights(n_trajectories, key_boot)
-    starts = jax.random.choice(
-        key_starts, states.reshape(-1, states.shape[-1]), (N_STARTS,), replace=False
-    )
+    visited = states.reshape(-1, states.shape[-1])
+    starts = jax.random.choice(key_starts, visited, (min(N_STARTS, len(visited)),), replace=False)
     rate, rotation, cv = (
         estimate(statistic, per_run, weights)
         for statistic in (lambda m: m[:, 0], partial(_rotation, n_steps), _dwell_cv)

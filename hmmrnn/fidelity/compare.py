@@ -86,16 +86,16 @@ def compare(
     k = hmm.n_symbols
     if network.cell.n_symbols != k:
         raise InputError(f"the network has {network.cell.n_symbols} symbols, the HMM {k}")
-    if n_sequences < 2 or n_steps < max(ORDERS) or n_matched > n_sequences:
+    if n_sequences < 2 or n_steps < 2 or not 1 <= n_matched <= n_sequences:
         raise InputError(
             f"n_sequences={n_sequences}, n_steps={n_steps}, n_matched={n_matched}: need at least "
-            f"2 sequences of {max(ORDERS)} steps, and no more matched than generated"
+            "2 sequences of 2 steps, and no more matched than generated"
         )
     key_net, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
     ours = generate(network.cell, network.params, network.noise_std, n_sequences, n_steps, key_net)
     theirs = sample_batch(hmm, n_sequences, n_steps, key_hmm)[1]
     weights = bootstrap_weights(n_sequences, key_boot)
-    orders = [n for n in ORDERS if k**n <= MAX_NGRAMS]
+    orders = [n for n in ORDERS if n <= n_steps and (n == 1 or k**n <= MAX_NGRAMS)]
     pairs = np.asarray(ngram_shares(ours, 2, k)).mean(axis=0).reshape(1, k, k)
     longest = np.asarray(ngram_shares(ours, orders[-1], k)).mean(axis=0)
     exact_longest = ngram_law(hmm, orders[-1], n_steps)

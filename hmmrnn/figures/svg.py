@@ -10,7 +10,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from hmmrnn.figures.style import FOREGROUND, RC
-from hmmrnn.training.storage import write_text
+from hmmrnn.storage import write_text
 
 FONTS = "system-ui, Helvetica, Arial"
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}

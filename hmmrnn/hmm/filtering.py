@@ -29,7 +29,8 @@ def filtered_posteriors(hmm: HMM, symbols: Symbols) -> Filtered:
     )
 
     def tick(log_prior: Float[Array, " M"], symbol: Array) -> tuple[Array, tuple[Array, Array]]:
-        log_joint = log_prior + log_emission.at[:, symbol].get(mode="fill", fill_value=-jnp.inf)
+        known = (symbol >= 0) & (symbol < hmm.n_symbols)
+        log_joint = log_prior + jnp.where(known, log_emission[:, symbol], -jnp.inf)
         log_evidence = _logsumexp(log_joint, axis=0)
         possible = jnp.isfinite(log_evidence)
         log_posterior = jnp.where(possible, log_joint - log_evidence, -jnp.inf)

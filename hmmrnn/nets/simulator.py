@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.errors import InputError
 from hmmrnn.nets import cells
 from hmmrnn.nets.cells import Gates, RNNCell
 from hmmrnn.nets.emission import sample_symbols
@@ -39,7 +40,15 @@ def rollout(
     noise: Float[Array, "T D"],
     intervention: Intervention = NO_INTERVENTION,
 ) -> Trajectory:
-    """Run the network from h0 under `noise` (already scaled by its standard deviation)."""
+    """Run the network from h0 under `noise` (already scaled by its standard deviation).
+
+    Raises:
+        InputError: an intervention for another number of steps.
+    """
+    n_steps = noise.shape[0]
+    for name, gate in intervention._asdict().items():
+        if jnp.ndim(gate) == 2 and len(gate) != n_steps:
+            raise InputError(f"{name} is given for {len(gate)} steps, the noise for {n_steps}")
 
     def tick(h: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
         t, drive = x
@@ -47,7 +56,7 @@ def rollout(
         h = cells.step(cell, params, h, drive, gates)
         return h, h
 
-    times = jnp.arange(noise.shape[0])
+    times = jnp.arange(n_steps)
     _, states = jax.lax.scan(tick, h0, (times, cells.drive(cell, params, noise)))
     return Trajectory(states, cells.readout(cell, params, states))
 

@@ -22,9 +22,9 @@ from hmmrnn.report.summary import (
     number,
     verdict,
 )
+from hmmrnn.storage import plain, read_arrays, read_json, write_text
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
-from hmmrnn.training.storage import plain, read_arrays, read_json, write_text
 
 FIGURES = ("training", "transitions", "ngrams", "dwell", "trajectories")
 MARGINAL_ERROR_LIMIT = 1.0

@@ -26,7 +26,7 @@ def of_training(folder: Path, spec: RunSpec) -> str:
         f"--hmm={HMM_FILE}" if name == "custom" else f"--preset={name}",
         f"--profile={PROFILE}",
         f"--seed={spec.seed}",
-        f"--noise_std={spec.noise_std:g}",
+        f"--noise_std={spec.noise_std!r}",
         *(flag for s in SECTIONS for flag in _changed(getattr(config, s), getattr(profile, s))),
         f"--outdir={folder}",
         "--resume",

@@ -4,6 +4,7 @@ A checkpoint is one `arrays.npz`, readable without this library. Its zip checksu
 and a full disk is an ordinary `OSError`.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from etils import epath
 
 from hmmrnn.errors import StorageError
+from hmmrnn.storage import DAMAGE, read_npz, save_npz
 from hmmrnn.training.fit import Progress
-from hmmrnn.training.storage import DAMAGE, read_npz, save_npz
+from hmmrnn.training.run_folder import DAMAGED
 
 ARRAYS = "arrays.npz"
 
@@ -23,12 +24,12 @@ ARRAYS = "arrays.npz"
 class NpzHandler(ocp.CheckpointHandler):
     """Writes the leaves of a pytree as one npz file inside orbax's step folder."""
 
-    def save(self, directory: epath.Path, args: "NpzSave") -> None:
+    def save(self, directory: Path, args: "NpzSave") -> None:
         """Write all leaves in tree order."""
         leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(args.tree))}
         save_npz(Path(directory) / ARRAYS, leaves)
 
-    def restore(self, directory: epath.Path, args: "NpzRestore") -> Any:  # noqa: ANN401
+    def restore(self, directory: Path, args: "NpzRestore") -> Any:  # noqa: ANN401
         """Read the leaves back into the structure of `args.like`."""
         leaves, structure = jax.tree.flatten(args.like)
         arrays = read_npz(Path(directory) / ARRAYS)
@@ -59,6 +60,10 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{folder}: {error.strerror or error}") from None
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             item_handlers=NpzHandler(),
@@ -88,17 +93,46 @@ class Checkpoints:
             ) from None
 
     def restore(self, like: Progress, warn: Callable[[str], None]) -> Progress | None:
-        """The newest checkpoint that is whole, or None; damaged ones are reported and removed."""
-        for epoch in sorted(self._manager.all_steps(), reverse=True):
+        """The newest checkpoint that is whole; None if there never was one.
+
+        Damaged ones are reported and moved aside, not removed.
+
+        Raises:
+            StorageError: the disk cannot be read, or there are checkpoints but none is whole.
+        """
+        epochs = sorted(self._manager.all_steps(), reverse=True)
+        for epoch in epochs:
             try:
                 return self._manager.restore(epoch, args=NpzRestore(like))
             except DAMAGE as error:
+                if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                    raise StorageError(
+                        f"checkpoint of epoch {epoch} in {self.folder} cannot be read "
+                        f"({error.strerror or error}); it is left as it is"
+                    ) from None
                 warn(
                     f"checkpoint of epoch {epoch} in {self.folder} is damaged "
-                    f"({_first_line(error)}); using the one before it"
+                    f"({_first_line(error)}); trying the one before it"
                 )
-                self._manager.delete(epoch)
+                self._move_aside(epoch)
+        if epochs:
+            raise StorageError(
+                f"no checkpoint in {self.folder} is whole (they were moved to {self._aside}); "
+                "begin again with --overwrite"
+            )
         return None
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder.with_name(DAMAGED)
+
+    def _move_aside(self, epoch: int) -> None:
+        target = self._aside / str(epoch)
+        target.parent.mkdir(exist_ok=True)
+        if target.exists():
+            shutil.rmtree(target)
+        (self.folder / str(epoch)).rename(target)
+        self._manager.reload()
 
     def close(self) -> None:
         """Release orbax's resources."""

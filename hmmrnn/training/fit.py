@@ -73,6 +73,8 @@ class Streams(NamedTuple):
 def train(config: TrainConfig, noise_std: Scalar, key: Key) -> Fit:
     """Train one network; a pure function, so `jax.vmap` over keys or noise levels is an ensemble.
 
+    Members of an ensemble equal their solo runs up to rounding.
+
     Non-finite steps are skipped and counted in `records.bad_steps`; a network that has
     `config.train.max_bad_steps` of them in a row stays as it was before.
     """

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,12 +12,14 @@ from types import FrameType
 
 import jax
 
-from hmmrnn.errors import TrainingDivergedError
+from hmmrnn.errors import InputError, TrainingDivergedError
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.fit import Fit, Progress, advance, start
 from hmmrnn.training.run_folder import (
     CHECKPOINTS,
     RunSpec,
+    is_finished,
+    load,
     open_run,
     save_fit,
     wall_time_so_far,
@@ -46,7 +49,8 @@ def train_run(
     """Train `spec` into `folder`, or finish what was begun there, and write its files.
 
     The parameters are those of `train(config, noise_std, key(seed))`, bit for bit, however often
-    the training was interrupted.
+    the training was interrupted. A finished run is only loaded. Call it in the main thread to have
+    SIGTERM and SIGINT handled.
 
     Raises:
         InputError: the folder holds something else.
@@ -54,34 +58,54 @@ def train_run(
         TrainingDivergedError: too many bad steps in a row; a checkpoint was saved first.
         StorageError: a file could not be written; the checkpoints before it are intact.
     """
-    open_run(folder, spec, resume=resume, overwrite=overwrite)
+    with _stop_requests() as stopping:
+        open_run(folder, spec, resume=resume, overwrite=overwrite)
+        if is_finished(folder):
+            with contextlib.suppress(InputError):  # damaged results are made again
+                return load(folder)
+        with contextlib.closing(
+            Checkpoints(folder / CHECKPOINTS, spec.config.train.keep_checkpoints)
+        ) as checkpoints:
+            return _train(folder, spec, checkpoints, stopping, observe)
+
+
+def _train(
+    folder: Path,
+    spec: RunSpec,
+    checkpoints: Checkpoints,
+    stopping: Callable[[], bool],
+    observe: Observer,
+) -> Fit:
+    """The training loop of `train_run`, in a folder made ready for it."""
     began = time.monotonic() - wall_time_so_far(folder)
     config, key = spec.config, jax.random.key(spec.seed)
-    with contextlib.closing(
-        Checkpoints(folder / CHECKPOINTS, config.train.keep_checkpoints)
-    ) as checkpoints:
 
-        def save(progress: Progress, status: str) -> None:
-            checkpoints.save(progress)
-            write_manifest(folder, spec, status, time.monotonic() - began)
+    def save(progress: Progress, status: str) -> None:
+        checkpoints.save(progress)
+        write_manifest(folder, spec, status, time.monotonic() - began)
 
-        like = jax.eval_shape(partial(start, config), key)
-        restored = checkpoints.restore(like, partial(warnings.warn, stacklevel=2))
-        progress = start(config, key) if restored is None else restored
+    def check(progress: Progress) -> None:
+        """Save and stop if training cannot or should not go on."""
         done = int(progress.state.epoch)
+        if int(progress.state.bad_in_row) >= config.train.max_bad_steps:
+            save(progress, "diverged")
+            raise _diverged(spec, folder, done)
+        if stopping() and done < config.train.epochs:
+            save(progress, "interrupted")
+            raise InterruptedRun(done)
+
+    like = jax.eval_shape(partial(start, config), key)
+    restored = checkpoints.restore(like, partial(warnings.warn, stacklevel=3))
+    progress = start(config, key) if restored is None else restored
+    done = int(progress.state.epoch)
+    observe(progress)
+    check(progress)
+    for progress in advance(config, spec.noise_std, progress, key, done):  # noqa: B020
         observe(progress)
-        with _stop_requests() as stopping:
-            for progress in advance(config, spec.noise_std, progress, key, done):  # noqa: B020
-                observe(progress)
-                done = int(progress.state.epoch)
-                if int(progress.state.bad_in_row) >= config.train.max_bad_steps:
-                    save(progress, "diverged")
-                    raise _diverged(spec, folder, done)
-                if stopping() and done < config.train.epochs:
-                    save(progress, "interrupted")
-                    raise InterruptedRun(done)
-                if done % config.train.checkpoint_every == 0 or done == config.train.epochs:
-                    save(progress, "running")
+        check(progress)
+        done = int(progress.state.epoch)
+        if done % config.train.checkpoint_every == 0 or done == config.train.epochs:
+            save(progress, "running")
     fit = Fit.of(config, jax.numpy.float32(spec.noise_std), progress)
     save_fit(folder, fit)
     write_manifest(folder, spec, "finished", time.monotonic() - began)
@@ -90,12 +114,18 @@ def train_run(
 
 @contextlib.contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """While open, SIGTERM and SIGINT only set a flag, which the yielded function reads."""
+    """While open, SIGTERM and SIGINT only set a flag, which the yielded function reads.
+
+    Python allows this in the main thread only; elsewhere the signals keep their meaning.
+    """
     received: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
         received.append(signum)
 
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
     previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield lambda: bool(received)
@@ -109,6 +139,6 @@ def _diverged(spec: RunSpec, folder: Path, epoch: int) -> TrainingDivergedError:
     return TrainingDivergedError(
         f"training stopped at epoch {epoch}: {options.max_bad_steps} steps in a row had a "
         f"non-finite loss or gradient; the last good parameters are in {folder / CHECKPOINTS}; "
-        f"try a smaller --train.learning_rate (now {options.learning_rate:g}), "
+        f"try, in a new folder, a smaller --train.learning_rate (now {options.learning_rate:g}), "
         f"--train.clip_norm (now {options.clip_norm:g}) or --noise_std (now {spec.noise_std:g})"
     )

@@ -19,17 +19,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.errors import InputError
+from hmmrnn.errors import InputError, StorageError
 from hmmrnn.nets import init_params
+from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training.config import TrainConfig
-from hmmrnn.training.fit import Fit, Snapshots
+from hmmrnn.training.fit import Fit, Snapshots, snapshot_epochs
 from hmmrnn.training.floor import Floor
 from hmmrnn.training.step import Records
-from hmmrnn.training.storage import read_arrays, read_json, write_arrays, write_json
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
+DAMAGED = "checkpoints-damaged"
 CONTENTS = (
     CONFIG,
     MANIFEST,
@@ -37,6 +38,7 @@ CONTENTS = (
     "snapshots.npz",
     "params.npz",
     CHECKPOINTS,
+    DAMAGED,
     "fidelity.json",
     "dynamics.json",
     "circuits.json",
@@ -58,8 +60,20 @@ def open_run(folder: Path, spec: RunSpec, *, resume: bool, overwrite: bool) -> N
     """Make `folder` ready for `spec`: new and empty, emptied on demand, or the same run again.
 
     Raises:
-        InputError: it holds something else.
+        InputError: it holds something else, or both ways to deal with a run there are asked for.
+        StorageError: it cannot be read or written.
     """
+    if resume and overwrite:
+        raise InputError("resume and overwrite exclude each other: continue the run or replace it")
+    try:
+        _make_ready(folder, spec, resume, overwrite)
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"outdir={folder}: {error.strerror or error}") from None
+
+
+def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"outdir={folder}: is a file, not a folder")
     occupied = folder.exists() and any(not p.name.startswith(".") for p in folder.iterdir())
@@ -89,7 +103,7 @@ def read_spec(folder: Path) -> RunSpec:
     try:
         noise_std, seed = float(fields.pop("noise_std")), int(fields.pop("seed"))
         return RunSpec(TrainConfig.from_dict(fields), noise_std, seed)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         reason = error if isinstance(error, InputError) else f"missing or wrong field: {error}"
         raise InputError(f"{folder / CONFIG}: {reason}") from None
 
@@ -123,6 +137,12 @@ def load(folder: str | Path) -> Fit:
     expected = jax.eval_shape(lambda: init_params(config.cell, jax.random.key(0)))
     _expect_shapes(folder / "params.npz", params, {k: v.shape for k, v in expected.items()})
     snapshots = read_arrays(folder / "snapshots.npz")
+    n_snapshots = len(snapshot_epochs(config))
+    _expect_shapes(
+        folder / "snapshots.npz",
+        snapshots,
+        {"epochs": (n_snapshots,)} | {k: (n_snapshots, *v.shape) for k, v in expected.items()},
+    )
     history = read_arrays(folder / "history.npz")
     _expect_shapes(
         folder / "history.npz",
@@ -163,9 +183,22 @@ def write_manifest(folder: Path, spec: RunSpec, status: str, wall_time: float) -
 
 def wall_time_so_far(folder: Path) -> float:
     """Seconds that earlier parts of the run took, as far as they were recorded."""
-    path = folder / MANIFEST
-    recorded: dict[str, Any] = read_json(path) if path.exists() else {}
-    return float(recorded.get("wall_time_s", 0.0))
+    seconds = _manifest(folder).get("wall_time_s")
+    return float(seconds) if isinstance(seconds, (int, float)) else 0.0
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the manifest says that the training has ended."""
+    return _manifest(folder).get("status") == "finished"
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The manifest; empty if it is missing or damaged, since no number depends on it."""
+    try:
+        recorded = read_json(folder / MANIFEST)
+    except InputError:
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
 
 
 def _expect_same(folder: Path, spec: RunSpec) -> None:
@@ -186,17 +219,19 @@ def _expect_same(folder: Path, spec: RunSpec) -> None:
 
 
 def _expect_shapes(path: Path, arrays: dict, shapes: dict[str, tuple[int, ...]]) -> None:
-    found = {name: array.shape for name, array in arrays.items()}
+    found = {name: array.shape for name, array in arrays.items() if array.dtype.kind in "fi"}
     if found != shapes:
         wrong = sorted(set(found.items()) ^ set(shapes.items()))
         raise InputError(f"{path}: does not fit {CONFIG}: {wrong}")
 
 
 def _clear(folder: Path) -> None:
-    """Remove what a run consists of, and nothing else."""
-    for name in CONTENTS:
+    """Remove what a run consists of, and nothing else; the configuration last, so that a folder
+    emptied in part is still known as a run.
+    """
+    for name in reversed(CONTENTS):
         path = folder / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)

@@ -15,11 +15,11 @@ ROOT = Path(__file__).parents[2]
 SMOKE = ("--preset=linear3", "--profile=smoke")
 
 
-def run(door, *flags, check=True):
+def run(door, *flags, check=True, cwd=ROOT):
     done = subprocess.run(
         [sys.executable, "-m", f"experiments.{door}", *flags],
-        cwd=ROOT,
-        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
         capture_output=True,
         text=True,
         check=False,
@@ -115,6 +115,13 @@ def test_what_is_wrong_is_one_line_and_exit_code_1(door, flags, message, tmp_pat
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_without_outdir_the_folder_is_named_after_the_run(tmp_path):
+    flags = ("--preset=linear2", "--profile=paper", "--train.epochs=2")
+    shrunk = ("--train.batch_size=8", "--data.n_sequences=60", "--net.hidden_size=4")
+    run("train", *flags, *shrunk, cwd=tmp_path)
+    assert (tmp_path / "runs" / "linear2-paper-seed0" / "params.npz").exists()
 
 
 def test_a_second_run_into_the_same_folder_is_refused(demo):

@@ -101,7 +101,7 @@ def test_stopped_stopped_and_killed(uninterrupted, tmp_path):
         assert process.returncode == 0, errors
         assert "stopped after epoch" in printed
         command = printed.strip().splitlines()[-1].split()
-        assert command[:3] == ["python", "-m", "experiments.train"]
+        assert command[:3] == [sys.executable, "-m", "experiments.train"]
         assert command[-1] == "--resume"
         process = start(folder, "--resume")
     wait_for_progress(process, folder)

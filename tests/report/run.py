@@ -8,8 +8,8 @@ import numpy as np
 from figures.records import fidelity, fit, portrait
 
 from hmmrnn import figures
+from hmmrnn.storage import write_arrays, write_json, write_text
 from hmmrnn.training.run_folder import RunSpec, open_run
-from hmmrnn.training.storage import write_arrays, write_json, write_text
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 MANIFEST = {

@@ -5,7 +5,7 @@ from figures.records import compared, fidelity, portrait, silent, still
 
 from hmmrnn.intervals import Estimate
 from hmmrnn.report import five_numbers, verdict
-from hmmrnn.training.storage import plain
+from hmmrnn.storage import plain
 
 
 def test_the_five_numbers_are_those_of_the_records():

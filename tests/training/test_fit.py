@@ -23,7 +23,7 @@ def test_same_key_same_bits_other_key_other_network(smoke, fit):
     assert equal(fit.params, train(smoke, 1.0, jax.random.key(0)).params)
     other = train(smoke, 1.0, jax.random.key(1))
     for name in fit.params:
-        assert not np.any(np.isclose(fit.params[name], other.params[name], atol=1e-7).all())
+        assert not np.allclose(fit.params[name], other.params[name], atol=1e-3)
 
 
 def test_noise_level_matters(smoke, fit):

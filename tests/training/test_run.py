@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import signal
@@ -6,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from hmmrnn import InputError, StorageError, TrainingDivergedError, load, train
-from hmmrnn.training import RunSpec, checkpoint, storage
+from hmmrnn import InputError, StorageError, TrainingDivergedError, load, storage, train
+from hmmrnn.training import RunSpec, checkpoint
 from hmmrnn.training.run import InterruptedRun, train_run
 from hmmrnn.training.run_folder import read_spec
 
@@ -27,6 +28,13 @@ def finished(spec, tmp_path_factory):
 @pytest.fixture
 def copy(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "copy")
+
+
+@pytest.fixture
+def unfinished(copy):
+    """A run that was killed after its last checkpoint, before its results were written."""
+    (copy / "params.npz").unlink()
+    return copy
 
 
 def stop_at(epoch):
@@ -89,6 +97,8 @@ def test_a_run_is_never_overwritten_by_accident(spec, copy):
         train_run(copy, other, resume=True)
     assert (copy / "params.npz").read_bytes() == before
     (copy / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="resume and overwrite exclude each other"):
+        train_run(copy, spec, resume=True, overwrite=True)
     train_run(copy, other, overwrite=True)
     assert (copy / "params.npz").read_bytes() != before
     assert (copy / "notes.txt").read_text() == "mine"
@@ -103,8 +113,8 @@ def test_foreign_folders_and_files_are_refused(spec, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
-def test_a_damaged_newest_checkpoint_is_skipped(spec, finished, copy, damage):
-    newest = copy / "checkpoints" / "8" / "default" / "arrays.npz"
+def test_a_damaged_newest_checkpoint_is_skipped(spec, finished, unfinished, damage):
+    newest = unfinished / "checkpoints" / "8" / "default" / "arrays.npz"
     content = bytearray(newest.read_bytes())
     if damage == "cut":
         newest.write_bytes(content[: len(content) // 2])
@@ -115,23 +125,73 @@ def test_a_damaged_newest_checkpoint_is_skipped(spec, finished, copy, damage):
         newest.unlink()
     seen = []
     with pytest.warns(UserWarning, match="checkpoint of epoch 8 .* is damaged"):
-        train_run(copy, spec, resume=True, observe=lambda p: seen.append(int(p.state.epoch)))
-    assert seen[0] == 7
-    assert same_params(load(copy).params, load(finished).params)
+        train_run(unfinished, spec, resume=True, observe=lambda p: seen.append(int(p.state.epoch)))
+    assert seen == [7, 8]
+    assert same_params(load(unfinished).params, load(finished).params)
+    assert (unfinished / "checkpoints-damaged" / "8").is_dir()
 
 
-def test_half_written_checkpoints_are_ignored(spec, finished, copy):
-    whole = copy / "checkpoints" / "8"
-    whole.rename(copy / "checkpoints" / "8.orbax-checkpoint-tmp")
-    fit = train_run(copy, spec, resume=True)
+def test_half_written_checkpoints_are_ignored(spec, finished, unfinished):
+    whole = unfinished / "checkpoints" / "8"
+    whole.rename(unfinished / "checkpoints" / "8.orbax-checkpoint-tmp")
+    fit = train_run(unfinished, spec, resume=True)
     assert same_params(fit.params, load(finished).params)
 
 
-def test_all_checkpoints_damaged_starts_over(spec, finished, copy):
-    for path in (copy / "checkpoints").glob("*/default/arrays.npz"):
+def test_no_whole_checkpoint_stops_and_removes_nothing(spec, unfinished):
+    for path in (unfinished / "checkpoints").glob("*/default/arrays.npz"):
         path.write_bytes(b"")
-    with pytest.warns(UserWarning, match="is damaged"):
-        fit = train_run(copy, spec, resume=True)
+    with (
+        pytest.warns(UserWarning, match="is damaged"),
+        pytest.raises(StorageError, match=r"no checkpoint in .* is whole .*--overwrite"),
+    ):
+        train_run(unfinished, spec, resume=True)
+    aside = {p.name for p in (unfinished / "checkpoints-damaged").iterdir()}
+    assert aside == {"6", "7", "8"}
+
+
+def test_a_disk_that_cannot_be_read_costs_no_checkpoint(spec, finished, unfinished, monkeypatch):
+    real = checkpoint.read_npz
+
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(checkpoint, "read_npz", broken)
+    with pytest.raises(StorageError, match=r"epoch 8 .* cannot be read \(Input/output error\)"):
+        train_run(unfinished, spec, resume=True)
+    monkeypatch.setattr(checkpoint, "read_npz", real)
+    fit = train_run(unfinished, spec, resume=True)
+    assert same_params(fit.params, load(finished).params)
+
+
+def test_a_finished_run_needs_no_checkpoints(spec, finished, copy):
+    shutil.rmtree(copy / "checkpoints")
+    seen = []
+    fit = train_run(copy, spec, resume=True, observe=seen.append)
+    assert not seen
+    assert same_params(fit.params, load(finished).params)
+
+
+def test_damaged_results_are_made_again_from_the_last_checkpoint(spec, finished, copy):
+    (copy / "params.npz").write_bytes(b"PK")
+    train_run(copy, spec, resume=True)
+    assert same_params(load(copy).params, load(finished).params)
+
+
+def test_a_damaged_manifest_does_not_matter(spec, finished, unfinished):
+    for content in ("[]", "{", '{"wall_time_s": null}'):
+        (unfinished / "manifest.json").write_text(content)
+        fit = train_run(unfinished, spec, resume=True)
+        assert same_params(fit.params, load(finished).params)
+        (unfinished / "params.npz").unlink()
+
+
+def test_a_stop_request_before_the_first_epoch_is_kept(spec, finished, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRun) as stop:
+        train_run(folder, spec, observe=stop_at(0))
+    assert stop.value.epoch == 0
+    fit = train_run(folder, spec, resume=True)
     assert same_params(fit.params, load(finished).params)
 
 
@@ -143,8 +203,10 @@ def test_only_the_last_checkpoints_are_kept(spec, finished):
 def test_divergence_stops_with_the_last_good_state_and_advice(spec, tmp_path):
     config = spec.config.replace(train={"max_bad_steps": 4})
     broken = RunSpec(config, 3e38, 0)  # its draws overflow single precision
-    with pytest.raises(TrainingDivergedError) as raised:
+    with pytest.raises(TrainingDivergedError, match="in a new folder"):
         train_run(tmp_path / "run", broken)
+    with pytest.raises(TrainingDivergedError) as raised:
+        train_run(tmp_path / "run", broken, resume=True)
     message = str(raised.value)
     assert "4 steps in a row" in message
     assert "--train.learning_rate (now 0.001)" in message
@@ -188,6 +250,27 @@ def test_loading_a_damaged_run_names_the_file(copy, name):
 def test_parameters_of_another_size_are_refused(copy):
     storage.write_arrays(copy / "params.npz", {"W_in": np.zeros((2, 2))})
     with pytest.raises(InputError, match=r"params\.npz: does not fit config\.json"):
+        load(copy)
+
+
+def test_arrays_of_another_kind_are_refused(copy):
+    params = storage.read_arrays(copy / "params.npz")
+    storage.write_arrays(copy / "params.npz", {n: p.astype("U5") for n, p in params.items()})
+    with pytest.raises(InputError, match=r"params\.npz: does not fit config\.json"):
+        load(copy)
+
+
+def test_snapshots_without_epochs_are_refused(copy):
+    storage.write_arrays(copy / "snapshots.npz", {})
+    with pytest.raises(InputError, match=r"snapshots\.npz: does not fit config\.json"):
+        load(copy)
+
+
+@pytest.mark.parametrize("field", [{"seed": 1e999}, {"noise_std": None}, {"net": None}])
+def test_a_configuration_with_impossible_values_is_refused(copy, field):
+    path = copy / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | field))
+    with pytest.raises(InputError, match=r"config\.json"):
         load(copy)
 
 

@@ -14,7 +14,16 @@ import numpy as np
 
 from hmmrnn.errors import InputError, StorageError
 
-DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 """What reading a file raises that is missing, cut short, changed or of another kind."""
 
 
@@ -88,7 +97,7 @@ def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
             temporary.unlink()
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}); "
-            "what it held before is intact"
+            "a file that was there before is unchanged"
         ) from None
 
 

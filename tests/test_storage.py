@@ -1,12 +1,12 @@
+import contextlib
 import json
 
 import numpy as np
 import pytest
 
-from hmmrnn import InputError, StorageError
+from hmmrnn import InputError, StorageError, storage
 from hmmrnn.fidelity import Compared
 from hmmrnn.intervals import Estimate
-from hmmrnn.training import storage
 
 
 def test_json_is_strict_and_nan_becomes_null(tmp_path):
@@ -51,6 +51,19 @@ def test_flipped_bytes_in_arrays_are_noticed(tmp_path):
     path.write_bytes(damaged)
     with pytest.raises(InputError, match="is damaged"):
         storage.read_arrays(path)
+
+
+def test_no_damage_escapes_as_another_error(tmp_path):
+    """Every byte of a small file changed, one at a time, also in the headers of the zip."""
+    path = tmp_path / "a.npz"
+    storage.write_arrays(path, {"a": np.arange(3.0)})
+    whole = path.read_bytes()
+    for position, bit in ((p, b) for p in range(len(whole)) for b in (0x01, 0x20)):
+        damaged = bytearray(whole)
+        damaged[position] ^= bit
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            storage.read_arrays(path)
 
 
 def test_missing_file(tmp_path):
