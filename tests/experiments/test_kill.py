@@ -16,10 +16,11 @@ from hmmrnn import train
 from hmmrnn.training.run_folder import save_fit
 
 ROOT = Path(__file__).parents[2]
+EPOCHS = 150
 FLAGS = (
     "--preset=linear3",
     "--profile=smoke",
-    "--train.epochs=150",
+    f"--train.epochs={EPOCHS}",
     "--train.snapshot_every=10",
     "--seed=2",
 )
@@ -44,8 +45,8 @@ def finish(folder, *more):
 
 def newest(folder):
     """Epoch of the newest whole checkpoint, 0 if there is none."""
-    whole = folder.glob("checkpoints/*/commit_success.txt")
-    return max((int(path.parent.name) for path in whole), default=0)
+    names = [path.parent.name for path in folder.glob("checkpoints/*/commit_success.txt")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def wait_for_progress(process, folder):
@@ -56,29 +57,27 @@ def wait_for_progress(process, folder):
         time.sleep(0.005)
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, smoke):
+def uninterrupted(smoke, folder, epochs):
     """The same training without interruption, computed in this process by the library."""
-    config = smoke.replace(train={"epochs": 150, "snapshot_every": 10})
-    folder = tmp_path_factory.mktemp("kill") / "whole"
+    config = smoke.replace(train={"epochs": epochs, "snapshot_every": 10})
     folder.mkdir()
     save_fit(folder, train(config, 1.0, jax.random.key(2)))
     return folder
 
 
-def assert_same_bits(folder, uninterrupted):
+def assert_same_bits(folder, whole):
     for name in ("params.npz", "snapshots.npz", "history.npz"):
-        found, expected = (np.load(path / name) for path in (folder, uninterrupted))
+        found, expected = (np.load(path / name) for path in (folder, whole))
         assert found.files == expected.files
         for key in expected.files:
             np.testing.assert_array_equal(found[key], expected[key], err_msg=f"{name}: {key}")
 
 
-def kill_repeatedly(folder, n_kills, seed):
+def kill_repeatedly(folder, n_kills, seed, *flags):
     """Start, `kill -9` at a random moment, resume, and so on; most kills hit the training."""
     moments, kills = random.Random(seed), 0
     while kills < n_kills:
-        process = start(folder, "--resume")
+        process = start(folder, "--resume", *flags)
         if kills % 5 == 4:
             time.sleep(moments.uniform(0, 5))  # also while it starts
         else:
@@ -90,7 +89,7 @@ def kill_repeatedly(folder, n_kills, seed):
         kills += 1
 
 
-def test_stopped_stopped_and_killed(uninterrupted, tmp_path):
+def test_stopped_stopped_and_killed(smoke, tmp_path):
     """SIGTERM, then SIGINT, each with the command to go on; then SIGKILL."""
     folder = tmp_path / "run"
     process = start(folder)
@@ -108,11 +107,12 @@ def test_stopped_stopped_and_killed(uninterrupted, tmp_path):
     process.kill()
     process.communicate()
     finish(folder, "--resume")
-    assert_same_bits(folder, uninterrupted)
+    assert_same_bits(folder, uninterrupted(smoke, tmp_path / "whole", EPOCHS))
 
 
 @pytest.mark.slow
-def test_killed_ten_times_at_random_moments(uninterrupted, tmp_path):
-    kill_repeatedly(tmp_path / "run", 10, seed=1)
-    finish(tmp_path / "run", "--resume")
-    assert_same_bits(tmp_path / "run", uninterrupted)
+def test_killed_ten_times_at_random_moments(smoke, tmp_path):
+    longer = 6 * EPOCHS  # too long to end between ten kills
+    kill_repeatedly(tmp_path / "run", 10, 1, f"--train.epochs={longer}")
+    finish(tmp_path / "run", "--resume", f"--train.epochs={longer}")
+    assert_same_bits(tmp_path / "run", uninterrupted(smoke, tmp_path / "whole", longer))
