@@ -2,7 +2,7 @@
 
     python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo
 
-About 3 minutes on 2 CPU cores for linear3 at profile laptop, 2 of them training. Expect a KL of
+About 3 minutes on 2 CPU cores for linear3 at profile laptop, 2.5 of them training. Expect a KL of
 6-grams of about 0.005. Stopped at any moment, it goes on with --resume.
 """
 

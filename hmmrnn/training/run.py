@@ -116,11 +116,14 @@ def _train(
 def _stop_requests() -> Iterator[Callable[[], bool]]:
     """While open, SIGTERM and SIGINT only set a flag, which the yielded function reads.
 
+    The second one raises KeyboardInterrupt at once.
     Python allows this in the main thread only; elsewhere the signals keep their meaning.
     """
     received: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
+        if received:  # asked twice: do not wait for the end of the chunk
+            raise KeyboardInterrupt
         received.append(signum)
 
     if threading.current_thread() is not threading.main_thread():

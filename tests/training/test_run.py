@@ -77,6 +77,17 @@ def test_interrupted_twice_ends_in_the_same_bits(spec, finished, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_second_stop_request_does_not_wait(spec, finished, tmp_path):
+    def impatient(progress):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(tmp_path / "run", spec, observe=impatient)
+    fit = train_run(tmp_path / "run", spec, resume=True)
+    assert same_params(fit.params, load(finished).params)
+
+
 def test_signal_handlers_are_put_back(spec, finished):
     before = signal.getsignal(signal.SIGTERM)
     train_run(finished, spec, resume=True)
