@@ -17,15 +17,20 @@ class Filtered(NamedTuple):
     log_likelihood: Float[Array, ""]  # log p(x_1..x_T), in nats; -inf if impossible
 
 
-@jax.jit
 def filtered_posteriors(hmm: HMM, symbols: Symbols) -> Filtered:
     """Filter one sequence: alpha_t = emission[:, x_t] * (transition^T alpha_{t-1}), normalised.
 
     Rabiner (1989), eqs. 19-20, carried as logarithms, so zero probabilities and sequences of any
     length are exact. A symbol that the HMM does not have is impossible.
     """
+    # Converted here, not by jit, whose conversion of numpy arrays once ignored a change of x64.
+    return _filter(jax.tree.map(jnp.asarray, hmm), jnp.asarray(symbols))
+
+
+@jax.jit
+def _filter(hmm: HMM, symbols: Symbols) -> Filtered:
     log_initial, log_transition, log_emission = (
-        jnp.log(jnp.asarray(p)) for p in (hmm.initial, hmm.transition, hmm.emission)
+        jnp.log(p) for p in (hmm.initial, hmm.transition, hmm.emission)
     )
 
     def tick(log_prior: Float[Array, " M"], symbol: Array) -> tuple[Array, tuple[Array, Array]]:
