@@ -1,6 +1,5 @@
 """Options of the nested configuration as dotted flags: `--train.learning_rate=5e-4`."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
 
@@ -39,6 +38,8 @@ def define_options(section: type[Section]) -> None:
         help_text = f"{meta['help']} (unset: the profile's)"
         if get_origin(kind) is Literal:
             flags.DEFINE_enum(flag, None, list(get_args(kind)), help_text)
+        elif get_origin(kind) is tuple:
+            flags.DEFINE_list(flag, None, f"{help_text}; separated by commas")
         else:
             DEFINE[kind](flag, None, help_text)
 
@@ -64,12 +65,23 @@ def given_options() -> dict[str, dict[str, Any]]:
     """Options set on the command line, by section."""
     return {
         name: {
-            field.name: FLAGS[f"{name}.{field.name}"].value
-            for field in dataclasses.fields(section)
-            if FLAGS[f"{name}.{field.name}"].present
+            option: given_value(f"{name}.{option}")
+            for option in option_types(section)
+            if FLAGS[f"{name}.{option}"].present
         }
         for name, section in SECTIONS.items()
     }
+
+
+def given_value(flag: str) -> Any:  # noqa: ANN401
+    """The value of a flag; the items of a list are whole numbers."""
+    value = FLAGS[flag].value
+    if not isinstance(value, list):
+        return value
+    try:
+        return tuple(map(int, value))
+    except ValueError:
+        raise InputError(f"{flag}={','.join(value)}: must be whole numbers, as in 2,4,6") from None
 
 
 DEFINE: dict[type, Callable[..., Any]] = {

@@ -39,7 +39,7 @@ class Section:
 
 
 def option_types(section: type[Section]) -> dict[str, Any]:
-    """Name and type (int, float, bool, str or a Literal) of every option of a section."""
+    """Name and type (int, float, bool, str, a Literal or tuple[int, ...]) of every option."""
     hints = typing.get_type_hints(section)
     return {field.name: hints[field.name] for field in dataclasses.fields(section)}
 
@@ -50,6 +50,10 @@ def checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> An
         if value not in get_args(kind):
             raise InputError(f"{name}={value}: allowed are {', '.join(map(str, get_args(kind)))}")
         return value
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple) or not value:
+            raise InputError(f"{name}={value!r}: must be a list of at least one value")
+        return tuple(checked(name, item, get_args(kind)[0], metadata) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if type(value) is not kind:

@@ -35,7 +35,12 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file. Raises `StorageError`."""
-    _write(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file. Raises `StorageError`."""
+    _write(path, lambda file: file.write(content))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:

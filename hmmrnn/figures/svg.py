@@ -1,4 +1,4 @@
-"""Figures as SVG that can stand in a page: its text colour, its width, no clashing names."""
+"""Figures as files: SVG that can stand in a page, with its text colour and its width, or PNG."""
 
 import io
 import re
@@ -6,11 +6,12 @@ from html import escape
 from pathlib import Path
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from hmmrnn.figures.style import FOREGROUND, RC
-from hmmrnn.storage import write_text
+from hmmrnn.storage import write_bytes, write_text
 
 FONTS = "system-ui, Helvetica, Arial"
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
@@ -46,3 +47,11 @@ def save(folder: Path, name: str, figure: Figure) -> Path:
     path = folder / "figures" / f"{name}.svg"
     write_text(path, to_svg(figure, name))
     return path
+
+
+def save_png(path: Path, figure: Figure) -> None:
+    """Write `figure` on white to a PNG file, for documents. Raises `StorageError`."""
+    file = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    write_bytes(path, file.getvalue())

@@ -26,7 +26,7 @@ def training_figure(fit: Fit, exact_volatility: float) -> Figure:
     `exact_volatility` is the share of steps at which a symbol of the HMM changes.
     """
     figure, (loss, volatility) = panels(
-        5.0, "Loss and volatility at each epoch of the training", rows=2, sharex=True
+        5.0, f"Loss ({fit.config.loss.title}) and volatility at each epoch", rows=2, sharex=True
     )
     _loss(loss, fit)
     _volatility(volatility, np.asarray(fit.records.volatility), exact_volatility)
@@ -38,7 +38,7 @@ def _loss(axes: Axes, fit: Fit) -> None:
     values = np.asarray(fit.records.loss, float)
     validation = np.asarray(fit.records.validation_loss, float)
     floor, spread = float(fit.floor.mean), float(fit.floor.std)
-    axes.set_ylabel("loss (Sinkhorn)")
+    axes.set_ylabel("loss")
     if not np.isfinite(values).any():
         note(axes, "no epoch had a finite loss")
         return

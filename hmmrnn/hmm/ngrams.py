@@ -7,21 +7,26 @@ from hmmrnn.hmm.model import HMM
 from hmmrnn.hmm.stationary import mean_state_law, stationary_law
 
 
-def ngram_law(hmm: HMM, n: int, n_steps: int | None = None) -> np.ndarray:
-    """Probability of every n-gram, shape (K,) * n.
+def ngram_law(hmm: HMM, n: int, n_steps: int | None = None, stride: int = 1) -> np.ndarray:
+    """Probability of every n-gram, shape (K,) * n: n symbols, each `stride` steps after the last.
 
     Averaged over the positions of a sequence of `n_steps` steps, or in the long run if None.
-    Exact recursion: p(x_1..x_n, z_n) gains a symbol by (p @ transition) * emission[:, x].
+    Exact recursion: p(x_1..x_n, z_n) gains a symbol by (p @ transition^stride) * emission[:, x].
 
     Raises:
-        InputError: n < 1, or a sequence shorter than n.
+        InputError: n or stride < 1, or a sequence shorter than the n-gram.
     """
-    if n < 1 or (n_steps is not None and n_steps < n):
-        raise InputError(f"n={n}: an n-gram has at least 1 symbol and at most n_steps={n_steps}")
-    start = stationary_law(hmm) if n_steps is None else mean_state_law(hmm, n_steps - n + 1)
+    span = (n - 1) * stride + 1
+    if n < 1 or stride < 1 or (n_steps is not None and n_steps < span):
+        raise InputError(
+            f"n={n}, stride={stride}: both are at least 1, and the n-gram spans {span} steps of "
+            f"at most n_steps={n_steps}"
+        )
+    start = stationary_law(hmm) if n_steps is None else mean_state_law(hmm, n_steps - span + 1)
+    transition = np.linalg.matrix_power(hmm.transition, stride)
     joint = start * hmm.emission.T  # (K, M): symbol so far, state
     for _ in range(n - 1):
-        joint = (joint @ hmm.transition)[..., None, :] * hmm.emission.T
+        joint = (joint @ transition)[..., None, :] * hmm.emission.T
     return joint.sum(axis=-1)
 
 

@@ -1,16 +1,35 @@
-"""Losses between samples of symbol sequences: `loss(x, y, key) -> (value, diagnostics)`."""
+"""What training minimises: divergences between samples, and distances from the n-gram law."""
 
-from hmmrnn.losses.config import Loss, LossConfig, make_loss
-from hmmrnn.losses.debiasing import LossDiagnostics, independent, reference
-from hmmrnn.losses.sinkhorn import Transport, transport
+from hmmrnn.losses.config import LossConfig
+from hmmrnn.losses.ngram_law import MAX_NGRAMS, chi2, exact_laws, kl, ngram_shares
+from hmmrnn.losses.objective import Generated, Objective, make_objective
+from hmmrnn.losses.samples import (
+    Loss,
+    LossDiagnostics,
+    energy,
+    independent,
+    make_loss,
+    reference,
+)
+from hmmrnn.losses.sinkhorn import Transport, self_transport, transport
 
 __all__ = [
+    "MAX_NGRAMS",
+    "Generated",
     "Loss",
     "LossConfig",
     "LossDiagnostics",
+    "Objective",
     "Transport",
+    "chi2",
+    "energy",
+    "exact_laws",
     "independent",
+    "kl",
     "make_loss",
+    "make_objective",
+    "ngram_shares",
     "reference",
+    "self_transport",
     "transport",
 ]

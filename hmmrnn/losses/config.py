@@ -1,52 +1,64 @@
-"""Which loss, and the loss function that a configuration stands for."""
+"""The options of a loss."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jaxtyping import Array, Float
-
-from hmmrnn.arrays import Key
-from hmmrnn.losses.debiasing import LossDiagnostics, independent, reference
+from hmmrnn.errors import InputError
 from hmmrnn.settings import Section, option
-
-Loss = Callable[[Array, Array, Key], tuple[Float[Array, ""], LossDiagnostics]]
-"""loss(x, y, key) -> (value, diagnostics): generated x (B, T, K) against target y (B, T, K)."""
-
-DEBIASING = {"reference": reference, "independent": independent}
 
 
 @dataclass(frozen=True)
 class LossConfig(Section):
-    """Sinkhorn loss between generated and target sequences."""
+    """A divergence between generated and target sequences, a distance from the n-gram law, or both.
+
+    See docs/choosing_a_loss.md for which to take.
+    """
 
     section: ClassVar[str] = "loss"
 
-    debias: Literal["independent", "reference"] = option(
+    divergence: Literal["independent", "reference", "energy", "none"] = option(
         "independent",
-        "cross terms between independent half-batches, or the self terms of the paper",
+        "between samples: Sinkhorn with cross terms between independent half-batches, Sinkhorn "
+        "with the self terms of the paper, energy distance, or none",
     )
     cost: Literal["squared", "euclidean"] = option(
         "squared", "ground cost: |x-y|^2 / 2 (Hamming distance on symbols) or |x-y|"
     )
     blur: float = option(0.2, "length scale of the entropic regularisation", low=1e-3)
-    extra_iterations: int = option(
-        0, "Sinkhorn iterations after the annealing, at the final blur", low=0
+    tolerance: float = option(
+        0.0,
+        "marginal error below which the Sinkhorn iterations stop; 0: the short fixed schedule of "
+        "the paper, far from convergence",
+        low=0.0,
     )
+    ngram_weight: float = option(0.0, "weight of the distance from the exact n-gram law", low=0.0)
+    ngram_orders: tuple[int, ...] = option((6,), "lengths n of the n-grams", low=1)
+    ngram_strides: tuple[int, ...] = option((1,), "steps between the symbols of an n-gram", low=1)
+    ngram_discrepancy: Literal["kl", "chi2"] = option(
+        "kl", "KL(law | network), or weighted squares, unbiased by independent half-batches"
+    )
+    ngram_source: Literal["probabilities", "symbols"] = option(
+        "probabilities", "what n-grams are taken from: softmax of the logits, or sampled symbols"
+    )
+    ngram_floor: float = option(1e-6, "added to every share that divides", low=1e-12)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.divergence == "none" and not self.ngram_weight:
+            raise InputError("loss.divergence=none: needs loss.ngram_weight above 0")
+        if self.divergence == "energy" and self.cost != "euclidean":
+            raise InputError("loss.divergence=energy: needs loss.cost=euclidean")
 
-def make_loss(config: LossConfig) -> Loss:
-    """The loss function that `config` describes."""
-    divergence = DEBIASING[config.debias]
-
-    def loss(x: Array, y: Array, key: Key) -> tuple[Array, LossDiagnostics]:
-        return divergence(
-            x,
-            y,
-            key,
-            cost=config.cost,
-            blur=config.blur,
-            extra_iterations=config.extra_iterations,
-        )
-
-    return loss
+    @property
+    def title(self) -> str:
+        """The loss in a few words, such as `independent Sinkhorn + 6-gram law`."""
+        sinkhorn = "converged Sinkhorn" if self.tolerance else "Sinkhorn"
+        parts = {
+            "independent": [f"independent {sinkhorn}"],
+            "reference": [f"reference {sinkhorn}"],
+            "energy": ["energy distance"],
+            "none": [],
+        }[self.divergence]
+        if self.ngram_weight:
+            parts.append(f"{', '.join(map(str, self.ngram_orders))}-gram law")
+        return " + ".join(parts)

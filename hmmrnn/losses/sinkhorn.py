@@ -1,4 +1,7 @@
-"""Entropic optimal transport between two samples, solved by OTT-JAX along geomloss's schedule."""
+"""Entropic optimal transport between two samples: geomloss's schedule, and OTT-JAX to convergence.
+
+The schedule is a dozen plain sweeps over the costs; beyond it OTT's solver goes on.
+"""
 
 import math
 from typing import Literal, NamedTuple
@@ -7,10 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from ott.geometry.epsilon_scheduler import Epsilon
 from ott.geometry.geometry import Geometry
 from ott.problems.linear.linear_problem import LinearProblem
-from ott.solvers.linear.acceleration import Momentum
 from ott.solvers.linear.sinkhorn import Sinkhorn
 
 from hmmrnn.arrays import HIGHEST
@@ -18,6 +19,7 @@ from hmmrnn.arrays import HIGHEST
 Cost = Literal["squared", "euclidean"]
 EXPONENT: dict[str, int] = {"squared": 2, "euclidean": 1}
 ANNEALING_FACTOR = 0.5  # of the blur, per iteration (geomloss's default `scaling`)
+CHECK_EVERY, MAX_ITERATIONS = 10, 20_000  # of OTT's solver, with a tolerance
 
 
 class Transport(NamedTuple):
@@ -25,34 +27,6 @@ class Transport(NamedTuple):
 
     value: Float[Array, ""]
     marginal_error: Float[Array, ""]  # L1 distance of the plan's second marginal from b, 0 to 2
-
-
-@jax.tree_util.register_pytree_node_class
-class Schedule(Epsilon):
-    """Regularisation at each iteration, listed; the last one holds from there on."""
-
-    values: Float[Array, " I"]
-
-    def __init__(self, values: Array) -> None:
-        super().__init__(target=values[-1])
-        self.values = values
-
-    def __call__(self, it: Array | int | None) -> Array:
-        """Regularisation at iteration `it`; the final one for None."""
-        return self.target if it is None else self.values[jnp.minimum(it, len(self.values) - 1)]
-
-    def tree_flatten(self) -> tuple[tuple, None]:
-        """The listed values."""
-        return (self.values,), None
-
-    @classmethod
-    def tree_unflatten(cls, _: None, children: tuple) -> "Schedule":
-        """A schedule of any leaves, tracers too."""
-        schedule = object.__new__(cls)
-        schedule.values = children[0]
-        schedule.target = children[0][-1]
-        schedule.init = schedule.decay = 1.0
-        return schedule
 
 
 def annealing(diameter: float, blur: float, exponent: int) -> np.ndarray:
@@ -82,28 +56,46 @@ def transport(
     *,
     cost: Cost = "squared",
     blur: float = 0.2,
-    extra_iterations: int = 0,
+    tolerance: float = 0.0,
 ) -> Transport:
     """OT_eps(x, y) = <a, f> + <b, g> in the units of geomloss, eps = blur^p.
 
-    The potentials come from a fixed number of averaged parallel updates along `annealing`, after
-    which one plain update carries the gradient to both samples, with the other potential and the
-    other sample held constant. `extra_iterations` go on at the final eps, towards convergence.
+    The potentials come from a fixed number of averaged parallel updates along `annealing`, then,
+    with a `tolerance`, from OTT's solver until its marginal error is below. One plain update
+    carries the gradient to both samples, with the other potential and the other sample held
+    constant.
     """
-    schedule = annealing(math.sqrt(math.prod(x.shape[1:])), blur, EXPONENT[cost])
-    schedule = np.concatenate([schedule, np.repeat(schedule[-1:], extra_iterations)])
-    eps = jnp.asarray(schedule[-1], x.dtype)
     fixed_x, fixed_y = jax.lax.stop_gradient((x, y))
-    f, g = jax.lax.stop_gradient(
-        _potentials(cost_matrix(fixed_x, fixed_y, cost), jnp.asarray(schedule, x.dtype))
-    )
     costs = cost_matrix(fixed_x, fixed_y, cost)
-    f_last = softmin(cost_matrix(x, fixed_y, cost), g, eps, axis=1)
-    g_last = softmin(cost_matrix(fixed_x, y, cost), f, eps, axis=0)
-    # The plan of (f_last, g) has exact rows; its columns are b_j exp((g_j - g'_j) / eps).
-    g_implied = softmin(costs, jax.lax.stop_gradient(f_last), eps, axis=0)
-    column_error = jnp.mean(jnp.abs(jnp.expm1((g - g_implied) / eps)))
-    return Transport(jnp.mean(f_last) + jnp.mean(g_last), jax.lax.stop_gradient(column_error))
+    schedule = jnp.asarray(_schedule(x, cost, blur), x.dtype)
+    f, g = annealed(costs, schedule)
+    if tolerance:
+        f, g = converged(costs, schedule[-1], f, g, tolerance)
+    f, g = jax.lax.stop_gradient((f, g))
+    f_last = softmin(cost_matrix(x, fixed_y, cost), g, schedule[-1], axis=1)
+    g_last = softmin(cost_matrix(fixed_x, y, cost), f, schedule[-1], axis=0)
+    error = column_error(costs, f_last, g, schedule[-1])
+    return Transport(jnp.mean(f_last) + jnp.mean(g_last), error)
+
+
+def self_transport(
+    x: Float[Array, "B T K"],
+    *,
+    cost: Cost = "squared",
+    blur: float = 0.2,
+    tolerance: float = 0.0,
+) -> Transport:
+    """OT_eps(x, x), equal to `transport(x, x)`: by symmetry one potential does for both."""
+    fixed = jax.lax.stop_gradient(x)
+    costs = cost_matrix(fixed, fixed, cost)
+    schedule = jnp.asarray(_schedule(x, cost, blur), x.dtype)
+    f = annealed_self(costs, schedule)
+    if tolerance:
+        first, second = converged(costs, schedule[-1], f, f, tolerance)
+        f = (first + second) / 2  # the two may have drifted apart by a constant
+    f = jax.lax.stop_gradient(f)
+    f_last = softmin(cost_matrix(x, fixed, cost), f, schedule[-1], axis=1)
+    return Transport(2 * jnp.mean(f_last), column_error(costs, f_last, f, schedule[-1]))
 
 
 def softmin(costs: Float[Array, "B b"], potential: Array, eps: Array, axis: int) -> Array:
@@ -113,28 +105,86 @@ def softmin(costs: Float[Array, "B b"], potential: Array, eps: Array, axis: int)
     return -eps * (total - math.log(costs.shape[axis]))
 
 
-def _potentials(costs: Float[Array, "B b"], schedule: Float[Array, " I"]) -> tuple[Array, Array]:
-    """Potentials after the whole schedule, each update averaged with the value before it.
+def annealed(costs: Float[Array, "B b"], schedule: Float[Array, " I"]) -> tuple[Array, Array]:
+    """Potentials f (B,), g (b,) after the schedule, each update averaged with the value before it.
 
-    OTT's potentials absorb the weights, f + eps log a; masses a = b_count, b = a_count make the
-    two conventions agree, so that the annealed averages are geomloss's own.
+    softmin(g)_i = f_i - eps log mean_j exp((f_i + g_j - C_ij) / eps), so one exponential of each
+    cost serves both updates and no maximum is needed: averaged potentials obey f_i + g_j - C_ij <=
+    eps log max(B, b) at the eps before, hence the exponent stays below 4 log max(B, b).
+    """
+    n, m = costs.shape
+    start = (
+        softmin(costs, jnp.zeros(m, costs.dtype), schedule[0], 1),
+        softmin(costs, jnp.zeros(n, costs.dtype), schedule[0], 0),
+    )
+
+    def update(potentials: tuple[Array, Array], eps: Array) -> tuple[tuple[Array, Array], None]:
+        f, g = potentials
+        plan = _plan(costs, f, g, eps)
+        return (_moved(f, plan, eps, axis=1), _moved(g, plan, eps, axis=0)), None
+
+    return jax.lax.scan(update, start, schedule)[0]
+
+
+def annealed_self(costs: Float[Array, "B B"], schedule: Float[Array, " I"]) -> Array:
+    """`annealed` for symmetric costs, where both potentials are one."""
+
+    def update(f: Array, eps: Array) -> tuple[Array, None]:
+        return _moved(f, _plan(costs, f, f, eps), eps, axis=1), None
+
+    start = softmin(costs, jnp.zeros(len(costs), costs.dtype), schedule[0], 1)
+    return jax.lax.scan(update, start, schedule)[0]
+
+
+LARGEST_EXPONENT = 80.0  # beyond it, single precision overflows
+
+
+def _plan(costs: Array, f: Array, g: Array, eps: Array) -> Float[Array, "B b"]:
+    """Unnormalised transport plan; capped, for samples much wider than the schedule's diameter."""
+    return jnp.exp(jnp.minimum((f[:, None] + g - costs) / eps, LARGEST_EXPONENT))
+
+
+def _moved(potential: Array, plan: Array, eps: Array, axis: int) -> Array:
+    """Half way from a potential to the one that gives the plan its marginal.
+
+    A mean too small for the precision counts as the smallest number, which limits the way.
+    """
+    mean = jnp.maximum(jnp.mean(plan, axis=axis), jnp.finfo(plan.dtype).tiny)
+    return potential - eps / 2 * jnp.log(mean)
+
+
+def converged(
+    costs: Float[Array, "B b"], eps: Array, f: Array, g: Array, tolerance: float
+) -> tuple[Array, Array]:
+    """Potentials at regularisation `eps` from OTT's alternating updates, started at f and g.
+
+    OTT's potentials absorb the weights, f + eps log a; masses a = b_count, b = a_count make its
+    convention and ours agree.
     """
     n, m = costs.shape
     problem = LinearProblem(
-        Geometry(cost_matrix=costs, epsilon=Schedule(schedule), scale_cost=1.0),
+        Geometry(cost_matrix=costs, epsilon=eps, scale_cost=1.0),
         a=jnp.full(n, m, costs.dtype),
         b=jnp.full(m, n, costs.dtype),
     )
-    start = (
-        softmin(costs, jnp.zeros(m, costs.dtype), schedule[0], axis=1),
-        softmin(costs, jnp.zeros(n, costs.dtype), schedule[0], axis=0),
-    )
     solver = Sinkhorn(
-        momentum=Momentum(0, math.inf, 0.5),  # start, threshold, weight of the new value
-        parallel_dual_updates=True,
-        inner_iterations=len(schedule),
-        min_iterations=len(schedule),
-        max_iterations=len(schedule),
+        threshold=tolerance * n * m,
+        inner_iterations=CHECK_EVERY,
+        max_iterations=MAX_ITERATIONS,
     )
-    out = solver(problem, init=start)
+    out = solver(problem, init=(f, g))
     return out.f, out.g
+
+
+def column_error(costs: Array, f: Array, g: Array, eps: Array) -> Float[Array, ""]:
+    """L1 distance of the second marginal of the plan (f, g), whose rows are exact, from b.
+
+    The columns of the plan are b_j exp((g_j - g'_j) / eps), with g' the soft c-transform of f.
+    """
+    implied = softmin(costs, jax.lax.stop_gradient(f), eps, axis=0)
+    return jnp.mean(jnp.abs(jnp.expm1((g - implied) / eps)))
+
+
+def _schedule(x: Array, cost: Cost, blur: float) -> np.ndarray:
+    """`annealing` from the diameter of one-hot sequences."""
+    return annealing(math.sqrt(math.prod(x.shape[1:])), blur, EXPONENT[cost])

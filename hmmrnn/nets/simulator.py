@@ -16,6 +16,7 @@ from hmmrnn.errors import InputError
 from hmmrnn.nets import cells
 from hmmrnn.nets.cells import Gates, RNNCell
 from hmmrnn.nets.emission import sample_symbols
+from hmmrnn.nets.noise import white_noise
 
 Intervention = Gates
 """Gains and offsets with shape () or (N,) for all steps alike, or (T, N) for each step."""
@@ -71,7 +72,7 @@ def simulate(
 ) -> Trajectory:
     """One trajectory of `n_steps` steps under fresh noise x_t = noise_std * z_t, z_t ~ N(0, I)."""
     key_state, key_noise = jax.random.split(key)
-    noise = noise_std * jax.random.normal(key_noise, (n_steps, cell.noise_dim))
+    noise = noise_std * white_noise(key_noise, (n_steps, cell.noise_dim))
     return rollout(cell, params, cells.initial_state(cell, key_state), noise, intervention)
 
 

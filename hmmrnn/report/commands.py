@@ -44,4 +44,6 @@ def _changed(ours: Section, profile: Section) -> list[str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

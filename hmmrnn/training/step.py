@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Scalar
-from hmmrnn.losses import make_loss
+from hmmrnn.losses import Generated
 from hmmrnn.nets import init_params, simulate, straight_through
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import FixedData, fresh_batch, one_hot
@@ -31,8 +31,8 @@ class Records(NamedTuple):
     loss: Float[Array, "*E"]
     validation_loss: Float[Array, "*E"]  # NaN with fresh data: there the loss is unseen data's
     gradient_norm: Float[Array, "*E"]  # before clipping
-    volatility: Float[Array, "*E"]  # share of steps at which the generated symbol changes
-    marginal_error: Float[Array, "*E"]  # largest over the steps
+    volatility: Float[Array, "*E"]  # expected share of steps at which the symbol changes
+    marginal_error: Float[Array, "*E"]  # largest over the steps; NaN without transport
     bad_steps: Int[Array, "*E"]  # skipped because loss or gradient were not finite
 
 
@@ -61,13 +61,14 @@ def init_state(config: TrainConfig, key: Key) -> TrainState:
 
 def generated(
     config: TrainConfig, params: dict[str, Array], noise_std: Scalar, n_sequences: int, key: Key
-) -> Float[Array, "B T K"]:
-    """One-hot sequences of the network that carry gradients to its parameters."""
+) -> Generated:
+    """Sequences of the network that carry gradients to its parameters."""
 
-    def one(key: Key) -> Array:
+    def one(key: Key) -> Generated:
         key_run, key_emission = jax.random.split(key)
         logits = simulate(config.cell, params, noise_std, config.data.n_steps, key_run).logits
-        return straight_through(logits, config.train.temperature, key_emission)
+        symbols = straight_through(logits, config.train.temperature, key_emission)
+        return Generated(symbols, jax.nn.softmax(logits, axis=-1))
 
     return jax.vmap(one)(jax.random.split(key, n_sequences))
 
@@ -81,9 +82,10 @@ def batch_loss(
 ) -> tuple[Array, tuple[Array, Array]]:
     """Loss of the network against `target`; beside it volatility and marginal error."""
     key_run, key_loss = jax.random.split(key)
-    x = generated(config, params, noise_std, len(target), key_run)
-    value, diagnostics = make_loss(config.loss)(x, target, key_loss)
-    same = jnp.sum(jax.lax.stop_gradient(x[:, 1:] * x[:, :-1]), axis=-1)
+    network = generated(config, params, noise_std, len(target), key_run)
+    value, diagnostics = config.objective(network, target, key_loss)
+    p = jax.lax.stop_gradient(network.probabilities)
+    same = jnp.sum(p[:, 1:] * p[:, :-1], axis=-1)
     return value, (1 - jnp.mean(same), diagnostics.marginal_error)
 
 

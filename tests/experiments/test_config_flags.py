@@ -1,8 +1,13 @@
+import shlex
+from pathlib import Path
+
 import pytest
 from absl import flags
 
 from experiments.config_flags import define_spec_flags, spec_from_flags
 from hmmrnn import InputError, TrainConfig, hmm
+from hmmrnn.report import commands
+from hmmrnn.training import RunSpec
 
 FLAGS = flags.FLAGS
 
@@ -34,6 +39,31 @@ def test_set_flags_change_only_what_they_name():
     assert spec == (expected, 2.0, 7)
 
 
+def test_lists_are_separated_by_commas():
+    spec = parse("--preset=linear3", "--loss.ngram_orders=2,4,6", "--loss.ngram_strides=3")
+    assert spec.config.loss.ngram_orders == (2, 4, 6)
+    assert spec.config.loss.ngram_strides == (3,)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"divergence": "reference", "blur": 0.3, "tolerance": 1e-3},
+        {"divergence": "none", "ngram_weight": 2.5, "ngram_orders": (2, 4, 6)},
+        {"ngram_weight": 1.0, "ngram_strides": (1, 2), "ngram_floor": 1e-7},
+        {"ngram_weight": 1.0, "ngram_discrepancy": "chi2", "ngram_source": "symbols"},
+    ],
+)
+def test_the_command_in_the_report_is_read_back_as_the_same_run(options):
+    config = TrainConfig.profile("smoke", hmm.preset("fully3")).replace(loss=options)
+    spec = RunSpec(config, 0.7, 5)
+    given = shlex.split(commands.of_training(Path("a b"), spec))[3:]
+    own = [flag for flag in given if flag not in ("--outdir=a b", "--resume")]
+    assert len(own) == len(given) - 2
+    assert parse(*own) == spec
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -43,6 +73,21 @@ def test_set_flags_change_only_what_they_name():
         (["--hmm=none.json"], "give either --preset"),
         (["--train.epochs=0"], "train.epochs=0: must be at least 1"),
         (["--loss.blur=0"], "loss.blur=0.0: must be at least 0.001"),
+        (["--loss.ngram_orders=2,x"], "loss.ngram_orders=2,x: must be whole numbers, as in 2,4"),
+        (["--loss.ngram_orders=2.5"], "loss.ngram_orders=2.5: must be whole numbers"),
+        (["--loss.ngram_orders=2,,4"], "loss.ngram_orders=2,,4: must be whole numbers"),
+        (["--loss.ngram_orders="], "loss.ngram_orders=(): must be a list of at least one value"),
+        (["--loss.ngram_orders=2,0"], "loss.ngram_orders=0: must be at least 1"),
+        (
+            ["--loss.ngram_weight=1", "--loss.ngram_orders=6", "--loss.ngram_strides=6"],
+            "loss.ngram_orders=6, loss.ngram_strides=6: spans 31 steps of data.n_steps=30",
+        ),
+        (["--loss.ngram_weight=1", "--loss.ngram_orders=11"], "loss.ngram_orders=11: 3 symbols"),
+        (
+            ["--loss.divergence=none", "--loss.ngram_weight=0"],
+            "loss.divergence=none: needs loss.ng",
+        ),
+        (["--loss.divergence=energy"], "loss.divergence=energy: needs loss.cost=euclidean"),
         (["--data.source=fixed", "--train.batch_size=20000"], "train.batch_size=20000: larger"),
     ],
 )
@@ -50,6 +95,7 @@ def test_bad_values_are_named(given, message):
     with pytest.raises(InputError) as raised:
         parse("--preset=linear3", *given)
     assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
 
 
 def test_neither_preset_nor_file():

@@ -85,7 +85,9 @@ def test_dotted_flags_reach_the_configuration(tmp_path):
         "--train.epochs=2",
         "--train.learning_rate=5e-4",
         "--net.bias",
-        "--loss.debias=reference",
+        "--loss.divergence=reference",
+        "--loss.ngram_weight=0.5",
+        "--loss.ngram_orders=2,3",
         "--data.source=fixed",
         "--data.n_sequences=300",
     )
@@ -93,7 +95,8 @@ def test_dotted_flags_reach_the_configuration(tmp_path):
     assert config["seed"] == 5
     assert (config["train"]["epochs"], config["train"]["learning_rate"]) == (2, 5e-4)
     assert config["net"]["bias"] is True
-    assert config["loss"]["debias"] == "reference"
+    assert config["loss"]["divergence"] == "reference"
+    assert config["loss"]["ngram_orders"] == [2, 3]
     assert config["hmm"]["transition"] == own["transition"]
     history = np.load(tmp_path / "run" / "history.npz")
     assert np.all(np.isfinite(history["validation_loss"]))
@@ -104,6 +107,11 @@ def test_dotted_flags_reach_the_configuration(tmp_path):
     [
         ("train", ["--train.learnin_rate=1"], "Did you mean: train.learning_rate"),
         ("train", ["--train.batch_size=1"], "error: train.batch_size=1: must be at least 4"),
+        (
+            "train",
+            ["--loss.ngram_orders=2,x"],
+            "error: loss.ngram_orders=2,x: must be whole numbers",
+        ),
         ("train", ["now"], "error: now: unknown argument"),
         ("evaluate", ["--run=/nowhere"], "error: run=/nowhere: there is no such folder"),
     ],

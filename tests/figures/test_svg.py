@@ -75,7 +75,7 @@ def test_the_same_figure_gives_the_same_svg(svgs, smoke):
 
 def test_labels_stay_text(svgs):
     words = {
-        "training": ["epoch", "loss (Sinkhorn)", "volatility (per step)"],
+        "training": ["epoch", "loss", "volatility (per step)"],
         "transitions": ["present symbol", "next symbol"],
         "ngrams": ["probability of 3-gram, HMM", "probability of 3-gram, network"],
         "dwell": ["dwell time (steps)", "probability"],

@@ -6,6 +6,7 @@ from hmmrnn.figures import to_svg, training_figure
 from .records import fit
 
 FALLING = np.array([5.0, 2.0, 0.8, 0.3, 0.05, -0.02, 0.04] * 3, np.float32)
+NAN = np.float32(np.nan)
 
 
 def line(axes, label):
@@ -27,7 +28,7 @@ def test_curves_and_floor_are_those_of_the_record(smoke):
     np.testing.assert_allclose([band.y0, band.y1], [-0.08, 0.2], atol=1e-6)
     np.testing.assert_array_equal(line(below, "network").get_ydata(), volatility)
     np.testing.assert_array_equal(line(below, "HMM").get_ydata(), 0.256)
-    assert loss.get_ylabel() == "loss (Sinkhorn)"
+    assert loss.get_ylabel() == "loss"
     assert below.get_ylabel() == "volatility (per step)"
     assert below.get_xlabel() == "epoch"
 
@@ -59,15 +60,24 @@ def test_a_loss_that_falls_to_zero_is_resolved_near_its_floor(smoke):
     assert "0" in [tick.get_text() for tick in axes.get_yticklabels()]
 
 
+@pytest.mark.parametrize(
+    ("options", "title"),
+    [
+        ({}, "independent Sinkhorn"),
+        ({"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (3,)}, "3-gram law"),
+    ],
+)
+def test_the_loss_is_named(smoke, options, title):
+    record = fit(smoke.replace(loss=options), FALLING, marginal_error=NAN * FALLING)
+    assert f"Loss ({title})" in to_svg(training_figure(record, 0.256), "training")
+
+
 def test_validation_is_shown_where_it_is_measured(smoke):
     held_out = FALLING + np.float32(0.1)
     axes = training_figure(fit(smoke, FALLING, validation=held_out), 0.256).axes[0]
     np.testing.assert_array_equal(line(axes, "validation").get_ydata(), held_out)
     axes = training_figure(fit(smoke, FALLING), 0.256).axes[0]
     assert not any("validation" in label for label in labels(axes))
-
-
-NAN = np.float32(np.nan)
 
 
 @pytest.mark.parametrize(

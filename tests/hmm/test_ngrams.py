@@ -38,16 +38,40 @@ def test_long_run_law_is_the_sum_over_all_state_paths(hmm, n):
     np.testing.assert_allclose(ngram_law(hmm, n), expected, atol=1e-12)
 
 
+def shown(law, steps):
+    """The law of the symbols at `steps`, from the law of all consecutive symbols."""
+    return law.sum(axis=tuple(axis for axis in range(law.ndim) if axis not in steps))
+
+
 @few
-@given(hmm=hmms(n_states=(1, 2)), n=st.integers(1, 3))
-def test_law_of_a_finite_sequence_averages_over_all_windows(hmm, n):
+@given(hmm=hmms(n_states=(1, 2), smallest=1), n_stride=st.sampled_from([(2, 2), (2, 4), (3, 2)]))
+def test_law_with_a_stride_is_the_sum_over_all_state_paths_and_symbols_between(hmm, n_stride):
+    n, stride = n_stride
+    span = (n - 1) * stride + 1
+    whole = enumerated_ngrams(hmm, span, balance(hmm))
+    expected = shown(whole, range(0, span, stride))
+    np.testing.assert_allclose(ngram_law(hmm, n, stride=stride), expected, atol=1e-12)
+
+
+@few
+@given(hmm=hmms(n_states=(1, 2)), n=st.integers(1, 3), stride=st.integers(1, 2))
+def test_law_of_a_finite_sequence_averages_over_all_windows(hmm, n, stride):
     n_steps = 5
     whole = enumerated_ngrams(hmm, n_steps, hmm.initial)  # (K, K, K, K, K)
-    windows = []
-    for t in range(n_steps - n + 1):
-        outside = tuple(axis for axis in range(n_steps) if not t <= axis < t + n)
-        windows.append(whole.sum(axis=outside))
-    np.testing.assert_allclose(ngram_law(hmm, n, n_steps), np.mean(windows, axis=0), atol=1e-13)
+    span = (n - 1) * stride + 1
+    windows = [shown(whole, range(t, t + span, stride)) for t in range(n_steps - span + 1)]
+    expected = np.mean(windows, axis=0)
+    np.testing.assert_allclose(ngram_law(hmm, n, n_steps, stride), expected, atol=1e-13)
+
+
+@few
+@given(hmm=hmms(n_states=(1, 4)), n_stride=st.sampled_from([(2, 2), (2, 5), (3, 2), (4, 2)]))
+def test_law_with_a_stride_is_the_longer_law_without_its_middle_symbols(hmm, n_stride):
+    n, stride = n_stride
+    span = (n - 1) * stride + 1
+    for n_steps in (None, span, 20):
+        expected = shown(ngram_law(hmm, span, n_steps), range(0, span, stride))
+        np.testing.assert_allclose(ngram_law(hmm, n, n_steps, stride), expected, atol=1e-12)
 
 
 @few
@@ -124,12 +148,14 @@ def test_long_sample_has_the_exact_volatility_and_symbol_transitions(name):
 @pytest.mark.parametrize(
     ("compute", "message"),
     [
-        (lambda: ngram_law(MUTE, 0), "n=0: an n-gram has at least 1 symbol"),
-        (lambda: ngram_law(MUTE, -1, 10), "n=-1: an n-gram"),
-        (lambda: ngram_law(MUTE, 5, 4), "n=5: .* at most n_steps=4"),
-        (lambda: symbol_law(MUTE, 0), "n=1: .* at most n_steps=0"),
-        (lambda: volatility(MUTE, 1), "n=2: .* at most n_steps=1"),
-        (lambda: symbol_transitions(MUTE, 1), "n=2: .* at most n_steps=1"),
+        (lambda: ngram_law(MUTE, 0), "n=0, stride=1: both are at least 1"),
+        (lambda: ngram_law(MUTE, -1, 10), "n=-1, stride=1: both are"),
+        (lambda: ngram_law(MUTE, 2, stride=0), "n=2, stride=0: both are at least 1"),
+        (lambda: ngram_law(MUTE, 5, 4), "n=5, .* spans 5 steps of at most n_steps=4"),
+        (lambda: ngram_law(MUTE, 3, 6, 3), "n=3, stride=3: .* spans 7 steps of at most n_steps=6"),
+        (lambda: symbol_law(MUTE, 0), "n=1, .* at most n_steps=0"),
+        (lambda: volatility(MUTE, 1), "n=2, .* at most n_steps=1"),
+        (lambda: symbol_transitions(MUTE, 1), "n=2, .* at most n_steps=1"),
     ],
 )
 def test_ngram_that_does_not_fit_is_an_input_error(compute, message):

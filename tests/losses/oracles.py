@@ -1,6 +1,15 @@
-"""Optimal transport as slow float64 numpy loops, and the samples that the tests compare."""
+"""Optimal transport and n-gram shares as slow loops, and the samples that the tests compare."""
 
+import math
+
+import jax
+import jax.numpy as jnp
 import numpy as np
+from ott.geometry.epsilon_scheduler import Epsilon
+from ott.geometry.geometry import Geometry
+from ott.problems.linear.linear_problem import LinearProblem
+from ott.solvers.linear.acceleration import Momentum
+from ott.solvers.linear.sinkhorn import Sinkhorn
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax
 
@@ -78,9 +87,85 @@ def converged(costs, eps):
     raise AssertionError("the oracle did not converge")
 
 
+@jax.tree_util.register_pytree_node_class
+class Schedule(Epsilon):
+    """Regularisation at each iteration of OTT, listed; the last one holds from there on."""
+
+    def __init__(self, values):
+        super().__init__(target=values[-1])
+        self.values = values
+
+    def __call__(self, it):
+        return self.target if it is None else self.values[jnp.minimum(it, len(self.values) - 1)]
+
+    def tree_flatten(self):
+        return (self.values,), None
+
+    @classmethod
+    def tree_unflatten(cls, _, children):
+        schedule = object.__new__(cls)
+        (schedule.values,) = children
+        schedule.target = schedule.values[-1]
+        schedule.init = schedule.decay = 1.0
+        return schedule
+
+
+def annealed_by_ott(costs, schedule):
+    """The potentials of `annealed` from OTT's own solver; masses b_count, a_count absorb weights.
+
+    Parallel updates with momentum 1/2 are the averaged ones.
+    """
+    n, m = costs.shape
+    eps = schedule[0]
+    start = (
+        -eps * (jax.nn.logsumexp(-costs / eps, axis=1) - math.log(m)),
+        -eps * (jax.nn.logsumexp(-costs / eps, axis=0) - math.log(n)),
+    )
+    solver = Sinkhorn(
+        momentum=Momentum(0, math.inf, 0.5),  # start, threshold, weight of the new value
+        parallel_dual_updates=True,
+        inner_iterations=len(schedule),
+        min_iterations=len(schedule),
+        max_iterations=len(schedule),
+    )
+    problem = LinearProblem(
+        Geometry(cost_matrix=costs, epsilon=Schedule(schedule), scale_cost=1.0),
+        a=jnp.full(n, m, costs.dtype),
+        b=jnp.full(m, n, costs.dtype),
+    )
+    out = solver(problem, init=start)
+    return out.f, out.g
+
+
 def entropic_cost(costs, plan, eps):
     """<P, C> + eps KL(P | a b): the problem itself, without its dual."""
     return np.sum(plan * costs) + eps * np.sum(plan * np.log(plan * costs.size))
+
+
+def plan_slopes(x, y, costs, plan, cost):
+    """Gradient to x with the plan held: sum_j P_ij (x_i - y_j) / |x_i - y_j|^(2 - p)."""
+    scale = 1 if cost == "squared" else np.where(costs > 0, costs, 1)
+    return np.einsum("ij,ijtk->itk", plan / scale, x[:, None] - y)
+
+
+def enumerated_shares(p, n, stride=1):
+    """Mean over sequences and windows of prod_i p[t + i stride, w_i], for each word w; (K,) * n."""
+    n_sequences, n_steps, n_symbols = p.shape
+    windows = [range(t, t + (n - 1) * stride + 1, stride) for t in range(n_steps)]
+    windows = [list(window) for window in windows if window[-1] < n_steps]
+    shares = np.zeros((n_symbols,) * n)
+    for word in np.ndindex(shares.shape):
+        for sequence in p:
+            for window in windows:
+                shares[word] += np.prod([sequence[t, w] for t, w in zip(window, word, strict=True)])
+    return shares / (n_sequences * len(windows))
+
+
+def cosine_and_ratio(found, truth):
+    """Cosine of the angle between two gradients, and the ratio of their norms."""
+    found, truth = (np.asarray(g, float).ravel() for g in (found, truth))
+    sizes = np.linalg.norm(found), np.linalg.norm(truth)
+    return found @ truth / np.prod(sizes), sizes[0] / sizes[1]
 
 
 BUMP = 1e-5

@@ -9,17 +9,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from hmmrnn.losses import reference, transport
-from hmmrnn.losses.sinkhorn import annealing, cost_matrix
+from hmmrnn.losses import reference, self_transport, sinkhorn, transport
+from hmmrnn.losses.sinkhorn import annealing, cost_matrix, softmin
 
 from .oracles import (
     annealed,
+    annealed_by_ott,
     converged,
+    cosine_and_ratio,
     costs_between,
     entropic_cost,
     halved_schedule,
     hmm_sequences,
     one_hot,
+    plan_slopes,
     slopes_from,
     soft_sequences,
     with_bumps,
@@ -27,7 +30,7 @@ from .oracles import (
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "sinkhorn_geomloss.npz"
 EXPONENT = {"squared": 2, "euclidean": 1}
-solve = jax.jit(transport, static_argnames=("cost", "blur", "extra_iterations"))
+solve = jax.jit(transport, static_argnames=("cost", "blur", "tolerance"))
 few = settings(max_examples=50, deadline=None, derandomize=True)
 
 
@@ -42,10 +45,9 @@ def test_the_reference_loss_is_that_of_geomloss(case):
     value, gradient = loss(x, y)
     expected = golden[f"{case}_value"]
     assert abs(float(value) / expected - 1) < 2e-4
-    found, truth = (np.asarray(g, float).ravel() for g in (gradient, golden[f"{case}_gradient"]))
-    sizes = np.linalg.norm(found), np.linalg.norm(truth)
-    assert found @ truth / np.prod(sizes) > 0.9999
-    assert abs(sizes[0] / sizes[1] - 1) < 2e-3
+    cosine, ratio = cosine_and_ratio(gradient, golden[f"{case}_gradient"])
+    assert cosine > 0.9999
+    assert abs(ratio - 1) < 2e-3
 
 
 # the schedule
@@ -117,33 +119,29 @@ def test_the_euclidean_cost_has_a_finite_gradient_where_points_meet():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "cost", "blur", "extra"),
+    ("sizes", "cost", "blur"),
     [
-        ((12, 12), "squared", 0.2, 0),
-        ((16, 6), "squared", 0.2, 0),
-        ((5, 11), "squared", 0.7, 3),
-        ((7, 10), "euclidean", 0.2, 0),
+        ((12, 12), "squared", 0.2),
+        ((16, 6), "squared", 0.2),
+        ((5, 11), "squared", 0.7),
+        ((7, 10), "euclidean", 0.2),
     ],
 )
-def test_value_marginal_error_and_gradient_follow_the_annealed_loop(sizes, cost, blur, extra):
+def test_value_marginal_error_and_gradient_follow_the_annealed_loop(sizes, cost, blur):
     x, y = (soft_sequences(n, 4, 3, seed) for seed, n in enumerate(sizes))
     schedule = halved_schedule(np.sqrt(12), blur, EXPONENT[cost])
-    schedule = np.append(schedule, [schedule[-1]] * extra)
     costs = costs_between(x, y, cost)
     value, error, plan = annealed(costs, schedule)
 
     def problem(x, y):
-        out = transport(x, y, cost=cost, blur=blur, extra_iterations=extra)
+        out = transport(x, y, cost=cost, blur=blur)
         return out.value, out
 
     with jax.enable_x64(True):
         to_x, found = jax.jit(jax.grad(problem, has_aux=True))(jnp.asarray(x), jnp.asarray(y))
     np.testing.assert_allclose(found.value, value, rtol=1e-10)
     np.testing.assert_allclose(found.marginal_error, error, rtol=1e-8)
-    # the gradient to x with the plan held: sum_j P_ij (x_i - y_j) / |x_i - y_j|^(2 - p)
-    scale = 1 if cost == "squared" else costs
-    expected = np.einsum("ij,ijtk->itk", plan / scale, x[:, None] - y)
-    np.testing.assert_allclose(to_x, expected, atol=1e-10)
+    np.testing.assert_allclose(to_x, plan_slopes(x, y, costs, plan, cost), atol=1e-10)
 
 
 def test_single_precision_is_enough_for_the_annealed_loop():
@@ -152,6 +150,33 @@ def test_single_precision_is_enough_for_the_annealed_loop():
     found = solve(x, y)
     np.testing.assert_allclose(found.value, value, rtol=1e-5)
     np.testing.assert_allclose(found.marginal_error, error, rtol=1e-3)
+
+
+def by_ott(x, y, cost):
+    """`transport` with the potentials that OTT's solver finds along the same schedule."""
+    diameter, fixed = np.sqrt(np.prod(x.shape[1:])), jax.lax.stop_gradient((x, y))
+    schedule = jnp.asarray(halved_schedule(diameter, 0.2, EXPONENT[cost]), x.dtype)
+    potentials = annealed_by_ott(cost_matrix(*fixed, cost), schedule)
+    f, g = jax.lax.stop_gradient(potentials)
+    f_last = softmin(cost_matrix(x, fixed[1], cost), g, schedule[-1], axis=1)
+    g_last = softmin(cost_matrix(fixed[0], y, cost), f, schedule[-1], axis=0)
+    return jnp.mean(f_last) + jnp.mean(g_last)
+
+
+@pytest.mark.parametrize("sizes", [(64, 64), (128, 96)])
+@pytest.mark.parametrize("cost", ["squared", "euclidean"])
+@pytest.mark.parametrize("name", ["linear2", "cyclic4"])
+def test_the_annealed_loop_is_that_of_otts_own_solver(name, cost, sizes):
+    x, y = (jnp.asarray(hmm_sequences(name, n, 30, seed)) for seed, n in enumerate(sizes))
+    both = (0, 1)
+    slow = jax.jit(jax.value_and_grad(partial(by_ott, cost=cost), argnums=both))
+    fast = jax.jit(jax.value_and_grad(lambda x, y: transport(x, y, cost=cost).value, argnums=both))
+    (expected, truth), (value, gradient) = slow(x, y), fast(x, y)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    for side in both:
+        cosine, ratio = cosine_and_ratio(gradient[side], truth[side])
+        assert cosine > 0.9999
+        assert abs(ratio - 1) < 1e-3
 
 
 def test_two_points_apart_have_a_closed_form():
@@ -188,7 +213,7 @@ def test_the_converged_value_is_that_of_plain_alternating_updates(cost):
     costs = costs_between(x, y, cost)
     value, plan = converged(costs, 1.0)
     np.testing.assert_allclose(entropic_cost(costs, plan, 1.0), value, rtol=1e-9)
-    found = solve(x, y, cost=cost, blur=1.0, extra_iterations=400)
+    found = solve(x, y, cost=cost, blur=1.0, tolerance=1e-6)
     np.testing.assert_allclose(found.value, value, rtol=1e-5)
     assert found.marginal_error < 1e-5
 
@@ -199,7 +224,7 @@ def test_a_small_blur_comes_to_the_exact_assignment():
     costs = costs_between(x, y)
     exact = costs[linear_sum_assignment(costs)].mean()
     with jax.enable_x64(True):
-        found = solve(jnp.asarray(x), jnp.asarray(y), blur=blur, extra_iterations=5000)
+        found = solve(jnp.asarray(x), jnp.asarray(y), blur=blur, tolerance=1e-4)
     assert float(found.marginal_error) < 1e-3
     # OT_0 <= OT_eps <= OT_0 + eps log n: the entropy of a plan is at most that of an assignment
     most = blur**2 * np.log(n)
@@ -211,19 +236,48 @@ def test_on_one_hot_sequences_a_small_blur_comes_to_the_exact_assignment():
     x, y = hmm_sequences("linear3", 32, 20, seed=3), hmm_sequences("linear3", 32, 20, seed=4)
     costs = costs_between(x, y)
     exact = costs[linear_sum_assignment(costs)].mean()
-    found = solve(x, y, blur=0.2, extra_iterations=3000)
+    found = solve(x, y, blur=0.2, tolerance=1e-4)
     assert -2e-3 * exact < found.value - exact < 0.04 * np.log(32)
 
 
-def test_the_marginal_error_vanishes_as_iterations_go_on():
+def test_the_marginal_error_vanishes_with_the_tolerance():
     x, y = hmm_sequences("linear3", 24, 12, seed=1), hmm_sequences("linear2", 16, 12, seed=2)
     errors = [
-        float(solve(x, y, blur=1.0, extra_iterations=extra).marginal_error)
-        for extra in (0, 20, 400)
+        float(solve(x, y, blur=1.0, tolerance=tolerance).marginal_error)
+        for tolerance in (0.0, 1e-2, 1e-5)
     ]
     assert errors[0] > 0.03
     assert np.all(np.diff(errors) < 0)
     assert errors[-1] < 1e-5
+
+
+@pytest.mark.parametrize("cost", ["squared", "euclidean"])
+@pytest.mark.parametrize("name", ["linear2", "fully3"])
+def test_the_tolerance_is_kept_at_the_blur_of_the_paper(name, cost):
+    x, y = (hmm_sequences(name, 64, 20, seed) for seed in range(2))
+    for tolerance in (1e-1, 1e-3):
+        error = solve(x, y, cost=cost, tolerance=tolerance).marginal_error
+        assert 0.2 * tolerance < error < 1.1 * tolerance  # and no more work than asked for
+
+
+@pytest.mark.parametrize("cost", ["squared", "euclidean"])
+def test_with_a_tolerance_the_annealing_does_not_matter(cost, monkeypatch):
+    x, y = soft_sequences(16, 4, 3, seed=6), soft_sequences(12, 4, 3, seed=7)
+    found = {}
+    for factor in (0.5, 0.9, 1e-6):
+        monkeypatch.setattr(sinkhorn, "ANNEALING_FACTOR", factor)
+        for tolerance in (0.0, 1e-12):
+
+            def value(x, tolerance=tolerance):
+                return transport(x, jnp.asarray(y), cost=cost, tolerance=tolerance).value
+
+            with jax.enable_x64(True):
+                found[factor, tolerance] = jax.jit(jax.value_and_grad(value))(jnp.asarray(x))
+    value, gradient = found[0.5, 1e-12]
+    for factor in (0.9, 1e-6):
+        np.testing.assert_allclose(found[factor, 1e-12][0], value, rtol=1e-9)
+        np.testing.assert_allclose(found[factor, 1e-12][1], gradient, atol=1e-9)
+        assert abs(float(found[factor, 0.0][0]) / float(found[0.5, 0.0][0]) - 1) > 1e-5
 
 
 @pytest.mark.parametrize("name", ["linear2", "linear3", "fully3", "cyclic4"])
@@ -245,6 +299,60 @@ def test_the_marginal_error_stays_between_0_and_2():
     assert 0.3 < max(errors) <= 2
 
 
+# self_transport
+
+
+def to_itself(x, **problem):
+    return transport(x, x, **problem)
+
+
+def with_slopes(solve, **problem):
+    """Transport of x and its gradient."""
+
+    def value(x):
+        out = solve(x, blur=1.0, **problem)
+        return out.value, out
+
+    return jax.grad(value, has_aux=True)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-11])
+@pytest.mark.parametrize("cost", ["squared", "euclidean"])
+@pytest.mark.parametrize("x", [soft_sequences(20, 4, 3, 8), hmm_sequences("linear3", 20, 9, 9)])
+def test_self_transport_is_transport_to_itself(x, cost, tolerance):
+    with jax.enable_x64(True):
+        (gradient, found), (truth, expected) = (
+            jax.jit(with_slopes(solve, cost=cost, tolerance=tolerance))(jnp.asarray(x, float))
+            for solve in (self_transport, to_itself)
+        )
+    np.testing.assert_allclose(found.value, expected.value, rtol=1e-9)
+    np.testing.assert_allclose(gradient, truth, atol=1e-9 * np.abs(truth).max())
+    if tolerance:
+        assert float(found.marginal_error) < 2 * tolerance
+    else:
+        np.testing.assert_allclose(found.marginal_error, expected.marginal_error, rtol=1e-9)
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-4])
+@pytest.mark.parametrize("cost", ["squared", "euclidean"])
+def test_self_transport_in_single_precision_under_vmap(cost, tolerance):
+    samples = np.stack([hmm_sequences("linear3", 48, 12, seed) for seed in range(10, 13)])
+    batch = jax.jit(jax.vmap(with_slopes(self_transport, cost=cost, tolerance=tolerance)))
+    gradients, found = batch(samples)
+    for i, x in enumerate(samples):
+        with jax.enable_x64(True):
+            alone = jax.jit(with_slopes(to_itself, cost=cost, tolerance=tolerance))
+            truth, expected = alone(jnp.asarray(x, float))
+        np.testing.assert_allclose(found.value[i], expected.value, rtol=1e-4)
+        cosine, ratio = cosine_and_ratio(gradients[i], truth)
+        assert cosine > 0.9999
+        assert abs(ratio - 1) < 1e-3
+        if tolerance:
+            assert found.marginal_error[i] < 2 * tolerance
+        else:
+            np.testing.assert_allclose(found.marginal_error[i], expected.marginal_error, rtol=1e-3)
+
+
 # gradients
 
 
@@ -253,7 +361,7 @@ def test_the_gradient_is_that_of_finite_differences(cost, blur):
     x, y = soft_sequences(7, 3, 3, seed=6), soft_sequences(5, 3, 3, seed=7)
 
     def value(x, y):
-        return transport(x, y, cost=cost, blur=blur, extra_iterations=300).value
+        return transport(x, y, cost=cost, blur=blur, tolerance=1e-13).value
 
     for side, name in enumerate("xy"):
         with jax.enable_x64(True):
@@ -279,8 +387,13 @@ def test_values_and_gradients_are_symmetric_in_the_samples():
 
 def test_diagnostics_carry_no_gradient():
     x, y = hmm_sequences("linear3", 16, 12, seed=8), hmm_sequences("fully3", 16, 12, seed=9)
-    gradient = jax.jit(jax.grad(lambda x, y: transport(x, y).marginal_error))(x, y)
-    np.testing.assert_array_equal(gradient, np.zeros_like(x))
+    for tolerance in (0.0, 0.1):
+        for error in (
+            lambda x, y, t=tolerance: transport(x, y, tolerance=t).marginal_error,
+            lambda x, y, t=tolerance: self_transport(x, tolerance=t).marginal_error,
+        ):
+            gradient = jax.jit(jax.grad(error))(x, y)
+            np.testing.assert_array_equal(gradient, np.zeros_like(x))
 
 
 # invariants
@@ -312,12 +425,10 @@ def test_a_shift_of_both_samples_does_not_matter_and_a_scale_rescales_the_cost()
     x, y = soft_sequences(7, 3, 3, seed=14), soft_sequences(5, 3, 3, seed=15)
     shift = np.random.default_rng(16).normal(size=(3, 3))
     with jax.enable_x64(True):
-        plain = solve(jnp.asarray(x), jnp.asarray(y), blur=1.0, extra_iterations=300)
-        moved = solve(
-            jnp.asarray(x + shift), jnp.asarray(y + shift), blur=1.0, extra_iterations=300
-        )
+        plain = solve(jnp.asarray(x), jnp.asarray(y), blur=1.0, tolerance=1e-12)
+        moved = solve(jnp.asarray(x + shift), jnp.asarray(y + shift), blur=1.0, tolerance=1e-12)
         # converged, OT_{s^2 eps}(s x, s y) = s^2 OT_eps(x, y)
-        scaled = solve(jnp.asarray(3 * x), jnp.asarray(3 * y), blur=3.0, extra_iterations=300)
+        scaled = solve(jnp.asarray(3 * x), jnp.asarray(3 * y), blur=3.0, tolerance=1e-12)
     np.testing.assert_allclose(moved.value, plain.value, rtol=1e-9)
     np.testing.assert_allclose(scaled.value, 9 * float(plain.value), rtol=1e-9)
 
@@ -343,7 +454,7 @@ def test_vmap_equals_a_loop_and_jit_equals_no_jit():
 def equations(jaxpr, inside=()):
     """Every equation with the names of the primitives around it."""
     for equation in jaxpr.eqns:
-        yield equation.primitive.name, inside
+        yield equation, inside
         for value in jax.tree.leaves(
             list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")
         ):
@@ -352,16 +463,21 @@ def equations(jaxpr, inside=()):
                 yield from equations(inner, (*inside, equation.primitive.name))
 
 
+LOOPS = {"scan", "while"}
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 1e-3])
 @pytest.mark.parametrize("cost", ["squared", "euclidean"])
-def test_the_iterations_do_not_rebuild_the_cost_matrix(cost):
-    x, y = hmm_sequences("linear3", 8, 12, seed=20), hmm_sequences("linear3", 8, 12, seed=21)
-    found = list(
-        equations(
-            jax.make_jaxpr(partial(transport, cost=cost))(jnp.asarray(x), jnp.asarray(y)).jaxpr
-        )
-    )
+@pytest.mark.parametrize(("problem", "n_products"), [(transport, 3), (self_transport, 2)])
+def test_the_iterations_do_not_rebuild_the_cost_matrix(problem, n_products, cost, tolerance):
+    samples = [jnp.asarray(hmm_sequences("linear3", 8, 12, seed)) for seed in (20, 21)]
+    samples = samples[: 1 if problem is self_transport else 2]
+    program = jax.make_jaxpr(partial(problem, cost=cost, tolerance=tolerance))(*samples)
+    found = [(e.primitive.name, set(inside)) for e, inside in equations(program.jaxpr)]
     products = [inside for name, inside in found if name == "dot_general"]
-    assert 0 < len(products) <= 4
-    assert not any("scan" in inside for inside in products)
-    assert any(name == "exp" and "scan" in inside for name, inside in found)  # the walk went in
-    assert not any(name == "while" for name, _ in found)
+    assert 0 < len(products) <= n_products
+    assert not any(inside & LOOPS for inside in products)
+    loops = {name for name, _ in found} & LOOPS
+    assert loops == (LOOPS if tolerance else {"scan"})
+    for loop in loops:  # the walk went in
+        assert any(name == "exp" and loop in inside for name, inside in found)

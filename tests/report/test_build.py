@@ -245,6 +245,19 @@ def test_a_growing_marginal_error_is_warned_of(tmp_path, smoke, errors, due):
     assert bool(text) == due
 
 
+def test_a_run_without_transport_names_its_loss_and_warns_of_nothing(tmp_path, smoke):
+    config = smoke.replace(loss={"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (2, 4)})
+    nothing = np.full(4, np.nan, np.float32)
+    folder = fill(tmp_path / "run", config, marginal_error=nothing, drawn=True)
+    page = rebuilt(folder)
+    assert "2, 4-gram law loss" in page.text
+    assert "2, 4-gram law" in (folder / "figures" / "training.svg").read_text()
+    assert "--loss.ngram_orders=2,4" in page.text
+    assert not warnings_of(folder)
+    assert "Sinkhorn" not in page.text
+    assert not re.search(r"\bnan\b", page.text)
+
+
 def test_bad_steps_and_an_unfinished_training_are_warned_of(tmp_path, smoke):
     folder = fill(
         tmp_path / "run",

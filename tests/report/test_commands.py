@@ -1,6 +1,7 @@
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import get_origin
 
 import pytest
 
@@ -28,6 +29,8 @@ def config_of(flags, target):
                 given[field] = value == "true" if kind is bool else value
                 if kind in (int, float):
                     given[field] = kind(value)
+                if get_origin(kind) is tuple:
+                    given[field] = [int(item) for item in value.split(",")]
         config = replace(config, **{name: replace(getattr(config, name), **given)})
     return config
 
@@ -36,7 +39,9 @@ def config_of(flags, target):
 @pytest.mark.parametrize("preset", ["linear3", "fully3"])
 def test_the_training_command_stands_for_the_run(profile, preset):
     config = TrainConfig.profile(profile, hmm.preset(preset))
-    config = replace(config, net=replace(config.net, bias=True, hidden_size=33))
+    config = config.replace(
+        net={"bias": True, "hidden_size": 33}, loss={"ngram_orders": (2, 4, 6), "ngram_weight": 5.0}
+    )
     spec = RunSpec(config, 0.5, 12)
     program, flags = parsed(commands.of_training(Path("runs/my run"), spec))
     assert program == "experiments.train"
@@ -44,6 +49,7 @@ def test_the_training_command_stands_for_the_run(profile, preset):
     assert (flags["seed"], flags["noise_std"]) == ("12", "0.5")
     assert flags["outdir"] == "runs/my run"
     assert "resume" in flags
+    assert flags["loss.ngram_orders"] == "2,4,6"
 
 
 def test_the_command_of_a_plain_run_is_short():

@@ -1,19 +1,23 @@
 import dataclasses
+import json
 
 import jax
 import pytest
 
 from hmmrnn import InputError, TrainConfig, hmm
+from hmmrnn.losses import LossConfig
 from hmmrnn.training import DataConfig, OptimConfig
 
 
 @pytest.mark.parametrize("profile", ["smoke", "laptop", "paper"])
 @pytest.mark.parametrize("name", ["linear2", "cyclic4"])
 def test_dict_round_trip(profile, name):
-    config = TrainConfig.profile(profile, hmm.preset(name))
-    again = TrainConfig.from_dict(config.to_dict())
-    assert again == config
-    assert hash(again) == hash(config)
+    plain = TrainConfig.profile(profile, hmm.preset(name))
+    for config in (plain, plain.replace(loss={"ngram_weight": 2.0, "ngram_orders": (2, 4, 6)})):
+        for fields in (config.to_dict(), json.loads(json.dumps(config.to_dict()))):
+            again = TrainConfig.from_dict(fields)
+            assert again == config
+            assert hash(again) == hash(config)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +40,8 @@ def test_paper_profile_is_the_recipe_of_the_paper(name, n_steps, epochs, clip):
         "bias": False,
         "initial_state": "zero",
     }
-    assert config.loss.debias == "reference"
-    assert config.loss.blur == 0.2
-    assert config.loss.extra_iterations == 0
+    assert (config.loss.divergence, config.loss.cost) == ("reference", "squared")
+    assert (config.loss.blur, config.loss.tolerance, config.loss.ngram_weight) == (0.2, 0.0, 0.0)
     assert config.data == DataConfig(source="fixed", n_sequences=30_000, n_steps=n_steps)
     options = config.train
     assert (options.epochs, options.batch_size, options.clip_norm) == (epochs, 4096, clip)
@@ -74,10 +77,23 @@ def test_batch_larger_than_the_fixed_data_is_refused(linear3):
         config.replace(data={"n_sequences": 10_000})
 
 
+def test_ngrams_that_do_not_fit_the_sequences_are_refused(smoke):
+    law = {"ngram_weight": 1.0, "ngram_orders": (7,), "ngram_strides": (2,)}
+    with pytest.raises(InputError, match=r"spans 13 steps of data\.n_steps=12"):
+        smoke.replace(loss=law)
+    assert smoke.replace(loss=law, data={"n_steps": 13}).loss.ngram_orders == (7,)
+    with pytest.raises(InputError, match=r"loss\.ngram_orders=11: 3 symbols have 177147 11-grams"):
+        smoke.replace(loss={"ngram_weight": 1.0, "ngram_orders": (11,)})
+    fields = smoke.to_dict()
+    with pytest.raises(InputError, match="spans 13 steps"):  # also where it comes from a file
+        TrainConfig.from_dict({**fields, "loss": {**fields["loss"], **law}})
+
+
 def test_other_versions_and_fields_are_refused(smoke):
     fields = smoke.to_dict()
-    with pytest.raises(InputError, match="config format 99: this version of hmmrnn reads format 1"):
-        TrainConfig.from_dict({**fields, "format": 99})
+    for other in (1, 99):
+        with pytest.raises(InputError, match=f"config format {other}: this .* reads format 2"):
+            TrainConfig.from_dict({**fields, "format": other})
     with pytest.raises(InputError, match=r"unknown fields \['colour'\]"):
         TrainConfig.from_dict({**fields, "colour": 1})
     net = {name: value for name, value in fields["net"].items() if name != "bias"}
@@ -95,3 +111,23 @@ def test_unknown_profile_lists_the_known_ones(linear3):
 def test_own_hmm_gets_a_default_length():
     own = hmm.random(3, 4, jax.random.key(0))
     assert TrainConfig.profile("laptop", own).data.n_steps == 40
+
+
+@pytest.mark.parametrize(
+    ("n_symbols", "order"), [(2, 6), (3, 6), (5, 5), (16, 3), (64, 2), (256, 2)]
+)
+def test_laptop_profile_matches_the_law_of_the_longest_ngrams_that_fit(n_symbols, order):
+    config = TrainConfig.profile("laptop", hmm.random(2, n_symbols, jax.random.key(0)))
+    assert config.loss == LossConfig(divergence="none", ngram_weight=1.0, ngram_orders=(order,))
+
+
+def test_laptop_profile_compares_samples_where_there_are_too_many_symbols():
+    config = TrainConfig.profile("laptop", hmm.random(2, 257, jax.random.key(0)))
+    assert config.loss == LossConfig()
+
+
+def test_laptop_profile_simulates_as_many_steps_of_time_for_every_target():
+    for name in hmm.PRESETS:
+        config = TrainConfig.profile("laptop", hmm.preset(name))
+        updates = config.train.epochs * config.steps_per_epoch
+        assert updates * config.data.n_steps == pytest.approx(240_000, rel=0.02)

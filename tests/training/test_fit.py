@@ -76,8 +76,29 @@ def test_hopeless_noise_leaves_the_network_as_it_began(smoke, fit):
 def test_floor_of_independent_is_zero_and_of_reference_is_not(smoke):
     floor = loss_floor(smoke, jax.random.key(0))
     assert abs(float(floor.mean)) < 3 * float(floor.std) / np.sqrt(64)
-    biased = loss_floor(smoke.replace(loss={"debias": "reference"}), jax.random.key(0))
+    biased = loss_floor(smoke.replace(loss={"divergence": "reference"}), jax.random.key(0))
     assert float(biased.mean) > 10 * float(biased.std) > 0
+
+
+def test_floor_of_chi2_is_zero_and_of_kl_is_not(smoke):
+    law = {"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (3,)}
+    config = smoke.replace(loss={**law, "ngram_discrepancy": "chi2", "ngram_floor": 1e-3})
+    floor = loss_floor(config, jax.random.key(0))
+    assert abs(float(floor.mean)) < 3 * float(floor.std) / np.sqrt(64)
+    biased = loss_floor(smoke.replace(loss=law), jax.random.key(0))
+    assert 0 < 3 * float(biased.std) / np.sqrt(64) < float(biased.mean) < 0.1
+
+
+def kl_of_pairs(fit, params, n_steps=12):
+    """KL(network | HMM) of pairs of symbols, counted in sequences of the network."""
+    x = np.asarray(generate(fit.cell, params, 1.0, 4000, n_steps, jax.random.key(1)))
+    share = np.bincount((3 * x[:, :-1] + x[:, 1:]).ravel(), minlength=9) / x[:, 1:].size
+    law = ngram_law(fit.config.hmm, 2, n_steps).ravel()
+    return np.sum(share * np.log(np.maximum(share, 1e-12) / law))
+
+
+def at_start(fit):
+    return {name: stack[0] for name, stack in fit.snapshots.params.items()}
 
 
 def test_a_small_network_learns_the_law_of_pairs():
@@ -95,11 +116,16 @@ def test_a_small_network_learns_the_law_of_pairs():
     )
     fit = train(config, 1.0, jax.random.key(0))
 
-    def divergence(params):
-        x = np.asarray(generate(fit.cell, params, 1.0, 4000, 12, jax.random.key(1)))
-        share = np.bincount((3 * x[:, :-1] + x[:, 1:]).ravel(), minlength=9) / x[:, 1:].size
-        return np.sum(share * np.log(np.maximum(share, 1e-12) / ngram_law(hmm, 2, 12).ravel()))
+    assert kl_of_pairs(fit, at_start(fit)) > 0.3
+    assert kl_of_pairs(fit, fit.params) < 0.03
 
-    start = {name: stack[0] for name, stack in fit.snapshots.params.items()}
-    assert divergence(start) > 0.3
-    assert divergence(fit.params) < 0.03
+
+def test_the_law_alone_teaches_a_small_network():
+    config = TrainConfig.profile("smoke", preset("linear3")).replace(
+        loss={"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (4,)},
+        train={"epochs": 10, "steps_per_epoch": 30, "learning_rate": 1e-2, "snapshot_every": 10},
+    )
+    fit = train(config, 1.0, jax.random.key(0))
+    assert np.isnan(fit.records.marginal_error).all()
+    assert fit.records.loss[-1] < fit.records.loss[0] / 20
+    assert kl_of_pairs(fit, fit.params) < kl_of_pairs(fit, at_start(fit)) / 100

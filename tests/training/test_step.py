@@ -88,22 +88,64 @@ def test_update_is_clipped_adam_as_written_in_numpy(smoke):
 
 def test_generated_sequences_are_one_hot_and_carry_gradients(smoke):
     params = init_state(smoke, KEY).params
-    x = generated(smoke, params, 1.0, 8, KEY)
-    assert x.shape == (8, smoke.data.n_steps, 3)
+    x, p = generated(smoke, params, 1.0, 8, KEY)
+    assert x.shape == p.shape == (8, smoke.data.n_steps, 3)
     assert np.array_equal(np.sort(np.unique(x)), [0.0, 1.0])
     assert np.all(np.sum(x, axis=-1) == 1)
+    assert np.all(np.asarray(p) > 0)
+    np.testing.assert_allclose(np.sum(p, axis=-1), 1, rtol=1e-6)
     weight = jax.random.normal(KEY, x.shape)
-    gradient = jax.grad(lambda p: jnp.sum(weight * generated(smoke, p, 1.0, 8, KEY)))(params)
-    assert all(np.any(g != 0) for g in gradient.values())
+    for side in ("symbols", "probabilities"):
+
+        def total(params, side=side):
+            return jnp.sum(weight * getattr(generated(smoke, params, 1.0, 8, KEY), side))
+
+        assert all(np.any(g != 0) for g in jax.grad(total)(params).values())
 
 
-def test_volatility_is_the_share_of_changing_symbols(smoke, target):
+@pytest.fixture(scope="module")
+def peaked(smoke):
+    """Parameters whose symbols differ from step to step, and are far from a toss-up."""
     params = init_state(smoke, KEY).params
-    _, (volatility, _) = batch_loss(params, smoke, 1.0, target, KEY)
+    return {**params, "W_out": 5 * params["W_out"]}
+
+
+def test_symbols_follow_the_probabilities(smoke, peaked):
+    x, p = (np.asarray(z, float) for z in generated(smoke, peaked, 1.0, 4000, KEY))
+    surprise = (x - p).reshape(4000, -1)  # has mean zero given the noise
+    assert np.ptp(p) > 0.5
+    assert np.abs(surprise.mean(axis=0) * np.sqrt(4000) / surprise.std(axis=0)).max() < 4.5
+    variance = np.mean(p * (1 - p), axis=0).ravel()
+    np.testing.assert_allclose(surprise.var(axis=0), variance, rtol=0.15)
+
+
+def test_volatility_is_the_expected_share_of_changing_symbols(smoke, peaked, target):
+    _, (volatility, _) = jax.jit(lambda p: batch_loss(p, smoke, 1.0, target, KEY))(peaked)
     key_run, _ = jax.random.split(KEY)
-    symbols = np.argmax(generated(smoke, params, 1.0, len(target), key_run), axis=-1)
-    expected = float(np.mean(symbols[:, 1:] != symbols[:, :-1]))
-    assert float(volatility) == pytest.approx(expected, abs=1e-6)
+    p = np.asarray(generated(smoke, peaked, 1.0, len(target), key_run).probabilities, float)
+    draws = np.random.default_rng(0).random((500, *p.shape[:-1], 1))
+    symbols = np.sum(draws > p.cumsum(axis=-1), axis=-1)
+    share = np.mean(symbols[..., 1:] != symbols[..., :-1], axis=(1, 2))
+    error = share.std(ddof=1) / np.sqrt(len(share))
+    assert abs(share.mean() - float(volatility)) < 4 * error
+    assert error < 1e-3
+
+
+def test_volatility_carries_no_gradient(smoke, peaked, target):
+    volatility = jax.grad(lambda p: batch_loss(p, smoke, 1.0, target, KEY)[1][0])
+    gradient = jax.jit(volatility)(peaked)
+    assert all(np.all(g == 0) for g in gradient.values())
+
+
+def test_without_transport_only_the_marginal_error_is_nan(smoke, target):
+    config = smoke.replace(loss={"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (3,)})
+    state, records = jax.jit(lambda s: epoch(config, s, make_data(config, KEY), 1.0, KEY))(
+        init_state(config, KEY)
+    )
+    missing = {name for name, value in records._asdict().items() if np.isnan(value)}
+    assert missing == {"marginal_error", "validation_loss"}
+    assert int(records.bad_steps) == int(state.bad_steps) == 0
+    assert not same(state.params, init_state(config, KEY).params)
 
 
 def test_fixed_data_is_one_pass_with_a_smaller_last_batch(smoke):
@@ -115,10 +157,11 @@ def test_fixed_data_is_one_pass_with_a_smaller_last_batch(smoke):
     state, _ = jax.jit(lambda s: epoch(config, s, data, 1.0, KEY))(init_state(config, KEY))
     key_steps, _ = jax.random.split(jax.random.fold_in(KEY, 0))
     expected = init_state(config, KEY)
+    one = jax.jit(lambda state, target, key: train_step(config, state, 1.0, target, key)[0])
     for i, batch in enumerate((data.train[:16], data.train[16:32], data.train[32:])):
         key = jax.random.fold_in(key_steps, i)
         key = jax.random.split(key)[1] if len(batch) == 16 else key
-        expected, _ = train_step(config, expected, 1.0, one_hot(config, batch), key)
+        expected = one(expected, one_hot(config, batch), key)
     for name in expected.params:
         np.testing.assert_allclose(state.params[name], expected.params[name], atol=2e-5)
 

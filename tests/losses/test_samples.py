@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.errors import InputError
-from hmmrnn.losses import independent, reference
+from hmmrnn.losses import energy, independent, reference
 
 from .oracles import (
     annealed,
@@ -18,7 +18,7 @@ from .oracles import (
     with_bumps,
 )
 
-OPTIONS = ("cost", "blur", "extra_iterations")
+OPTIONS = ("cost", "blur", "tolerance")
 LOSSES = {"independent": independent, "reference": reference}
 solve = {name: jax.jit(loss, static_argnames=OPTIONS) for name, loss in LOSSES.items()}
 both = pytest.mark.parametrize("name", list(LOSSES))
@@ -46,7 +46,7 @@ def mapped(loss):
     return jax.jit(lambda *draws: jax.lax.map(lambda draw: loss(*draw), draws))
 
 
-over_draws = {name: mapped(loss) for name, loss in LOSSES.items()}
+over_draws = {name: mapped(loss) for name, loss in (LOSSES | {"energy": energy}).items()}
 
 
 def test_independent_has_mean_zero_on_the_same_hmm_and_is_positive_on_another():
@@ -57,6 +57,16 @@ def test_independent_has_mean_zero_on_the_same_hmm_and_is_positive_on_another():
     assert np.all((errors > 0.1) & (errors <= 2))
     other, _ = values_over_draws("independent", "linear3", "linear2")
     assert other.mean() > 10 * other.std(ddof=1) / np.sqrt(len(other))
+
+
+def test_energy_has_mean_zero_on_the_same_hmm_and_is_positive_on_another():
+    same, errors = values_over_draws("energy", "linear3", "linear3")
+    standard_error = same.std(ddof=1) / np.sqrt(len(same))
+    assert abs(same.mean()) < 3 * standard_error
+    other, _ = values_over_draws("energy", "linear3", "linear2")
+    assert other.mean() > 10 * other.std(ddof=1) / np.sqrt(len(other))
+    assert standard_error < 0.03 * other.mean()  # or the mean of zero says nothing
+    assert np.isnan(errors).all()  # there is no transport
 
 
 def test_reference_is_positive_on_the_same_hmm():
@@ -129,13 +139,50 @@ def test_the_order_of_rows_and_samples_does_not_matter_to_reference():
     np.testing.assert_allclose(found_y, to_y, atol=1e-5)
 
 
+@pytest.mark.parametrize("sizes", [(5, 5), (6, 3), (2, 7)])
+@pytest.mark.parametrize(
+    "draw", [soft_sequences, lambda n, T, K, s: hmm_sequences("linear3", n, T, s)]
+)
+def test_energy_is_the_mean_over_pairs_of_different_sequences(draw, sizes):
+    x, y = (draw(n, 6, 3, seed) for seed, n in enumerate(sizes))
+
+    def apart(a, b):
+        return np.sqrt(np.sum((a.astype(float) - b) ** 2))
+
+    across = np.mean([apart(a, b) for a in x for b in y])
+    within = [np.mean([apart(a, b) for a, b in itertools.permutations(z, 2)]) for z in (x, y)]
+    value, _ = jax.jit(energy)(x, y, KEY)
+    np.testing.assert_allclose(value, 2 * across - sum(within), atol=2e-6)
+    np.testing.assert_allclose(jax.jit(energy)(y, x, KEY)[0], value, atol=2e-6)
+
+
+def test_energy_is_the_limit_of_the_reference_loss_at_a_large_blur():
+    x, y = soft_sequences(9, 4, 3, seed=2), soft_sequences(7, 4, 3, seed=3)
+    with jax.enable_x64(True):
+        pair = jnp.asarray(x), jnp.asarray(y)
+        value, _ = jax.jit(energy)(*pair, KEY)
+        wide, _ = solve["reference"](*pair, KEY, cost="euclidean", blur=1e6)
+    # the self terms of the limit count the pairs of a sequence with itself
+    diagonal = sum(costs_between(z, z, "euclidean").mean() / (len(z) - 1) for z in (x, y))
+    np.testing.assert_allclose(value, 2 * float(wide) - diagonal, rtol=1e-5)
+
+
+def test_the_gradient_of_energy_is_that_of_finite_differences():
+    x, y = soft_sequences(6, 2, 3, seed=10), soft_sequences(5, 2, 3, seed=11)
+    with jax.enable_x64(True):
+        both = jax.value_and_grad(lambda x: energy(x, jnp.asarray(y), KEY)[0])
+        values, gradients = jax.jit(jax.vmap(both))(with_bumps(x))
+    gradient, slopes = np.asarray(gradients)[0], slopes_from(values).reshape(x.shape)
+    np.testing.assert_allclose(gradient, slopes, atol=1e-6 * np.abs(slopes).max())
+
+
 @both
 def test_the_converged_gradient_is_that_of_finite_differences(name):
     x, y = soft_sequences(6, 2, 3, seed=10), soft_sequences(6, 2, 3, seed=11)
     with jax.enable_x64(True):
 
         def value(x):
-            problem = dict(blur=1.0, extra_iterations=300)
+            problem = dict(blur=1.0, tolerance=1e-13)
             return LOSSES[name](x, jnp.asarray(y), KEY, **problem)[0]
 
         values, gradients = jax.jit(jax.vmap(jax.value_and_grad(value)))(with_bumps(x))
@@ -158,6 +205,13 @@ def test_vmap_equals_a_loop(name):
         value, alone = solve[name](*pair, keys[i])
         np.testing.assert_allclose(np.asarray(values)[i], value, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(errors[i], alone.marginal_error, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 4), (4, 1), (0, 0)])
+def test_energy_raises_on_too_few(n, m):
+    x, y = jnp.zeros((n, 4, 3)), jnp.zeros((m, 4, 3))
+    with pytest.raises(InputError, match=f"{n} sequences against {m}: .* at least 2 of each"):
+        energy(x, y, KEY)
 
 
 @pytest.mark.parametrize(("n", "m"), [(5, 4), (1, 1), (0, 0)])

@@ -1,0 +1,45 @@
+"""One epoch of the paper's recipe with validation: ours against PyTorch and geomloss.
+
+    python -m benchmarks epoch
+
+10 000 sequences of length 100 in batches of 4096, 4096 and 1808, then two full batches held out.
+"""
+
+from collections.abc import Iterator
+
+import jax
+
+from benchmarks.measure import Comparison, Work, compare
+from benchmarks.plan import Plan
+from hmmrnn import TrainConfig
+from hmmrnn.training.data import FixedData, make_data, one_hot
+from hmmrnn.training.step import init_state, run_chunk
+
+
+def cases(plan: Plan) -> Iterator[Comparison]:
+    """The one comparison."""
+    config = plan.config(16, 6, n_sequences=120) if plan.small else plan.config(4096, 100)
+    data = make_data(config, jax.random.key(0))
+    theirs = None if plan.torch is None else their_epoch(plan, config, data)
+    case = f"epoch of {len(data.train)} sequences, T={config.data.n_steps}"
+    yield compare(case, our_epoch(config, data), theirs, plan.rounds)
+
+
+def our_epoch(config: TrainConfig, data: FixedData) -> Work:
+    """Each call goes on by one epoch."""
+    key_init, key_steps = jax.random.split(jax.random.key(1))
+    state = init_state(config, key_init)
+
+    def work() -> object:
+        nonlocal state
+        state, records = run_chunk(config, state, data, 1.0, key_steps, 1)
+        return state, records
+
+    return work
+
+
+def their_epoch(plan: Plan, config: TrainConfig, data: FixedData) -> Work:
+    """Each call goes on by one epoch of the baseline."""
+    trainer = plan.trainer(config)
+    train, held_out = (plan.torch.tensor(one_hot(config, symbols)) for symbols in data)
+    return lambda: trainer.epoch(train, held_out, config.train.batch_size)

@@ -1,0 +1,53 @@
+"""Value and gradient of the reference loss alone: ours against geomloss.
+
+    python -m benchmarks losses
+
+The floor is the time of the loss's matrix products. Both sides must give the same value.
+"""
+
+import math
+from collections.abc import Iterator
+
+import jax
+
+from benchmarks.measure import Comparison, compare
+from benchmarks.plan import Plan, loss_flops
+from hmmrnn.losses import reference
+from hmmrnn.training.data import fresh_batch
+
+TOLERANCE = 1e-3  # relative
+
+
+def cases(plan: Plan) -> Iterator[Comparison]:
+    """One comparison for each size."""
+    for n, n_steps in plan.sizes:
+        yield one(plan, n, n_steps)
+
+
+def one(plan: Plan, n: int, n_steps: int) -> Comparison:
+    """Samples of the HMM against independent samples of the same HMM.
+
+    Raises:
+        SystemExit: the two sides disagree about the value.
+    """
+    config = plan.config(n, n_steps)
+    key_x, key_y, key_loss = jax.random.split(jax.random.key(0), 3)
+    x, y = fresh_batch(config, key_x), fresh_batch(config, key_y)
+    graded = jax.jit(jax.value_and_grad(reference, has_aux=True))
+    value = float(graded(x, y, key_loss)[0][0])
+    theirs, note = None, f"value {value:.4f}"
+    if (baseline := plan.torch) is not None:
+        tensors = baseline.tensor(x), baseline.tensor(y)
+        expected = float(baseline.value_and_gradient(*tensors)[0])
+        if not math.isclose(value, expected, rel_tol=TOLERANCE):
+            raise SystemExit(f"B={n} T={n_steps}: value {value}, geomloss has {expected}")
+        theirs, note = lambda: baseline.value_and_gradient(*tensors), f"{note} and {expected:.4f}"
+    return compare(
+        f"losses B={n} T={n_steps}",
+        lambda: graded(x, y, key_loss),
+        theirs,
+        plan.rounds,
+        floor=plan.floor(loss_flops(n, n_steps, config.hmm.n_symbols)),
+        note=note,
+        baseline="geomloss",
+    )

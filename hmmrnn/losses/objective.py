@@ -1,0 +1,54 @@
+"""What training minimises: a divergence between samples, a discrepancy from the n-gram law."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from hmmrnn.arrays import Key
+from hmmrnn.hmm import HMM
+from hmmrnn.losses.config import LossConfig
+from hmmrnn.losses.ngram_law import DISCREPANCIES, exact_laws, ngram_shares
+from hmmrnn.losses.samples import LossDiagnostics, make_loss
+
+
+class Generated(NamedTuple):
+    """One batch of a network: its symbols, and their law given the noise."""
+
+    symbols: Float[Array, "B T K"]  # one-hot; gradients are those of the relaxed sample
+    probabilities: Float[Array, "B T K"]  # softmax(logits); gradients are exact
+
+
+Objective = Callable[[Generated, Array, Key], tuple[Float[Array, ""], LossDiagnostics]]
+"""objective(generated, target, key) -> (value, diagnostics); target (B, T, K) is one-hot."""
+
+
+def make_objective(config: LossConfig, hmm: HMM, n_steps: int) -> Objective:
+    """Divergence of the samples plus weighted discrepancy from the exact n-gram law.
+
+    Raises:
+        InputError: n-grams that do not fit into `n_steps` steps or into memory.
+    """
+    divergence = make_loss(config)
+    laws = (
+        exact_laws(hmm, n_steps, config.ngram_orders, config.ngram_strides)
+        if config.ngram_weight
+        else {}
+    )
+    discrepancy = DISCREPANCIES[config.ngram_discrepancy]
+
+    def objective(generated: Generated, target: Array, key: Key) -> tuple[Array, LossDiagnostics]:
+        value, diagnostics = divergence(generated.symbols, target, key)
+        x = getattr(generated, config.ngram_source)
+        for (n, stride), law in laws.items():
+            distance = discrepancy(
+                lambda p, n=n, stride=stride: ngram_shares(p, n, stride),
+                x,
+                jnp.asarray(law),
+                config.ngram_floor,
+            )
+            value += config.ngram_weight * distance
+        return value, diagnostics
+
+    return objective
