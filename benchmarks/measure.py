@@ -66,12 +66,14 @@ def compare(
     rounds: int,
     *,
     share: float = 1.0,
+    units: int = 1,
     clock: Callable[[], float] = time.perf_counter,
     **labels: Any,  # noqa: ANN401
 ) -> Comparison:
     """Time `ours` and `theirs` alternately, after one untimed call of each.
 
     `share` is the part of the full work that `theirs` does in a call; its times are divided by it.
+    A call of either does `units` pieces of work; the times are those of one.
     `labels` are further fields of the comparison.
     """
     sides = [ours] if theirs is None else [ours, theirs]
@@ -83,8 +85,8 @@ def compare(
         return seconds(work, clock)
 
     times = [[timed(work) for work in sides] for _ in range(rounds)]
-    mine = tuple(row[0] for row in times)
-    other = tuple(row[1] / share for row in times if len(row) > 1)
+    mine = tuple(row[0] / units for row in times)
+    other = tuple(row[1] / (units * share) for row in times if len(row) > 1)
     return Comparison(case, mine, other, **labels)
 
 

@@ -32,11 +32,11 @@ def ours(n: int, n_steps: int) -> float:
     import jax
 
     from benchmarks.plan import Plan
-    from benchmarks.step import our_step
+    from benchmarks.step import our_steps
 
     if n == 0:
         return math.nan
-    step = our_step(Plan().config(n, n_steps))
+    step = our_steps(Plan().config(n, n_steps), 1)
     for _ in range(N_STEPS_TRAINED):
         jax.block_until_ready(step())
     stats = jax.devices()[0].memory_stats() or {}

@@ -2,7 +2,8 @@
 
     python -m benchmarks step
 
-The floor is the time of the step's matrix products: drive, recurrence, readout, loss.
+Small batches take several steps in a call. The floor is the time of the step's matrix products:
+drive, recurrence, readout, loss.
 """
 
 import itertools
@@ -10,42 +11,53 @@ from collections.abc import Iterator
 from functools import partial
 
 import jax
+from jaxtyping import Array
 
 from benchmarks.measure import Comparison, Work, compare
 from benchmarks.plan import Plan, step_flops
 from hmmrnn import TrainConfig
 from hmmrnn.training.data import fresh_batch
-from hmmrnn.training.step import init_state, train_step
+from hmmrnn.training.step import Records, TrainState, init_state, train_step
+
+SEQUENCES_PER_CALL = 4096
 
 
 def cases(plan: Plan) -> Iterator[Comparison]:
     """One comparison for each size."""
     for n, n_steps in plan.sizes:
-        config = plan.config(n, n_steps)
-        theirs = None if plan.torch is None else their_step(plan, config)
+        config, units = plan.config(n, n_steps), max(1, SEQUENCES_PER_CALL // n)
+        theirs = None if plan.torch is None else their_steps(plan, config, units)
         floor = plan.floor(step_flops(config))
         case = f"step B={n} T={n_steps}"
-        yield compare(case, our_step(config), theirs, plan.rounds, floor=floor)
+        ours = our_steps(config, units)
+        yield compare(case, ours, theirs, plan.rounds, units=units, floor=floor)
 
 
-def our_step(config: TrainConfig) -> Work:
-    """Each call goes on by one step; the buffers of the state are reused."""
+def our_steps(config: TrainConfig, number: int) -> Work:
+    """Each call goes on by `number` steps in one compiled scan, as training does."""
     key_init, key_target, key_steps = jax.random.split(jax.random.key(0), 3)
     state = init_state(config, key_init)
     target = fresh_batch(config, key_target)
-    step = jax.jit(partial(train_step, config), donate_argnums=0)
+
+    @partial(jax.jit, donate_argnums=0)
+    def steps(state: TrainState, target: Array, keys: Array) -> tuple[TrainState, Records]:
+        return jax.lax.scan(
+            lambda state, key: train_step(config, state, 1.0, target, key), state, keys
+        )
+
     counter = itertools.count()
 
     def work() -> object:
         nonlocal state
-        state, records = step(state, 1.0, target, jax.random.fold_in(key_steps, next(counter)))
+        key = jax.random.fold_in(key_steps, next(counter))
+        state, records = steps(state, target, jax.random.split(key, number))
         return state, records
 
     return work
 
 
-def their_step(plan: Plan, config: TrainConfig) -> Work:
-    """Each call goes on by one step of the baseline."""
+def their_steps(plan: Plan, config: TrainConfig, number: int) -> Work:
+    """Each call goes on by `number` steps of the baseline."""
     trainer = plan.trainer(config)
     target = plan.torch.tensor(fresh_batch(config, jax.random.key(1)))
-    return lambda: trainer.step(target)
+    return lambda: [trainer.step(target) for _ in range(number)]

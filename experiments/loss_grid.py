@@ -72,6 +72,10 @@ MAIN = (
 )
 
 
+SLOW = ("reference", "independent", "energy")  # again with more steps: some start on a plateau
+LONG = 1500
+
+
 @dataclass(frozen=True)
 class Cell:
     """One run of the study."""
@@ -81,12 +85,14 @@ class Cell:
     batch_size: int
     source: str
     seed: int
+    steps: int = STEPS
 
     @property
     def name(self) -> str:
         """A folder's name."""
         loss = self.loss.replace(" ", "-").replace(",", "").replace("+", "and")
-        return f"{loss}_{self.preset}_{self.batch_size}_{self.source}_{self.seed}"
+        long = "" if self.steps == STEPS else f"_{self.steps}"
+        return f"{loss}_{self.preset}_{self.batch_size}_{self.source}_{self.seed}{long}"
 
     @property
     def spec(self) -> RunSpec:
@@ -94,7 +100,7 @@ class Cell:
         config = TrainConfig.profile("laptop", preset(self.preset))
         steps = config.replace(train={**SHARED, "batch_size": self.batch_size})
         config = steps.replace(loss=LOSSES[self.loss], data={"source": self.source})
-        epochs = -(-STEPS // config.steps_per_epoch)
+        epochs = -(-self.steps // config.steps_per_epoch)
         epochs += epochs % SHARED["chunk_epochs"]
         return RunSpec(config.replace(train={"epochs": epochs}), 1.0, self.seed)
 
@@ -104,6 +110,7 @@ def cells() -> list[Cell]:
     rest = [loss for loss in LOSSES if loss not in (*MAIN, "converged")]
     blocks = [
         product(MAIN, PRESETS, [256], ["fresh"], SEEDS),
+        product(SLOW, ["linear3"], [512], ["fresh"], SEEDS, [LONG]),
         product(rest, ["linear3", "fully3"], [256], ["fresh"], SEEDS),
         product(MAIN, ["linear3"], [512], ["fresh"], SEEDS),
         product(MAIN, ["linear3"], [256], ["fixed"], SEEDS),

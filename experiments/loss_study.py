@@ -136,5 +136,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("outdir", "runs/loss_study", "folder of the records")
     flags.DEFINE_string("part", "0/1", "which share of the runs, of how many")
     flags.DEFINE_integer("limit", None, "only the first runs of the grid", lower_bound=1)
-    flags.DEFINE_string("table", None, "gather into this path + .csv, .md, .svg instead of running")
+    flags.DEFINE_string("table", None, "gather into this path + .csv, .md, .png instead of running")
     launch(main)

@@ -7,13 +7,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from experiments.loss_grid import LOSSES, PRESETS
+from experiments.loss_grid import LOSSES, PRESETS, STEPS
 from hmmrnn.errors import InputError
 from hmmrnn.figures import loss_figure, save_png
 from hmmrnn.storage import read_json, write_text
 
 Record = dict[str, Any]
-SETTING = ("preset", "loss", "batch_size", "data")
+SETTING = ("preset", "loss", "batch_size", "data", "steps")
+SHOWN = 256, "fresh", STEPS  # in the figure
 COLUMNS = {  # of the Markdown table: title, key, format
     "KL 2-grams": ("kl2", "{:.4f}"),
     "KL 4-grams": ("kl4", "{:.4f}"),
@@ -40,7 +41,7 @@ def write_table(folder: Path, target: Path) -> None:
     records.sort(key=lambda r: (PRESETS.index(r["preset"]), losses.index(r["loss"]), *_rest(r)))
     write_text(target.with_suffix(".csv"), as_csv(records))
     write_text(target.with_suffix(".md"), as_markdown(records))
-    shown = [r for r in records if r["batch_size"] == 256 and r["data"] == "fresh"]
+    shown = [r for r in records if (r["batch_size"], r["data"], r["steps"]) == SHOWN]
     save_png(
         target.with_suffix(".png"),
         loss_figure(sorted(shown, key=lambda r: losses.index(r["loss"]))),
@@ -64,7 +65,7 @@ def as_markdown(records: list[Record]) -> str:
     for record in records:
         record = {**record, "ms_per_step": 1000 * record["seconds_per_step"]}
         settings[tuple(record[name] for name in SETTING)].append(record)
-    head = ["target", "loss", "batch", "data", "seeds", *COLUMNS]
+    head = ["target", "loss", "batch", "data", "steps", "seeds", *COLUMNS]
     lines = [head, ["---"] * len(head)]
     for setting, runs in settings.items():
         cells = [_cell(runs, key, form) for key, form in COLUMNS.values()]
@@ -75,7 +76,7 @@ def as_markdown(records: list[Record]) -> str:
 def _cell(runs: list[Record], key: str, form: str) -> str:
     values = [run[key] for run in runs if run[key] is not None]
     if not values:
-        return "never"
+        return "never" if key.endswith("to_goal") else "none"
     text = form.format(statistics.median(values))
     if key == "kl6":
         return f"{text} (worst {form.format(max(values))})"

@@ -40,6 +40,12 @@ class OptimConfig(Section):
         10, "optimiser steps per epoch with fresh data (fixed data: one pass)", low=1
     )
     batch_size: int = option(512, "sequences per step, B", low=4)
+    sequences_at_once: int = option(
+        0,
+        "sequences simulated at once in a step, 0: all; fewer need less memory, and their run is "
+        "repeated for the gradient",
+        low=0,
+    )
     learning_rate: float = option(1e-3, "peak learning rate of Adam", low=0.0)
     schedule: Literal["constant", "cosine"] = option(
         "cosine", "learning rate over time; cosine falls to final_rate of its peak"

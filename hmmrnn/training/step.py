@@ -62,7 +62,11 @@ def init_state(config: TrainConfig, key: Key) -> TrainState:
 def generated(
     config: TrainConfig, params: dict[str, Array], noise_std: Scalar, n_sequences: int, key: Key
 ) -> Generated:
-    """Sequences of the network that carry gradients to its parameters."""
+    """Sequences of the network that carry gradients to its parameters.
+
+    `train.sequences_at_once` of them are simulated together, and once more for their gradient, so
+    that only one part's states are ever kept.
+    """
 
     def one(key: Key) -> Generated:
         key_run, key_emission = jax.random.split(key)
@@ -70,7 +74,13 @@ def generated(
         symbols = straight_through(logits, config.train.temperature, key_emission)
         return Generated(symbols, jax.nn.softmax(logits, axis=-1))
 
-    return jax.vmap(one)(jax.random.split(key, n_sequences))
+    keys = jax.random.split(key, n_sequences)
+    if not 0 < config.train.sequences_at_once < n_sequences:
+        return jax.vmap(one)(keys)
+    n_parts = -(-n_sequences // config.train.sequences_at_once)
+    padded = jnp.resize(keys, (n_parts, -(-n_sequences // n_parts)))  # the last ones twice, unused
+    parts = jax.lax.map(jax.checkpoint(jax.vmap(one)), padded)
+    return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[:n_sequences], parts)
 
 
 def batch_loss(

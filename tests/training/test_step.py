@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.hmm import sample_batch
-from hmmrnn.training.data import FixedData, make_data, one_hot
+from hmmrnn.training.data import FixedData, fresh_batch, make_data, one_hot
 from hmmrnn.training.step import (
     batch_loss,
     epoch,
@@ -174,3 +174,22 @@ def test_validation_does_not_touch_the_training_data(smoke):
     other, other_records = run(FixedData(data.train, (data.validation + 1) % 3))
     assert same(state.params, other.params)
     assert float(records.validation_loss) != float(other_records.validation_loss)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 8, 11])
+def test_simulating_in_parts_changes_nothing_but_the_memory(smoke, at_once):
+    config = smoke.replace(train={"batch_size": 12})
+    parts = smoke.replace(train={"batch_size": 12, "sequences_at_once": at_once})
+    state = init_state(config, jax.random.key(0))
+    target = fresh_batch(config, jax.random.key(1))
+
+    def slopes(config):
+        loss = jax.value_and_grad(
+            lambda p: batch_loss(p, config, 1.0, target, jax.random.key(2))[0]
+        )
+        return jax.jit(loss)(state.params)
+
+    (value, gradient), (expected, truth) = slopes(parts), slopes(config)
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+    for name, slope in truth.items():
+        np.testing.assert_allclose(gradient[name], slope, atol=1e-4 * np.abs(slope).max())
