@@ -37,12 +37,12 @@ def our_steps(config: TrainConfig, number: int) -> Work:
     """Each call goes on by `number` steps in one compiled scan, as training does."""
     key_init, key_target, key_steps = jax.random.split(jax.random.key(0), 3)
     state = init_state(config, key_init)
-    target = fresh_batch(config, key_target)
+    targets = jax.vmap(partial(fresh_batch, config))(jax.random.split(key_target, number))
 
     @partial(jax.jit, donate_argnums=0)
-    def steps(state: TrainState, target: Array, keys: Array) -> tuple[TrainState, Records]:
+    def steps(state: TrainState, targets: Array, keys: Array) -> tuple[TrainState, Records]:
         return jax.lax.scan(
-            lambda state, key: train_step(config, state, 1.0, target, key), state, keys
+            lambda state, x: train_step(config, state, 1.0, *x), state, (targets, keys)
         )
 
     counter = itertools.count()
@@ -50,7 +50,7 @@ def our_steps(config: TrainConfig, number: int) -> Work:
     def work() -> object:
         nonlocal state
         key = jax.random.fold_in(key_steps, next(counter))
-        state, records = steps(state, target, jax.random.split(key, number))
+        state, records = steps(state, targets, jax.random.split(key, number))
         return state, records
 
     return work

@@ -89,7 +89,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """A folder's name."""
+        """Of its record, without .json."""
         loss = self.loss.replace(" ", "-").replace(",", "").replace("+", "and")
         long = "" if self.steps == STEPS else f"_{self.steps}"
         return f"{loss}_{self.preset}_{self.batch_size}_{self.source}_{self.seed}{long}"

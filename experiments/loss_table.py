@@ -23,7 +23,7 @@ COLUMNS = {  # of the Markdown table: title, key, format
     "dwell CV": ("dwell_cv", "{:.2f}"),
     "rotation": ("rotation", "{:.2f}"),
     "steps to KL < 0.02": ("steps_to_goal", "{:.0f}"),
-    "seconds": ("seconds_to_goal", "{:.0f}"),
+    "seconds to it": ("seconds_to_goal", "{:.0f}"),
     "ms per step": ("ms_per_step", "{:.0f}"),
 }
 

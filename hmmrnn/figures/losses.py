@@ -17,8 +17,8 @@ DOT: dict[str, Any] = {"marker": "o", "ls": "", "ms": 4.5, "alpha": 0.75, "mew":
 def loss_figure(records: Sequence[dict[str, Any]]) -> Figure:
     """KL of 6-grams and net rotation, a row for each loss and a dot for each network.
 
-    Each record has loss, preset, kl6, kl6_floor and rotation; colours are presets, rows stand in
-    the order of the records.
+    Dotted lines: samples of the HMM itself. Each record has loss, preset, kl6, kl6_floor and
+    rotation; colours are presets, rows stand in the order of the records.
     """
     losses = list(dict.fromkeys(record["loss"] for record in records))
     presets = list(dict.fromkeys(record["preset"] for record in records))
@@ -40,8 +40,8 @@ def loss_figure(records: Sequence[dict[str, Any]]) -> Figure:
     _rows(fit, losses)
     fit.set_xscale("log")
     log_ticks(fit, "x")
-    fit.set_xlabel("KL of 6-grams (nats; dotted: HMM sample)")
-    turn.set_xlabel("net rotation (turns per pair)")
+    fit.set_xlabel("KL of 6-grams (nats)")
+    turn.set_xlabel("net rotation (turns)")
     turn.axvline(0, color=FOREGROUND, lw=0.8, alpha=0.4)
     figure.legend(*fit.get_legend_handles_labels(), loc="outside upper left", ncols=len(presets))
     return figure

@@ -14,6 +14,7 @@ from hmmrnn.figures.style import FOREGROUND, RC
 from hmmrnn.storage import write_bytes, write_text
 
 FONTS = "system-ui, Helvetica, Arial"
+PNG_DPI = 160
 NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -52,6 +53,7 @@ def save(folder: Path, name: str, figure: Figure) -> Path:
 def save_png(path: Path, figure: Figure) -> None:
     """Write `figure` on white to a PNG file, for documents. Raises `StorageError`."""
     file = io.BytesIO()
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context({**RC, "figure.facecolor": "white", "savefig.facecolor": "white"}):
+        figure.set_dpi(PNG_DPI)
         FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     write_bytes(path, file.getvalue())

@@ -78,8 +78,8 @@ def exact_laws(
             span = (n - 1) * stride + 1
             if span > n_steps:
                 raise InputError(
-                    f"loss.ngram_orders={n}, loss.ngram_strides={stride}: spans {span} steps of "
-                    f"data.n_steps={n_steps}"
+                    f"loss.ngram_orders={n}, loss.ngram_strides={stride}: spans {span} steps, "
+                    f"more than data.n_steps={n_steps}"
                 )
             laws[n, stride] = ngram_law(hmm, n, n_steps, stride).reshape(-1).astype(np.float32)
     return laws

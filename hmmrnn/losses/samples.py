@@ -93,7 +93,8 @@ def energy(
     """2 E|x - y| - E|x - x'| - E|y - y'| over pairs of different sequences (a U-statistic).
 
     The energy distance (Szekely & Rizzo 2013, eq. 6.1 without its diagonal), unbiased: zero in
-    the mean where both samples follow one law. The limit of Sinkhorn divergences at large blur.
+    the mean where both samples follow one law. Half of it is the limit of Euclidean Sinkhorn
+    divergences at large blur.
 
     Raises:
         InputError: a sample of less than 2 sequences.

@@ -110,7 +110,8 @@ def annealed(costs: Float[Array, "B b"], schedule: Float[Array, " I"]) -> tuple[
 
     softmin(g)_i = f_i - eps log mean_j exp((f_i + g_j - C_ij) / eps), so one exponential of each
     cost serves both updates and no maximum is needed: averaged potentials obey f_i + g_j - C_ij <=
-    eps log max(B, b) at the eps before, hence the exponent stays below 4 log max(B, b).
+    eps log max(B, b) at the eps before, so the exponent is at most 2^p log max(B, b). The start is
+    no average; there it is at most max C / eps, below 1 for one-hot sequences.
     """
     n, m = costs.shape
     start = (
@@ -186,5 +187,5 @@ def column_error(costs: Array, f: Array, g: Array, eps: Array) -> Float[Array, "
 
 
 def _schedule(x: Array, cost: Cost, blur: float) -> np.ndarray:
-    """`annealing` from the diameter of one-hot sequences."""
+    """`annealing` from the diagonal of the unit box, which holds one-hot sequences."""
     return annealing(math.sqrt(math.prod(x.shape[1:])), blur, EXPONENT[cost])

@@ -2,7 +2,7 @@
 
 Drawing noise with JAX's default generator takes almost as long as the network itself. PCG4D
 (Jarzynski & Olano 2020, Hash functions for GPU rendering, JCGT 9(3)) turns a counter and a key
-into four words at a tenth of the operations. Keys, streams and everything else that is random
+into four words with far fewer operations. Keys, streams and everything else that is random
 stay with JAX's default generator.
 """
 

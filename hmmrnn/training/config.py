@@ -191,7 +191,7 @@ def _smoke(hmm: HMM) -> TrainConfig:
 
 
 LAPTOP_STEPS_OF_TIME = 240_000
-"""Optimiser steps times sequence length, so that every target takes about two minutes."""
+"""Optimiser steps times sequence length, so that every preset takes two to three minutes."""
 
 
 def _laptop(hmm: HMM) -> TrainConfig:

@@ -129,7 +129,7 @@ def test_shares_of_the_hmm_itself_follow_its_law(n, stride):
         ),
         (
             12, (4,), (1, 4),
-            "loss.ngram_orders=4, loss.ngram_strides=4: spans 13 steps of data.n_steps=12",
+            "loss.ngram_orders=4, loss.ngram_strides=4: spans 13 steps, more than data.n_steps=12",
         ),
     ],
 )  # fmt: skip

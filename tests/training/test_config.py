@@ -79,7 +79,7 @@ def test_batch_larger_than_the_fixed_data_is_refused(linear3):
 
 def test_ngrams_that_do_not_fit_the_sequences_are_refused(smoke):
     law = {"ngram_weight": 1.0, "ngram_orders": (7,), "ngram_strides": (2,)}
-    with pytest.raises(InputError, match=r"spans 13 steps of data\.n_steps=12"):
+    with pytest.raises(InputError, match=r"spans 13 steps, more than data\.n_steps=12"):
         smoke.replace(loss=law)
     assert smoke.replace(loss=law, data={"n_steps": 13}).loss.ngram_orders == (7,)
     with pytest.raises(InputError, match=r"loss\.ngram_orders=11: 3 symbols have 177147 11-grams"):
