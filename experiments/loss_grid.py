@@ -109,18 +109,25 @@ def cells() -> list[Cell]:
     """Every run, the most telling ones first: the study may be stopped at any time."""
     rest = [loss for loss in LOSSES if loss not in (*MAIN, "converged")]
     blocks = [
-        product(MAIN, PRESETS, [256], ["fresh"], SEEDS),
-        product(SLOW, ["linear3"], [512], ["fresh"], SEEDS, [LONG]),
-        product(rest, ["linear3", "fully3"], [256], ["fresh"], SEEDS),
-        product(MAIN, ["linear3"], [512], ["fresh"], SEEDS),
-        product(MAIN, ["linear3"], [256], ["fixed"], SEEDS),
-        product(["converged"], ["linear3"], [256], ["fresh"], SEEDS),
-        product(MAIN, ["linear3"], [2048], ["fresh"], SEEDS),
-        product(rest, ["linear2", "cyclic4"], [256], ["fresh"], SEEDS),
-        product(LOSSES, PRESETS, [256, 512, 2048], ["fresh", "fixed"], SEEDS),
-        product(LOSSES, PRESETS, [4096], ["fresh"], SEEDS),
+        [
+            product(SLOW, ["linear3"], [512], ["fresh"], SEEDS, [LONG]),
+            product(MAIN, PRESETS, [256], ["fresh"], SEEDS),
+        ],
+        [
+            product(rest, ["linear3", "fully3"], [256], ["fresh"], SEEDS),
+            product(MAIN, ["linear3"], [512], ["fresh"], SEEDS),
+            product(MAIN, ["linear3"], [256], ["fixed"], SEEDS),
+            product(["converged"], ["linear3"], [256], ["fresh"], SEEDS),
+            product(MAIN, ["linear3"], [2048], ["fresh"], SEEDS),
+            product(rest, ["linear2", "cyclic4"], [256], ["fresh"], SEEDS),
+        ],
+        [
+            product(LOSSES, PRESETS, [256, 512, 2048], ["fresh", "fixed"], SEEDS),
+            product(LOSSES, PRESETS, [4096], ["fresh"], SEEDS),
+        ],
     ]
     ordered = [
-        sorted((Cell(*values) for values in block), key=lambda cell: cell.seed) for block in blocks
+        sorted(itertools.starmap(Cell, itertools.chain(*block)), key=lambda cell: cell.seed)
+        for block in blocks
     ]
     return list(dict.fromkeys(itertools.chain(*ordered)))

@@ -23,8 +23,10 @@ def filtered_posteriors(hmm: HMM, symbols: Symbols) -> Filtered:
     Rabiner (1989), eqs. 19-20, carried as logarithms, so zero probabilities and sequences of any
     length are exact. A symbol that the HMM does not have is impossible.
     """
-    # Converted here, not by jit, whose conversion of numpy arrays once ignored a change of x64.
-    return _filter(jax.tree.map(jnp.asarray, hmm), jnp.asarray(symbols))
+    # With the dtype named: jax 0.10 else reuses the float32 copy that it made of the same numpy
+    # array before x64 was switched on, for as long as that copy lives.
+    dtype = jnp.result_type(float)
+    return _filter(jax.tree.map(lambda p: jnp.asarray(p, dtype), hmm), jnp.asarray(symbols))
 
 
 @jax.jit

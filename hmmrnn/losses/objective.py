@@ -45,7 +45,7 @@ def make_objective(config: LossConfig, hmm: HMM, n_steps: int) -> Objective:
             distance = discrepancy(
                 lambda p, n=n, stride=stride: ngram_shares(p, n, stride),
                 x,
-                jnp.asarray(law),
+                jnp.asarray(law, x.dtype),
                 config.ngram_floor,
             )
             value += config.ngram_weight * distance

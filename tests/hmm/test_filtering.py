@@ -132,6 +132,14 @@ def test_filter_is_that_of_dynamax(name):
         np.testing.assert_allclose(total, golden[f"{name}_log_likelihood"], rtol=1e-12)
 
 
+def test_a_living_float32_copy_of_the_hmm_does_not_leak_into_float64():
+    hmm, symbols = preset("linear3"), jnp.arange(5) % 3
+    traces = [jax.make_jaxpr(lambda p=p: jnp.log(p))() for p in jax.tree.leaves(hmm)]
+    with jax.enable_x64(True):
+        assert filtered_posteriors(hmm, symbols).posterior.dtype == jnp.float64
+    assert [trace.out_avals[0].dtype for trace in traces] == [jnp.float32] * 3
+
+
 def test_vmap_over_sequences_and_over_hmms_equals_a_loop():
     pair = [some_hmm(3, 3, seed) for seed in (0, 1)]
     stacked = jax.tree.map(lambda *leaf: jnp.stack(leaf), *pair)
