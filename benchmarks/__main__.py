@@ -19,6 +19,7 @@ import jax
 from benchmarks import ensemble, epoch, generation, losses, memory, sampling, step
 from benchmarks.plan import Plan
 from benchmarks.table import environment, markdown
+from experiments.cli import set_global_switches
 
 PARTS = {
     "sampling": sampling.cases,
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         require(*TORCH)
         if "sampling" in names:
             require(*HMMLEARN)
+    set_global_switches()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves room for `memory`
     if not options.ours_only and jax.default_backend() != "cpu":
         raise SystemExit("the baselines run on the CPU: add --ours-only or set JAX_PLATFORMS=cpu")

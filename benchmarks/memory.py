@@ -2,7 +2,8 @@
 
     python -m benchmarks memory
 
-A second row subtracts what a process takes that only imports the libraries.
+Ours is measured twice, with all sequences at once and in parts. Two rows subtract what a process
+takes that only imports the libraries.
 """
 
 import math
@@ -12,23 +13,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measure import Comparison
+from benchmarks.peak import PARTS
 from benchmarks.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 
 
 def cases(plan: Plan) -> Iterator[Comparison]:
-    """Whole processes, then less imports; on an accelerator also the device's own memory."""
+    """Whole processes, all sequences at once and in parts, then less imports.
+
+    On an accelerator also the device's own memory.
+    """
     n, n_steps = (16, 6) if plan.small else (4096, 100)
-    sides = ("ours",) if plan.torch is None else ("ours", "torch")
-    bare = [peaks(side, 0, n_steps)[0] for side in sides]
-    whole, device = zip(*(peaks(side, n, n_steps) for side in sides), strict=True)
-    case = f"memory B={n} T={n_steps}"
-    alone = ", ".join(f"{side} {peak:.2f}" for side, peak in zip(sides, bare, strict=True))
-    yield _row(f"{case}, whole process", whole, f"imports alone: {alone} GB")
-    yield _row(f"{case}, less imports", [w - b for w, b in zip(whole, bare, strict=True)])
-    if math.isfinite(device[0]):
-        yield _row(f"{case}, on the device", device[:1])
+    sides = ["ours", "in_parts"] if plan.torch is None else ["ours", "in_parts", "torch"]
+    bare = {side: peaks(side, 0, n_steps)[0] for side in sides}
+    measured = {side: peaks(side, n, n_steps) for side in sides}
+    whole = {side: host for side, (host, _) in measured.items()}
+    less = {side: whole[side] - bare[side] for side in sides}
+    case, parts = f"memory B={n} T={n_steps}", f"train.sequences_at_once={n // PARTS}"
+    alone = ", ".join(f"{side} {bare[side]:.2f}" for side in sides if side != "in_parts")
+    yield _row(f"{case}, whole process", whole, note=f"imports alone: {alone} GB")
+    yield _row(f"{case}, whole process, {parts}", whole, "in_parts")
+    yield _row(f"{case}, less imports", less)
+    yield _row(f"{case}, less imports, {parts}", less, "in_parts")
+    device = {side: peak for side, (_, peak) in measured.items() if math.isfinite(peak)}
+    for side in device:
+        yield _row(f"{case}, on the device, {side}", {side: device[side]}, side)
 
 
 def peaks(side: str, n: int, n_steps: int) -> tuple[float, float]:
@@ -39,5 +49,6 @@ def peaks(side: str, n: int, n_steps: int) -> tuple[float, float]:
     return host, device
 
 
-def _row(case: str, values: tuple[float, ...] | list[float], note: str = "") -> Comparison:
-    return Comparison(case, (values[0],), tuple(values[1:]), note=note, unit="GB")
+def _row(case: str, values: dict[str, float], side: str = "ours", note: str = "") -> Comparison:
+    theirs = (values["torch"],) if "torch" in values else ()
+    return Comparison(case, (values[side],), theirs, note=note, unit="GB")

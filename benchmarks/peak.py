@@ -1,6 +1,6 @@
 """The process that `benchmarks.memory` measures: trains two steps, prints its peak memory in GB.
 
-    python -m benchmarks.peak {ours,torch} B T
+    python -m benchmarks.peak {ours,in_parts,torch} B T
 
 B = 0 only imports. Each side imports nothing of the other. Prints the peak resident size and, for
 ours on an accelerator, the peak of the device's memory (nan elsewhere).
@@ -9,9 +9,11 @@ ours on an accelerator, the peak of the device's memory (nan elsewhere).
 import math
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 
 N_STEPS_TRAINED = 2
+PARTS = 4  # in which `in_parts` simulates its sequences
 
 
 def resident() -> float:
@@ -27,16 +29,19 @@ def resident() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 
-def ours(n: int, n_steps: int) -> float:
+def ours(n: int, n_steps: int, parts: int = 1) -> float:
     """Train two steps of ours; the peak of the device's memory in GB."""
     import jax
 
     from benchmarks.plan import Plan
     from benchmarks.step import our_steps
+    from experiments.cli import set_global_switches
 
+    set_global_switches()
     if n == 0:
         return math.nan
-    step = our_steps(Plan().config(n, n_steps), 1)
+    config = Plan().config(n, n_steps)
+    step = our_steps(config.replace(train={"sequences_at_once": n // parts}), 1)
     for _ in range(N_STEPS_TRAINED):
         jax.block_until_ready(step())
     stats = jax.devices()[0].memory_stats() or {}
@@ -58,7 +63,8 @@ def torch(n: int, n_steps: int) -> float:
 
 def main(side: str, n: str, n_steps: str) -> None:
     """Run one side and print both peaks."""
-    device = {"ours": ours, "torch": torch}[side](int(n), int(n_steps))
+    sides = {"ours": ours, "in_parts": partial(ours, parts=PARTS), "torch": torch}
+    device = sides[side](int(n), int(n_steps))
     print(resident(), device)
 
 

@@ -1,6 +1,7 @@
 """The runs of the loss study: which losses, on which targets, batches and data."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -108,7 +109,7 @@ class Cell:
 def cells() -> list[Cell]:
     """Every run, the most telling ones first: the study may be stopped at any time."""
     rest = [loss for loss in LOSSES if loss not in (*MAIN, "converged")]
-    blocks = [
+    blocks: list[list[Iterable[tuple]]] = [
         [
             product(SLOW, ["linear3"], [512], ["fresh"], SEEDS, [LONG]),
             product(MAIN, PRESETS, [256], ["fresh"], SEEDS),

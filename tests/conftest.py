@@ -10,8 +10,10 @@ with install_import_hook("hmmrnn", "runtime_types.checked"):
 import jax
 import pytest
 
+from experiments.cli import choose_cpu_products
 from hmmrnn import TrainConfig, hmm
 
+choose_cpu_products()  # as the programs do, so that their runs can be repeated here bit by bit
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".cache" / "tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

@@ -110,19 +110,16 @@ def _runs(
     cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Array
 ) -> Trajectory:
     """One noise-driven run for each key, without its warm-up."""
-
-    def one(key: Key) -> Trajectory:
-        whole = simulate(cell, params, noise_std, WARM_UP + n_steps, key)
-        return jax.tree.map(lambda x: x[WARM_UP:], whole)
-
-    return jax.vmap(one)(keys)
+    runs = simulate(cell, params, noise_std, WARM_UP + n_steps, keys)
+    return jax.tree.map(lambda x: jnp.swapaxes(x[WARM_UP:], 0, 1), runs)
 
 
 def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[Array, "P T 3"]:
     """Paths without noise from `starts`, in the components."""
-    silence = jnp.zeros((QUIET_SHOWN_STEPS, network.cell.noise_dim))
-    paths = jax.vmap(lambda h: rollout(network.cell, network.params, h, silence).states)(starts)
-    return _three(project(plane, jnp.concatenate([starts[:, None], paths], axis=1)))
+    silence = jnp.zeros((QUIET_SHOWN_STEPS, len(starts), network.cell.noise_dim))
+    paths = rollout(network.cell, network.params, starts, silence).states
+    paths = jnp.swapaxes(jnp.concatenate([starts[None], paths]), 0, 1)
+    return _three(project(plane, paths))
 
 
 def _three(points: Float[Array, "*P C"]) -> Float[Array, "*P 3"]:

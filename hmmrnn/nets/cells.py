@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.nets.noise import white_noise
 from hmmrnn.settings import Section, option
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": nn.relu, "tanh": jnp.tanh}
@@ -69,19 +70,19 @@ class RNNCell(nn.Module):
 
     def drive(self, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
         """What the noise adds to the pre-activation, W_in x, for any number of steps at once."""
-        return jnp.matmul(x, self.W_in.T, precision=HIGHEST)
+        return _linear(self.W_in, x)
 
     def step(
-        self, h: Float[Array, " N"], drive: Float[Array, " N"] | float, gates: Gates
-    ) -> Float[Array, " N"]:
+        self, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float, gates: Gates
+    ) -> Float[Array, "*B N"]:
         """The hidden state after one step."""
-        recurrent = jnp.matmul(self.W_rec, h, precision=HIGHEST)
+        recurrent = _linear(self.W_rec, h)
         a = gates.recurrent_gain * recurrent + gates.noise_gain * drive + self.b_rec
         return gates.state_gain * ACTIVATIONS[self.activation](a) + gates.state_offset
 
     def readout(self, h: Float[Array, "*T N"]) -> Float[Array, "*T K"]:
         """Logits of the symbols."""
-        return jnp.matmul(h, self.W_out.T, precision=HIGHEST) + self.b_out
+        return _linear(self.W_out, h) + self.b_out
 
 
 def make_cell(config: NetConfig, n_symbols: int) -> RNNCell:
@@ -101,11 +102,11 @@ def init_params(cell: RNNCell, key: Key) -> dict[str, Array]:
     return dict(cell.init(key, jnp.zeros(cell.hidden_size), method="readout")["params"])
 
 
-def initial_state(cell: RNNCell, key: Key) -> Float[Array, " N"]:
-    """h_0: zero, or the activation of a standard normal draw."""
+def initial_state(cell: RNNCell, keys: Array) -> Float[Array, "*B N"]:
+    """h_0 for each of the keys (*B): zero, or the activation of a standard normal draw."""
     if cell.initial_state == "zero":
-        return jnp.zeros(cell.hidden_size)
-    return ACTIVATIONS[cell.activation](jax.random.normal(key, (cell.hidden_size,)))
+        return jnp.zeros((*keys.shape, cell.hidden_size))
+    return ACTIVATIONS[cell.activation](white_noise(keys, 1, cell.hidden_size)[0])
 
 
 def drive(cell: RNNCell, params: Params, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
@@ -116,10 +117,10 @@ def drive(cell: RNNCell, params: Params, x: Float[Array, "*T D"]) -> Float[Array
 def step(
     cell: RNNCell,
     params: Params,
-    h: Float[Array, " N"],
-    drive: Float[Array, " N"] | float,
+    h: Float[Array, "*B N"],
+    drive: Float[Array, "*B N"] | float,
     gates: Gates = Gates(),  # noqa: B008
-) -> Float[Array, " N"]:
+) -> Float[Array, "*B N"]:
     """One step of the network from state h under the drive W_in x; a drive of 0 is no input."""
     return _apply(cell, params, "step", h, drive, gates)
 
@@ -131,6 +132,14 @@ def readout(cell: RNNCell, params: Params, h: Float[Array, "*T N"]) -> Float[Arr
 
 def _apply(cell: RNNCell, params: Params, method: str, *args: Any) -> Any:  # noqa: ANN401
     return cell.apply({"params": params}, *args, method=method)
+
+
+def _linear(weight: Float[Array, "M N"], x: Float[Array, "*B N"]) -> Float[Array, "*B M"]:
+    """W x for all leading axes at once. Seen as one axis, they make the gradient of W one product
+    too; as several, XLA first transposes both factors, which takes longer than the product.
+    """
+    flat = x.reshape(-1, x.shape[-1])
+    return jnp.matmul(flat, weight.T, precision=HIGHEST).reshape(*x.shape[:-1], -1)
 
 
 def _uniform(bound: float) -> Callable[..., Array]:

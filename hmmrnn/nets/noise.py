@@ -1,27 +1,31 @@
 """White noise from a cheap counter-based generator.
 
 Drawing noise with JAX's default generator takes almost as long as the network itself. PCG4D
-(Jarzynski & Olano 2020, Hash functions for GPU rendering, JCGT 9(3)) turns a counter and a key
-into four words with far fewer operations. Keys, streams and everything else that is random
-stay with JAX's default generator.
+(Jarzynski & Olano 2020, Hash functions for GPU rendering, JCGT 9(3)) turns a key, a step and a
+counter into four words with far fewer operations. Keys, streams and everything else that is
+random stay with JAX's default generator.
 """
-
-import math
 
 import jax
 import jax.numpy as jnp
-from jax.extend.random import define_prng_impl
+import numpy as np
 from jaxtyping import Array, Float, UInt32
-
-from hmmrnn.arrays import Key
 
 Word = UInt32[Array, "*shape"]
 
 
-def white_noise(key: Key, shape: tuple[int, ...]) -> Float[Array, "*shape"]:
-    """Independent standard normal numbers; a pure function of `key`, also under vmap."""
-    stream = jax.random.wrap_key_data(jax.random.bits(key, (2,), "uint32"), impl=PCG4D)
-    return jax.random.normal(stream, shape)
+def white_noise(keys: Array, n_steps: int, dim: int) -> Float[Array, "T *B D"]:
+    """Independent standard normal numbers for each of the keys (*B): a pure function of the key.
+
+    Made with the steps as first axis, where a simulation wants them: transposing noise takes
+    longer than drawing it.
+    """
+    seeds = jax.vmap(lambda key: jax.random.bits(key, (2,), "uint32"))(keys.reshape(-1))
+    first, second = (seeds[:, i].reshape(*keys.shape, 1) for i in (0, 1))
+    steps = jnp.arange(n_steps, dtype=jnp.uint32).reshape(-1, *(1 for _ in keys.shape), 1)
+    counter = jnp.arange(-(-dim // 4), dtype=jnp.uint32)
+    words = pcg4d(*jnp.broadcast_arrays(counter, first, second, steps))
+    return _normal(jnp.concatenate(words, axis=-1)[..., :dim])
 
 
 def pcg4d(x: Word, y: Word, z: Word, w: Word) -> tuple[Word, Word, Word, Word]:
@@ -40,29 +44,10 @@ def _mixed(x: Word, y: Word, z: Word, w: Word) -> tuple[Word, Word, Word, Word]:
     return x, y, z, w
 
 
-def _random_bits(key: UInt32[Array, "2"], bit_width: int, shape: tuple[int, ...]) -> Array:
-    """The words of counters 0, 1, 2, ..., four from each."""
-    if bit_width == 64:
-        high, low = _random_bits(key, 32, (2, *shape)).astype(jnp.uint64)
-        return (high << 32) | low
-    if bit_width != 32:
-        raise NotImplementedError(f"random numbers of {bit_width} bits")
-    size = math.prod(shape)
-    counter = jax.lax.iota(jnp.uint32, -(-size // 4))
-    words = pcg4d(counter, *(jnp.broadcast_to(k, counter.shape) for k in (*key, key[0] ^ key[1])))
-    return jnp.stack(words, axis=-1).reshape(-1)[:size].reshape(shape)
-
-
-def _no_streams(*_: object) -> Array:
-    raise NotImplementedError("keys are split by JAX's default generator")
-
-
-PCG4D = define_prng_impl(
-    key_shape=(2,),
-    seed=_no_streams,
-    split=_no_streams,
-    random_bits=_random_bits,
-    fold_in=_no_streams,
-    name="pcg4d",
-    tag="pcg4d",
-)
+def _normal(bits: Word) -> Float[Array, "*shape"]:
+    """One standard normal number for each word, by the inverse of its law on 23 of its bits."""
+    one_to_two = jax.lax.bitcast_convert_type((bits >> 9) | jnp.uint32(0x3F800000), jnp.float32)
+    lowest = np.nextafter(np.float32(-1), np.float32(0))
+    uniform = jnp.maximum(lowest, (one_to_two - 1) * (1 - lowest) + lowest)
+    normal = np.float32(np.sqrt(2)) * jax.lax.erf_inv(uniform)
+    return normal.astype(jnp.result_type(float))

@@ -68,18 +68,19 @@ def generated(
     that only one part's states are ever kept.
     """
 
-    def one(key: Key) -> Generated:
-        key_run, key_emission = jax.random.split(key)
-        logits = simulate(config.cell, params, noise_std, config.data.n_steps, key_run).logits
-        symbols = straight_through(logits, config.train.temperature, key_emission)
-        return Generated(symbols, jax.nn.softmax(logits, axis=-1))
+    def batch(keys: Array) -> Generated:
+        keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
+        runs = simulate(config.cell, params, noise_std, config.data.n_steps, keys_run)
+        logits = jnp.swapaxes(runs.logits, 0, 1)
+        emit = jax.vmap(partial(straight_through, temperature=config.train.temperature))
+        return Generated(emit(logits, key=keys_emission), jax.nn.softmax(logits, axis=-1))
 
     keys = jax.random.split(key, n_sequences)
     if not 0 < config.train.sequences_at_once < n_sequences:
-        return jax.vmap(one)(keys)
+        return batch(keys)
     n_parts = -(-n_sequences // config.train.sequences_at_once)
     padded = jnp.resize(keys, (n_parts, -(-n_sequences // n_parts)))  # the last ones twice, unused
-    parts = jax.lax.map(jax.checkpoint(jax.vmap(one)), padded)
+    parts = jax.lax.map(jax.checkpoint(batch), padded)
     return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[:n_sequences], parts)
 
 

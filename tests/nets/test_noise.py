@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hmmrnn.nets.noise import pcg4d, white_noise
+from hmmrnn.nets.noise import _normal, pcg4d, white_noise
 
-N_STREAMS, SHAPE = 1000, (50, 40)
+N_STREAMS, T, D = 1000, 50, 40
 ALPHA = 1e-4  # of each test; the draws are always the same
 
 
 @pytest.fixture(scope="module")
 def noise():
     keys = jax.random.split(jax.random.key(3), N_STREAMS)
-    draws = jax.jit(jax.vmap(lambda key: white_noise(key, SHAPE)))(keys)
-    return np.asarray(draws, np.float64).reshape(N_STREAMS, -1)
+    draws = jax.jit(white_noise, static_argnums=(1, 2))(keys, T, D)
+    return np.asarray(draws, np.float64).swapaxes(0, 1).reshape(N_STREAMS, T * D)
 
 
 def z_score(products):
@@ -55,7 +55,7 @@ def test_every_place_and_every_stream_has_mean_zero(noise):
         assert ALPHA < p < 1 - ALPHA
 
 
-@pytest.mark.parametrize("lag", [1, 2, 3, 4, 8, 40, 80, 500, 1000])
+@pytest.mark.parametrize("lag", [1, 2, 4, 10, 20, 30, D, 2 * D, 500, 1000])
 def test_numbers_of_one_stream_do_not_depend_on_each_other(noise, lag):
     for values in (noise, (noise**2 - 1) / np.sqrt(2)):
         assert abs(z_score(values[:, lag:] * values[:, :-lag])) < stats.norm.isf(ALPHA / 2)
@@ -67,22 +67,39 @@ def test_streams_do_not_depend_on_each_other(noise, lag):
         assert abs(z_score(values[lag:] * values[:-lag])) < stats.norm.isf(ALPHA / 2)
 
 
-def test_no_stream_is_the_beginning_of_another_or_repeats(noise):
+def test_no_stream_and_no_step_repeats_another(noise):
     assert len(np.unique(noise[:, 0])) > 0.999 * N_STREAMS
-    words = np.unique(noise[0].round(7))
-    assert len(words) > 0.99 * noise.shape[1]
+    assert len(np.unique(noise[0].round(7))) > 0.99 * T * D
 
 
-def test_streams_are_the_same_alone_under_vmap_and_under_jit():
-    keys = jax.random.split(jax.random.key(0), 3)
-    together = jax.jit(jax.vmap(lambda key: white_noise(key, (7, 3))))(keys)
-    alone = jnp.stack([white_noise(key, (7, 3)) for key in keys])
-    np.testing.assert_array_equal(together, alone)
+def test_keys_may_have_any_axes_and_do_not_depend_on_each_other():
+    keys = jax.random.split(jax.random.key(0), (3, 2))
+    together = white_noise(keys, 7, 6)
+    assert together.shape == (7, 3, 2, 6)
+    mapped = jax.jit(jax.vmap(lambda key: white_noise(key, 7, 6), out_axes=1))(keys[:, 1])
+    np.testing.assert_array_equal(together[:, :, 1], mapped)
+    np.testing.assert_array_equal(together[:, 2, 0], white_noise(keys[2, 0], 7, 6))
 
 
-def test_double_precision_has_its_own_digits():
+@pytest.mark.parametrize(("n_steps", "dim"), [(1, 1), (3, 5), (5, 3), (2, 8)])
+def test_fewer_steps_are_the_beginning_of_more(n_steps, dim):
+    key = jax.random.key(1)
+    found = white_noise(key, n_steps, dim)
+    assert found.shape == (n_steps, dim)
+    np.testing.assert_array_equal(found, white_noise(key, n_steps + 4, dim)[:n_steps])
+
+
+def test_extreme_words_give_finite_numbers_of_the_right_size():
+    words = jnp.array([0, 2**31, 2**32 - 1], jnp.uint32)
+    lowest, middle, highest = np.asarray(_normal(words), float)
+    assert lowest == pytest.approx(-highest, rel=0.05)
+    assert 5 < highest < 6  # of 2^23 different numbers
+    assert abs(middle) < 1e-6
+
+
+def test_double_precision_changes_the_type_only():
+    single = white_noise(jax.random.key(0), 20, 10)
     with jax.enable_x64(True):
-        noise = np.asarray(white_noise(jax.random.key(0), (20_000,)))
-    assert noise.dtype == np.float64
-    assert np.any(noise != noise.astype(np.float32))
-    assert stats.kstest(noise, "norm").pvalue > ALPHA
+        double = white_noise(jax.random.key(0), 20, 10)
+    assert (single.dtype, double.dtype) == (np.float32, np.float64)
+    np.testing.assert_array_equal(single, double)

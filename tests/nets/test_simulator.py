@@ -46,6 +46,40 @@ def test_rollout_equals_the_loop_of_the_equation(config, n_steps):
 
 
 @kinds
+def test_a_batch_and_its_gradients_are_those_of_each_trajectory_alone(config):
+    cell, params = network(config)
+    starts, noises = (jnp.stack(x) for x in zip(*(drawn(seed) for seed in range(5)), strict=True))
+    gates = Intervention(state_gain=np.linspace(0, 2, N, dtype=np.float32))
+
+    def together(params):
+        batch = rollout(cell, params, starts, noises.swapaxes(0, 1), gates)
+        return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch)
+
+    def apart(params):
+        return jax.vmap(lambda h0, x: rollout(cell, params, h0, x, gates))(starts, noises)
+
+    def loss(run, params):
+        return sum(jnp.sum(jnp.sin(x)) for x in run(params))
+
+    jax.tree.map(
+        partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5),
+        *(jax.jit(run)(params) for run in (together, apart)),
+    )
+    found, expected = (jax.jit(jax.grad(partial(loss, run)))(params) for run in (together, apart))
+    for name in params:
+        assert relative_error(found[name], expected[name]) < 1e-4, name
+
+
+@kinds
+def test_simulating_many_keys_is_simulating_each(config):
+    cell, params = network(config)
+    keys = jax.random.split(jax.random.key(4), 3)
+    states = sim(cell, params, 0.7, T, keys).states
+    for i, key in enumerate(keys):
+        np.testing.assert_allclose(states[:, i], sim(cell, params, 0.7, T, key).states, atol=1e-5)
+
+
+@kinds
 def test_rollout_starts_at_h_1_and_continues_where_it_stopped(config):
     cell, params = network(config)
     h0, noise = drawn(1)
