@@ -89,7 +89,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def require(packages: Sequence[str], remedy: str) -> None:
     """Raise `SystemExit` with the remedy unless all packages are there."""
     if any(importlib.util.find_spec(package) is None for package in packages):
-        raise SystemExit(remedy)
+        raise SystemExit(f"the baseline is not installed: {remedy}; or add --ours-only")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def numbers(run: Path) -> tuple[float, ...]:
         fidelity["volatility"]["network"]["value"],
         fidelity["dwell"][0]["cv"]["network"]["value"],
         dynamics["rotation"]["value"],
-        manifest["WALL"] / 60,
+        manifest["wall_time_s"] / 60,
     )
 
 

@@ -22,12 +22,14 @@ from hmmrnn.report.summary import (
     number,
     verdict,
 )
+from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
 
 FIGURES = ("training", "transitions", "ngrams", "dwell", "trajectories")
 MARGINAL_ERROR_LIMIT = 1.0
+ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
 
 
 class Course(NamedTuple):
@@ -57,12 +59,12 @@ def build_report(folder: Path) -> Path:
         spec=spec,
         preset=name_of(spec.config.hmm),
         hmm=plain(spec.config.hmm.to_dict()),
-        sections={name: vars(getattr(spec.config, name)) for name in SECTIONS},
+        sections={name: _options(getattr(spec.config, name)) for name in SECTIONS},
         provenance=_provenance(folder),
         figures={name: inline_svg(folder / "figures" / f"{name}.svg") for name in FIGURES},
         commands=_commands(folder, spec),
         scale_free=_is_homogeneous(spec),
-        **_training(folder),
+        **_training(folder, spec.config.loss.tolerance),
         **_measures(folder),
     )
     path = folder / "report.html"
@@ -99,7 +101,15 @@ def _provenance(folder: Path) -> dict[str, dict[str, Any]]:
     return {"run": alone, **groups} if manifest else {}
 
 
-def _training(folder: Path) -> dict[str, Any]:
+def _options(section: Section) -> dict[str, Any]:
+    """Names and values, lists as they are written on a command line."""
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in vars(section).items()
+    }
+
+
+def _training(folder: Path, tolerance: float) -> dict[str, Any]:
     """Course of the training and what to warn of; no course while there is no history."""
     path = folder / "history.npz"
     status = _optional(folder / MANIFEST).get("status", "finished")
@@ -115,11 +125,11 @@ def _training(folder: Path) -> dict[str, Any]:
             floor_std=float(history["floor_std"]),
             volatility=float(history["volatility"][-1]),
         )
-        warnings += _warnings(history)
+        warnings += _warnings(history, tolerance)
     return {"course": course, "warnings": warnings}
 
 
-def _warnings(history: dict[str, np.ndarray]) -> Iterator[str]:
+def _warnings(history: dict[str, np.ndarray], tolerance: float) -> Iterator[str]:
     errors = history["marginal_error"].astype(float)
     errors = np.where(np.isfinite(errors), errors, -np.inf)
     worst, at = float(errors.max()), int(errors.argmax())
@@ -129,6 +139,12 @@ def _warnings(history: dict[str, np.ndarray]) -> Iterator[str]:
             f"1 to {text(worst)} in epoch {int(history['epoch'][at])}, past "
             f"{MARGINAL_ERROR_LIMIT:g}: the transport plans are far from converged, "
             "so the loss and its gradient are not what they are taken for."
+        )
+    if tolerance and worst > ROUNDING * tolerance:
+        yield (
+            f"The Sinkhorn iterations were to end at a marginal error of {tolerance:g} but were "
+            f"given up at {text(worst)} in epoch {int(history['epoch'][at])}: a larger blur or "
+            "tolerance can be reached."
         )
     bad = int(history["bad_steps"].sum())
     if bad > 0:

@@ -375,6 +375,23 @@ def test_the_gradient_is_that_of_finite_differences(cost, blur):
         assert error < 1e-6 * np.abs(slopes).max(), name
 
 
+@pytest.mark.parametrize("blur", [0.1, 0.02])
+def test_a_small_blur_stays_within_single_precision(blur):
+    x, y = hmm_sequences("linear3", 64, 30, seed=4), hmm_sequences("fully3", 64, 30, seed=5)
+
+    def both(x, y):
+        return jax.jit(jax.value_and_grad(lambda x, y: transport(x, y, blur=blur).value))(x, y)
+
+    value, gradient = both(x, y)
+    with jax.enable_x64(True):
+        exact = both(*(jnp.asarray(np.asarray(z), jnp.float64) for z in (x, y)))
+    assert float(value) == pytest.approx(float(exact[0]), rel=1e-5)
+    found, expected = (np.asarray(g, float).ravel() for g in (gradient, exact[1]))
+    sizes = np.linalg.norm(found), np.linalg.norm(expected)
+    assert sizes[0] == pytest.approx(sizes[1], rel=1e-3)
+    assert found @ expected / np.prod(sizes) > 0.9999
+
+
 def test_values_and_gradients_are_symmetric_in_the_samples():
     x, y = hmm_sequences("linear3", 16, 12, seed=8), hmm_sequences("fully3", 16, 12, seed=9)
     both = jax.jit(jax.value_and_grad(lambda x, y: transport(x, y).value, argnums=(0, 1)))

@@ -245,6 +245,15 @@ def test_a_growing_marginal_error_is_warned_of(tmp_path, smoke, errors, due):
     assert bool(text) == due
 
 
+@pytest.mark.parametrize(("tolerance", "due"), [(0.0, False), (0.05, True), (0.2, False)])
+def test_a_tolerance_that_was_not_reached_is_warned_of(tmp_path, smoke, tolerance, due):
+    config = smoke.replace(loss={"tolerance": tolerance})
+    folder = fill(tmp_path / "run", config, marginal_error=np.array([0.04, 0.15, 0.1, 0.05]))
+    found = warnings_of(folder)
+    assert ("marginal error of 0.05 but were given up at 0.150 in epoch 2" in found) == due
+    assert bool(found) == due
+
+
 def test_a_run_without_transport_names_its_loss_and_warns_of_nothing(tmp_path, smoke):
     config = smoke.replace(loss={"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (2, 4)})
     nothing = np.full(4, np.nan, np.float32)
@@ -253,6 +262,7 @@ def test_a_run_without_transport_names_its_loss_and_warns_of_nothing(tmp_path, s
     assert "2, 4-gram law loss" in page.text
     assert "2, 4-gram law" in (folder / "figures" / "training.svg").read_text()
     assert "--loss.ngram_orders=2,4" in page.text
+    assert "(2, 4)" not in page.text
     assert not warnings_of(folder)
     assert "Sinkhorn" not in page.text
     assert not re.search(r"\bnan\b", page.text)

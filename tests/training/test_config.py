@@ -131,3 +131,8 @@ def test_laptop_profile_simulates_as_many_steps_of_time_for_every_target():
         config = TrainConfig.profile("laptop", hmm.preset(name))
         updates = config.train.epochs * config.steps_per_epoch
         assert updates * config.data.n_steps == pytest.approx(240_000, rel=0.02)
+
+
+def test_laptop_takes_samples_where_even_pairs_are_too_many():
+    config = TrainConfig.profile("laptop", hmm.random(2, 257, jax.random.key(0)))
+    assert config.loss == LossConfig()  # the independent Sinkhorn divergence alone
