@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.measure import Comparison
-from benchmarks.peak import PARTS
+from benchmarks.peak import N_PARTS
 from benchmarks.plan import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -30,12 +30,12 @@ def cases(plan: Plan) -> Iterator[Comparison]:
     measured = {side: peaks(side, n, n_steps) for side in sides}
     whole = {side: host for side, (host, _) in measured.items()}
     less = {side: whole[side] - bare[side] for side in sides}
-    case, parts = f"memory B={n} T={n_steps}", f"train.sequences_at_once={n // PARTS}"
+    case, at_once = f"memory B={n} T={n_steps}", f"train.sequences_at_once={n // N_PARTS}"
     alone = ", ".join(f"{side} {bare[side]:.2f}" for side in sides if side != "in_parts")
     yield _row(f"{case}, whole process", whole, note=f"imports alone: {alone} GB")
-    yield _row(f"{case}, whole process, {parts}", whole, "in_parts")
+    yield _row(f"{case}, whole process, {at_once}", whole, "in_parts")
     yield _row(f"{case}, less imports", less)
-    yield _row(f"{case}, less imports, {parts}", less, "in_parts")
+    yield _row(f"{case}, less imports, {at_once}", less, "in_parts")
     device = {side: peak for side, (_, peak) in measured.items() if math.isfinite(peak)}
     for side in device:
         yield _row(f"{case}, on the device, {side}", {side: device[side]}, side)

@@ -1,12 +1,15 @@
 """The runs of the loss study: which losses, on which targets, batches and data."""
 
+import hashlib
 import itertools
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from hmmrnn.hmm import preset
+from hmmrnn.storage import plain
 from hmmrnn.training import RunSpec, TrainConfig
 
 STEPS = 600
@@ -104,6 +107,13 @@ class Cell:
         epochs = -(-self.steps // config.steps_per_epoch)
         epochs += epochs % SHARED["chunk_epochs"]
         return RunSpec(config.replace(train={"epochs": epochs}), 1.0, self.seed)
+
+    @property
+    def recipe(self) -> str:
+        """Fingerprint of all options; a record with another one is not of this run."""
+        fields = {**self.spec.config.to_dict(), "seed": self.seed}
+        text = json.dumps(plain(fields), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def cells() -> list[Cell]:

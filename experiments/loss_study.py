@@ -4,7 +4,8 @@
     python -m experiments.loss_study --outdir=runs/loss_study --table=docs/loss_study
 
 Trains one network for each cell of `experiments.loss_grid`, most telling first, and writes one
-JSON file for each; stop it at any time and start it again. About a minute for each run of T = 30 at
+JSON file for each; stop it at any time and start it again. A run whose options have changed since
+is repeated. About a minute for each run of T = 30 at
 batch 256 on one CPU core; the whole grid takes days. On several cores start it several times with
 `--part=0/2`, `--part=1/2`. With --table it only gathers what is there: a CSV file with a row for
 each run, a Markdown table of medians over seeds, and a figure.
@@ -29,12 +30,12 @@ from hmmrnn.fidelity import compare
 from hmmrnn.hmm import ngram_law
 from hmmrnn.losses import kl, ngram_shares
 from hmmrnn.nets import simulate
-from hmmrnn.storage import plain, write_json
+from hmmrnn.storage import plain, read_json, write_json
 from hmmrnn.training import Fit, TrainConfig
 from hmmrnn.training.fit import advance, start
 
 FLAGS = flags.FLAGS
-GOAL = 0.02  # KL of 6-grams, nats
+GOAL = 0.02  # nats of `kl_of_6grams`
 
 
 def run(cell: Cell) -> dict:
@@ -60,6 +61,7 @@ def run(cell: Cell) -> dict:
         "batch_size": cell.batch_size,
         "data": cell.source,
         "seed": cell.seed,
+        "recipe": cell.recipe,
         "steps": config.train.epochs * config.steps_per_epoch,
         "seconds_per_step": chunk / n_steps,
         "steps_to_goal": reached and reached * n_steps,
@@ -118,7 +120,7 @@ def main() -> None:
     index, number = share(FLAGS.part)
     for cell in cells()[: FLAGS.limit][index::number]:
         path = folder / f"{cell.name}.json"
-        if path.exists():
+        if path.exists() and read_json(path).get("recipe") == cell.recipe:
             continue
         began = time.perf_counter()
         record = run(cell)

@@ -22,8 +22,8 @@ COLUMNS = {  # of the Markdown table: title, key, format
     "excess surprise": ("excess_surprise", "{:+.4f}"),
     "dwell CV": ("dwell_cv", "{:.2f}"),
     "rotation": ("rotation", "{:.2f}"),
-    "steps to KL < 0.02": ("steps_to_goal", "{:.0f}"),
-    "seconds to it": ("seconds_to_goal", "{:.0f}"),
+    "steps to goal": ("steps_to_goal", "{:.0f}"),
+    "seconds to goal": ("seconds_to_goal", "{:.0f}"),
     "ms per step": ("ms_per_step", "{:.0f}"),
 }
 
@@ -32,9 +32,9 @@ def write_table(folder: Path, target: Path) -> None:
     """Write target.csv, target.md and target.png from the records in `folder`.
 
     Raises:
-        InputError: `folder` has no records.
+        InputError: `folder` has no records, or one of another study.
     """
-    records = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    records = [_record(path) for path in sorted(folder.glob("*.json"))]
     if not records:
         raise InputError(f"{folder}: holds no records of the study")
     losses = list(LOSSES)
@@ -46,6 +46,13 @@ def write_table(folder: Path, target: Path) -> None:
         target.with_suffix(".png"),
         loss_figure(sorted(shown, key=lambda r: losses.index(r["loss"]))),
     )
+
+
+def _record(path: Path) -> Record:
+    record = read_json(path)
+    if record.get("loss") not in LOSSES or record.get("preset") not in PRESETS:
+        raise InputError(f"{path}: is no record of this study; take it out of the folder")
+    return record
 
 
 def as_csv(records: list[Record]) -> str:
@@ -85,8 +92,8 @@ def _cell(runs: list[Record], key: str, form: str) -> str:
     return text
 
 
-def _rest(record: Record) -> tuple[int, str, int]:
-    return record["batch_size"], record["data"], record["seed"]
+def _rest(record: Record) -> tuple[int, str, int, int]:
+    return record["batch_size"], record["data"], record["steps"], record["seed"]
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401

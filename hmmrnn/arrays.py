@@ -13,8 +13,12 @@ from collections.abc import Mapping
 
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Key as KeyOf
 
 Key = PRNGKeyArray
+Keys = KeyOf[Array, "*B"]
+"""One or several keys, such as `jax.random.split` gives."""
+
 Params = Mapping[str, Array]
 """Flat parameters of one network: `W_in` (N, D), `W_rec` (N, N), `W_out` (K, N), biases if used."""
 

@@ -1,6 +1,6 @@
 """Entropic optimal transport between two samples: geomloss's schedule, and OTT-JAX to convergence.
 
-The schedule is a dozen plain sweeps over the costs; beyond it OTT's solver goes on.
+The schedule is about ten plain sweeps over the costs; beyond it OTT's solver goes on.
 """
 
 import math
@@ -111,7 +111,7 @@ def annealed(costs: Float[Array, "B b"], schedule: Float[Array, " I"]) -> tuple[
     softmin(g)_i = f_i - eps log mean_j exp((f_i + g_j - C_ij) / eps), so one exponential of each
     cost serves both updates and no maximum is needed: averaged potentials obey f_i + g_j - C_ij <=
     eps log max(B, b) at the eps before, so the exponent is at most 2^p log max(B, b). The start is
-    no average; there it is at most max C / eps, below 1 for one-hot sequences.
+    no average; there it is at most 2 max C / eps, no more than 2 for one-hot sequences.
     """
     n, m = costs.shape
     start = (

@@ -2,6 +2,7 @@
 parameters a flat dictionary.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.arrays import HIGHEST, Key, Keys, Params
 from hmmrnn.nets.noise import white_noise
 from hmmrnn.settings import Section, option
 
@@ -102,7 +103,7 @@ def init_params(cell: RNNCell, key: Key) -> dict[str, Array]:
     return dict(cell.init(key, jnp.zeros(cell.hidden_size), method="readout")["params"])
 
 
-def initial_state(cell: RNNCell, keys: Array) -> Float[Array, "*B N"]:
+def initial_state(cell: RNNCell, keys: Keys) -> Float[Array, "*B N"]:
     """h_0 for each of the keys (*B): zero, or the activation of a standard normal draw."""
     if cell.initial_state == "zero":
         return jnp.zeros((*keys.shape, cell.hidden_size))
@@ -138,8 +139,8 @@ def _linear(weight: Float[Array, "M N"], x: Float[Array, "*B N"]) -> Float[Array
     """W x for all leading axes at once. Seen as one axis, they make the gradient of W one product
     too; as several, XLA first transposes both factors, which takes longer than the product.
     """
-    flat = x.reshape(-1, x.shape[-1])
-    return jnp.matmul(flat, weight.T, precision=HIGHEST).reshape(*x.shape[:-1], -1)
+    flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    return jnp.matmul(flat, weight.T, precision=HIGHEST).reshape(*x.shape[:-1], len(weight))
 
 
 def _uniform(bound: float) -> Callable[..., Array]:

@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from hmmrnn.arrays import Keys
+
 Word = UInt32[Array, "*shape"]
 
 
-def white_noise(keys: Array, n_steps: int, dim: int) -> Float[Array, "T *B D"]:
+def white_noise(keys: Keys, n_steps: int, dim: int) -> Float[Array, "T *B D"]:
     """Independent standard normal numbers for each of the keys (*B): a pure function of the key.
 
     Made with the steps as first axis, where a simulation wants them: transposing noise takes

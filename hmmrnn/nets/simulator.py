@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Keys, Params, Scalar
 from hmmrnn.errors import InputError
 from hmmrnn.nets import cells
 from hmmrnn.nets.cells import Gates, RNNCell
@@ -43,15 +43,17 @@ def rollout(
 ) -> Trajectory:
     """Run the network from h0 under `noise` (already scaled by its standard deviation).
 
-    A batch run this way is faster than under `vmap`, above all its gradient.
+    A batch run this way is faster than under `vmap`, above all its gradient. Its trajectories
+    share the intervention; `vmap` runs each with its own.
 
     Raises:
-        InputError: an intervention for another number of steps.
+        InputError: h0 of another batch than the noise, or an intervention for another number of
+            steps or for each trajectory.
     """
-    n_steps = noise.shape[0]
-    for name, gate in intervention._asdict().items():
-        if jnp.ndim(gate) == 2 and len(gate) != n_steps:
-            raise InputError(f"{name} is given for {len(gate)} steps, the noise for {n_steps}")
+    if h0.shape[:-1] != noise.shape[1:-1]:
+        raise InputError(f"h0 has shape {h0.shape}, which does not fit noise of {noise.shape}")
+    intervention = jax.tree.map(jnp.asarray, intervention)
+    _check(intervention, len(noise))
 
     def tick(h: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
         t, drive = x
@@ -59,9 +61,17 @@ def rollout(
         h = cells.step(cell, params, h, drive, gates)
         return h, h
 
-    times = jnp.arange(n_steps)
+    times = jnp.arange(len(noise))
     _, states = jax.lax.scan(tick, h0, (times, cells.drive(cell, params, noise)))
     return Trajectory(states, cells.readout(cell, params, states))
+
+
+def _check(intervention: Intervention, n_steps: int) -> None:
+    for name, gate in intervention._asdict().items():
+        if gate.ndim > 2:
+            raise InputError(f"{name} has shape {gate.shape}, not (), (N,) or (T, N); use vmap")
+        if gate.ndim == 2 and len(gate) != n_steps:
+            raise InputError(f"{name} is given for {len(gate)} steps, the noise for {n_steps}")
 
 
 def simulate(
@@ -69,7 +79,7 @@ def simulate(
     params: Params,
     noise_std: Scalar,
     n_steps: int,
-    keys: Array,
+    keys: Keys,
     intervention: Intervention = NO_INTERVENTION,
 ) -> Trajectory:
     """Trajectories of `n_steps` steps under fresh noise x_t = noise_std * z_t, z_t ~ N(0, I).
@@ -94,7 +104,7 @@ def generate(
 ) -> Int[Array, "B T"]:
     """Symbols of `n_sequences` independent sequences; states are not kept."""
 
-    def batch(keys: Array) -> Array:
+    def batch(keys: Keys) -> Array:
         keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
         runs = simulate(cell, params, noise_std, n_steps, keys_run, intervention)
         return jax.vmap(sample_symbols, in_axes=(1, 0))(runs.logits, keys_emission)

@@ -130,20 +130,20 @@ def _training(folder: Path, tolerance: float) -> dict[str, Any]:
 
 
 def _warnings(history: dict[str, np.ndarray], tolerance: float) -> Iterator[str]:
-    errors = history["marginal_error"].astype(float)
-    errors = np.where(np.isfinite(errors), errors, -np.inf)
-    worst, at = float(errors.max()), int(errors.argmax())
+    known = np.isfinite(history["marginal_error"])
+    errors, epochs = history["marginal_error"][known].astype(float), history["epoch"][known]
+    worst, at = (errors.max(), epochs[errors.argmax()]) if known.any() else (-math.inf, 0)
     if worst > MARGINAL_ERROR_LIMIT and worst > errors[0]:
         yield (
             f"The marginal error of the Sinkhorn loss grew from {text(float(errors[0]))} in epoch "
-            f"1 to {text(worst)} in epoch {int(history['epoch'][at])}, past "
+            f"{epochs[0]} to {text(float(worst))} in epoch {at}, past "
             f"{MARGINAL_ERROR_LIMIT:g}: the transport plans are far from converged, "
             "so the loss and its gradient are not what they are taken for."
         )
     if tolerance and worst > ROUNDING * tolerance:
         yield (
             f"The Sinkhorn iterations were to end at a marginal error of {tolerance:g} but were "
-            f"given up at {text(worst)} in epoch {int(history['epoch'][at])}: a larger blur or "
+            f"given up at {text(float(worst))} in epoch {at}: a larger blur or "
             "tolerance can be reached."
         )
     bad = int(history["bad_steps"].sum())

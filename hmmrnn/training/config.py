@@ -121,7 +121,7 @@ class TrainConfig:
 
     @classmethod
     def profile(cls, name: str, hmm: HMM) -> "TrainConfig":
-        """The ready-made configuration `smoke` (seconds), `laptop` (minutes) or `paper` (P1)."""
+        """The ready-made configuration `smoke` (seconds), `laptop` (minutes) or `paper`."""
         if name not in PROFILES:
             raise InputError(f"profile={name}: unknown; there are {', '.join(PROFILES)}")
         return PROFILES[name](hmm)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Scalar
+from hmmrnn.arrays import Key, Keys, Scalar
 from hmmrnn.losses import Generated
 from hmmrnn.nets import init_params, simulate, straight_through
 from hmmrnn.training.config import TrainConfig
@@ -68,7 +68,7 @@ def generated(
     that only one part's states are ever kept.
     """
 
-    def batch(keys: Array) -> Generated:
+    def batch(keys: Keys) -> Generated:
         keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
         runs = simulate(config.cell, params, noise_std, config.data.n_steps, keys_run)
         logits = jnp.swapaxes(runs.logits, 0, 1)

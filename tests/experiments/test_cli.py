@@ -16,7 +16,7 @@ def test_the_command_to_go_on_never_overwrites(monkeypatch, spelling):
 @pytest.mark.parametrize(
     ("given", "version", "expected"),
     [
-        (None, "0.10.2", cli.NO_YNN),
+        ("", "0.10.2", cli.NO_YNN),
         ("--xla_a=1", "0.10.0", f"--xla_a=1 {cli.NO_YNN}"),
         (f"{cli.NO_YNN}INDIVIDUAL", "0.10.2", f"{cli.NO_YNN}INDIVIDUAL"),
         ("--xla_a=1", "0.12.0", "--xla_a=1"),
@@ -24,8 +24,6 @@ def test_the_command_to_go_on_never_overwrites(monkeypatch, spelling):
 )
 def test_cpu_products_leave_the_users_own_flags_alone(monkeypatch, given, version, expected):
     monkeypatch.setattr(cli.importlib.metadata, "version", lambda _: version)
-    monkeypatch.delenv("XLA_FLAGS", raising=False)
-    if given is not None:
-        monkeypatch.setenv("XLA_FLAGS", given)
+    monkeypatch.setenv("XLA_FLAGS", given)
     cli.choose_cpu_products()
     assert os.environ["XLA_FLAGS"] == expected

@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 from functools import partial
 
 import jax
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from hmmrnn import InputError
 from hmmrnn.nets import (
     NO_INTERVENTION,
     Intervention,
@@ -45,38 +48,59 @@ def test_rollout_equals_the_loop_of_the_equation(config, n_steps):
     assert relative_error(found.logits, logits) < 1e-5
 
 
+def some_gates(shape):
+    rng = np.random.default_rng(8)
+    return Intervention(*(rng.uniform(0.5, 1.5, shape).astype(np.float32) for _ in GATES))
+
+
 @kinds
-def test_a_batch_and_its_gradients_are_those_of_each_trajectory_alone(config):
+@pytest.mark.parametrize("shape", [(), (N,), (T, N)], ids=["one", "per unit", "per step"])
+def test_a_batch_and_its_gradients_are_those_of_each_trajectory_alone(config, shape):
     cell, params = network(config)
     starts, noises = (jnp.stack(x) for x in zip(*(drawn(seed) for seed in range(5)), strict=True))
-    gates = Intervention(state_gain=np.linspace(0, 2, N, dtype=np.float32))
+    gates = some_gates(shape)
 
-    def together(params):
+    def together(params, starts, noises):
         batch = rollout(cell, params, starts, noises.swapaxes(0, 1), gates)
         return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch)
 
-    def apart(params):
+    def apart(params, starts, noises):
         return jax.vmap(lambda h0, x: rollout(cell, params, h0, x, gates))(starts, noises)
 
-    def loss(run, params):
-        return sum(jnp.sum(jnp.sin(x)) for x in run(params))
+    def loss(run, params, *data):
+        return sum(jnp.sum(jnp.sin(x)) for x in run(params, *data))
 
-    jax.tree.map(
-        partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5),
-        *(jax.jit(run)(params) for run in (together, apart)),
-    )
-    found, expected = (jax.jit(jax.grad(partial(loss, run)))(params) for run in (together, apart))
+    given = params, starts, noises
+    for found, expected in zip(jax.jit(together)(*given), apart(*given), strict=True):
+        assert relative_error(found, expected) < 1e-5
+    found = jax.jit(jax.grad(partial(loss, together)))(*given)
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), given)
+        expected = jax.grad(partial(loss, apart))(*exact)
     for name in params:
         assert relative_error(found[name], expected[name]) < 1e-4, name
 
 
 @kinds
-def test_simulating_many_keys_is_simulating_each(config):
-    cell, params = network(config)
-    keys = jax.random.split(jax.random.key(4), 3)
-    states = sim(cell, params, 0.7, T, keys).states
-    for i, key in enumerate(keys):
-        np.testing.assert_allclose(states[:, i], sim(cell, params, 0.7, T, key).states, atol=1e-5)
+@pytest.mark.parametrize("initial_state", ["zero", "random"])
+def test_simulating_many_keys_is_simulating_each(config, initial_state):
+    cell, params = network(dataclasses.replace(config, initial_state=initial_state))
+    keys, gates = jax.random.split(jax.random.key(4), (3, 2)), some_gates((T, N))
+    runs = simulate(cell, params, 0.7, T, keys, gates)
+    assert runs.states.shape == (T, 3, 2, N)
+    for place in np.ndindex(3, 2):
+        alone = sim(cell, params, 0.7, T, keys[place], gates)
+        for found, expected in zip(runs, alone, strict=True):
+            np.testing.assert_allclose(found[:, *place], expected, atol=1e-5)
+
+
+def test_shapes_that_do_not_belong_together_are_named():
+    cell, params = network(RELU)
+    h0, noise = map(jnp.asarray, drawn(0))
+    with pytest.raises(InputError, match=r"h0 has shape \(7,\).*\(12, 2, 4\)"):
+        inspect.unwrap(rollout)(cell, params, h0, jnp.stack([noise, noise], axis=1))
+    with pytest.raises(InputError, match=r"state_gain has shape \(12, 2, 7\).*vmap"):
+        rollout(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
 
 
 @kinds
