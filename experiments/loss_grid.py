@@ -124,6 +124,7 @@ def cells() -> list[Cell]:
             product(SLOW, ["linear3"], [512], ["fresh"], SEEDS, [LONG]),
             product(MAIN, PRESETS, [256], ["fresh"], SEEDS),
         ],
+        [product(["reference"], ["linear3"], [2048], ["fresh"], SEEDS)],
         [
             product(rest, ["linear3", "fully3"], [256], ["fresh"], SEEDS),
             product(MAIN, ["linear3"], [512], ["fresh"], SEEDS),
