@@ -22,7 +22,8 @@ def define_spec_flags() -> None:
         "profile",
         "laptop",
         list(PROFILES),
-        "ready-made options: smoke (seconds), laptop (minutes on 2 cores), paper (its recipe)",
+        "ready-made options: smoke (seconds), laptop (minutes on 2 cores, its number of steps "
+        "suits the sequence length of the preset), paper (its recipe)",
     )
     flags.DEFINE_float("noise_std", 1.0, "standard deviation of the noise drive")
     flags.DEFINE_integer("seed", 0, "random seed of the run")

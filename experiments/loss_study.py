@@ -102,6 +102,12 @@ def kl_of_6grams(config: TrainConfig, params: dict[str, Array], key: Array) -> A
     return kl(lambda p: ngram_shares(p, 6), p, jnp.asarray(law, p.dtype), 1e-9)
 
 
+def recorded(cell: Cell, folder: Path) -> bool:
+    """Whether `folder` holds the record of this run, made with these options."""
+    path = folder / f"{cell.name}.json"
+    return path.exists() and read_json(path).get("recipe") == cell.recipe
+
+
 def share(text: str) -> tuple[int, int]:
     """`1/3` as (1, 3). Raises `InputError`."""
     index, _, number = text.partition("/")
@@ -119,12 +125,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     index, number = share(FLAGS.part)
     for cell in cells()[: FLAGS.limit][index::number]:
-        path = folder / f"{cell.name}.json"
-        if path.exists() and read_json(path).get("recipe") == cell.recipe:
+        if recorded(cell, folder):
             continue
         began = time.perf_counter()
         record = run(cell)
-        write_json(path, plain(record))
+        write_json(folder / f"{cell.name}.json", plain(record))
         print(
             f"{cell.name}: KL of 6-grams {record['kl6']:.4f}, {time.perf_counter() - began:.0f} s",
             flush=True,

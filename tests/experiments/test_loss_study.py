@@ -1,12 +1,13 @@
 import csv
+import dataclasses
 import io
 
 import jax
 import numpy as np
 import pytest
 
-from experiments.loss_grid import LOSSES, PRESETS, SEEDS, SLOW, Cell, cells
-from experiments.loss_study import kl_of_6grams, run, share
+from experiments.loss_grid import LOSSES, PRESETS, SEEDS, SHARED, SLOW, Cell, cells
+from experiments.loss_study import kl_of_6grams, recorded, run, share
 from experiments.loss_table import as_csv, as_markdown, write_table
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import ngram_law, preset
@@ -104,6 +105,23 @@ def test_the_table_is_written_from_a_folder_of_records(tmp_path):
 def test_a_folder_without_records_is_an_error(tmp_path):
     with pytest.raises(InputError, match="holds no records"):
         write_table(tmp_path, tmp_path / "table")
+
+
+@pytest.mark.parametrize("other", [{"loss": "of old"}, {"preset": "linear9"}])
+def test_a_record_of_another_study_is_named(tmp_path, other):
+    write_json(tmp_path / "stranger.json", record(**other))
+    with pytest.raises(InputError, match=r"stranger\.json: is no record of this study"):
+        write_table(tmp_path, tmp_path / "table")
+
+
+def test_a_run_is_done_once_and_again_when_its_options_change(tmp_path, monkeypatch):
+    cell = Cell("energy", "linear3", 256, "fresh", 0)
+    assert not recorded(cell, tmp_path)
+    write_json(tmp_path / f"{cell.name}.json", record(recipe=cell.recipe))
+    assert recorded(cell, tmp_path)
+    assert not recorded(dataclasses.replace(cell, seed=1), tmp_path)
+    monkeypatch.setitem(SHARED, "learning_rate", 1e-3)
+    assert not recorded(cell, tmp_path)
 
 
 @pytest.mark.parametrize("wrong", ["2/2", "0", "a/2", "-1/2", "0/0"])
