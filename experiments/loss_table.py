@@ -14,7 +14,7 @@ from hmmrnn.storage import read_json, write_text
 
 Record = dict[str, Any]
 SETTING = ("preset", "loss", "batch_size", "data", "steps")
-SHOWN = 256, "fresh", STEPS  # in the figure
+USUAL_BATCH = 256  # in the figure, other batches are named
 COLUMNS = {  # of the Markdown table: title, key, format
     "KL 2-grams": ("kl2", "{:.4f}"),
     "KL 4-grams": ("kl4", "{:.4f}"),
@@ -41,11 +41,12 @@ def write_table(folder: Path, target: Path) -> None:
     records.sort(key=lambda r: (PRESETS.index(r["preset"]), losses.index(r["loss"]), *_rest(r)))
     write_text(target.with_suffix(".csv"), as_csv(records))
     write_text(target.with_suffix(".md"), as_markdown(records))
-    shown = [r for r in records if (r["batch_size"], r["data"], r["steps"]) == SHOWN]
-    save_png(
-        target.with_suffix(".png"),
-        loss_figure(sorted(shown, key=lambda r: losses.index(r["loss"]))),
+    shown = sorted(
+        (r for r in records if r["data"] == "fresh"),
+        key=lambda r: (losses.index(r["loss"]), r["batch_size"], r["steps"]),
     )
+    figure = loss_figure([{**record, "loss": _label(record)} for record in shown])
+    save_png(target.with_suffix(".png"), figure)
 
 
 def _record(path: Path) -> Record:
@@ -90,6 +91,16 @@ def _cell(runs: list[Record], key: str, form: str) -> str:
     if len(values) < len(runs):
         return f"{text} ({len(values)} of {len(runs)})"
     return text
+
+
+def _label(record: Record) -> str:
+    """The loss, with batch and steps where they are not the usual ones."""
+    parts = [record["loss"]]
+    if record["batch_size"] != USUAL_BATCH:
+        parts.append(f"batch {record['batch_size']}")
+    if record["steps"] != STEPS:
+        parts.append(f"{record['steps']} steps")
+    return ", ".join(parts)
 
 
 def _rest(record: Record) -> tuple[int, str, int, int]:
