@@ -77,7 +77,6 @@ def run(cell: Cell) -> dict:
 def measured(fit: Fit) -> dict[str, float | None]:
     """Fidelity and dynamics of the trained network, with what a sample of the HMM itself shows."""
     fidelity = compare(fit, fit.config.hmm, jax.random.key(0), n_steps=fit.config.data.n_steps)
-    found = portrait(fit, jax.random.key(0))
     numbers: dict[str, float | None] = {}
     for n in (2, 4, 6):
         numbers[f"kl{n}"] = fidelity.kl[n].network.value
@@ -88,8 +87,16 @@ def measured(fit: Fit) -> dict[str, float | None]:
         "excess_surprise_floor": fidelity.excess_surprise.floor.value,
         "dwell_cv": fidelity.dwell[0].cv.network.value,
         "dwell_cv_exact": fidelity.dwell[0].cv.exact,
-        "rotation": found.rotation.value,
+        "rotation": rotation(fit),
     }
+
+
+def rotation(fit: Fit) -> float | None:
+    """Net turns per pair of transitions; None for a network that diverges when run for long."""
+    try:
+        return portrait(fit, jax.random.key(0)).rotation.value
+    except InputError:
+        return None
 
 
 @partial(jax.jit, static_argnames="config")

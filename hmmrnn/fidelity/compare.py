@@ -78,10 +78,12 @@ def compare(
 
     Beside each number stands its floor, the same statistic of an HMM sample of the same size.
     n-grams, surprise and matching use `n_sequences` of `n_steps` (take the length trained on);
-    dwell times use `n_long` sequences of `n_long_steps`, so that few runs are cut off.
+    dwell times use `n_long` sequences of `n_long_steps`, so that few runs are cut off, and are
+    NaN if the network diverges on the way.
 
     Raises:
-        InputError: network and HMM have different numbers of symbols, or sizes too small.
+        InputError: network and HMM have different numbers of symbols, sizes too small, or a
+            network that diverges within `n_steps`.
     """
     k = hmm.n_symbols
     if network.cell.n_symbols != k:
@@ -93,6 +95,10 @@ def compare(
         )
     key_net, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
     ours = generate(network.cell, network.params, network.noise_std, n_sequences, n_steps, key_net)
+    if bool(jnp.any(ours < 0)):
+        raise InputError(
+            f"the network diverges under its noise: not all logits of {n_steps} steps are finite"
+        )
     theirs = sample_batch(hmm, n_sequences, n_steps, key_hmm)[1]
     weights = bootstrap_weights(n_sequences, key_boot)
     orders = [n for n in ORDERS if n <= n_steps and (n == 1 or k**n <= MAX_NGRAMS)]
@@ -184,6 +190,7 @@ def _dwell(
 ) -> list[SymbolDwell]:
     key_net, key_hmm, key_boot = jax.random.split(key, 3)
     ours = generate(network.cell, network.params, network.noise_std, n_sequences, n_steps, key_net)
+    ours = jnp.where(jnp.any(ours < 0), -1, ours)  # then what came before would mislead
     theirs = sample_batch(hmm, n_sequences, n_steps, key_hmm)[1]
     weights = bootstrap_weights(n_sequences, key_boot)
     return [_dwell_of(hmm, ours, theirs, symbol, weights) for symbol in range(hmm.n_symbols)]

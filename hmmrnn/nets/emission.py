@@ -22,5 +22,6 @@ def straight_through(
 
 
 def sample_symbols(logits: Float[Array, "*T K"], key: Key) -> Int[Array, "*T"]:
-    """One symbol from softmax(logits) at each step."""
-    return jax.random.categorical(key, logits, axis=-1)
+    """One symbol from softmax(logits) at each step; -1 where the logits are not finite."""
+    symbols = jax.random.categorical(key, logits, axis=-1)
+    return jnp.where(jnp.all(jnp.isfinite(logits), axis=-1), symbols, -1)

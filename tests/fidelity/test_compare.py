@@ -136,6 +136,26 @@ def test_a_symbol_that_is_never_generated_is_the_largest_error():
     assert np.isnan(found.transitions[1]).all()
 
 
+def exploding(growth):
+    """One unit that grows by `growth` in each step, whatever its noise."""
+    network = planted()
+    size = network.cell.hidden_size
+    network.params["W_rec"] = growth * jnp.eye(size)
+    network.params["W_in"] = jnp.abs(network.params["W_in"]) + 1
+    return network
+
+
+def test_a_network_that_diverges_is_refused_or_has_no_dwell_times():
+    with pytest.raises(InputError, match=r"diverges under its noise.* of 30 steps"):
+        compare(exploding(1e3), hmm.preset("linear3"), jax.random.key(0), **SIZES)
+    late = compare(exploding(1.5), hmm.preset("linear3"), jax.random.key(0), **SIZES)
+    assert np.isfinite(late.kl[1].network.value)
+    for dwell in late.dwell:
+        assert dwell.n_runs == 0
+        assert np.isnan([dwell.mean.network.value, dwell.cv.network.value]).all()
+        assert np.isfinite(dwell.cv.floor.value)
+
+
 def test_sizes_that_do_not_fit_are_refused(twin):
     with pytest.raises(InputError, match="the network has 4 symbols, the HMM 3"):
         compare(planted(4), twin, jax.random.key(0))

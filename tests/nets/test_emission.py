@@ -18,6 +18,16 @@ def drawn(seed=0, scale=2.0):
     return (scale * np.random.default_rng(seed).normal(size=(B, T, K))).astype(np.float32)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_give_no_symbol(wrong):
+    logits = drawn()
+    logits[2, 3, 1] = wrong
+    symbols = np.array(sample(logits, jax.random.key(0)))
+    assert symbols[2, 3] == -1
+    symbols[2, 3] = 0
+    assert set(symbols.ravel()) == set(range(K))
+
+
 def test_samples_are_bitwise_one_hot_and_the_same_at_every_temperature():
     @jax.jit
     def emit_all(logits, key):
