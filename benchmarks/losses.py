@@ -2,7 +2,8 @@
 
     python -m benchmarks losses
 
-The floor is the time of the loss's matrix products. Both sides must give the same value.
+Small batches are computed several times in a row, each time to its end, as training would find the
+machine. The floor is the time of the loss's matrix products. Both sides must give the same value.
 """
 
 import math
@@ -10,12 +11,13 @@ from collections.abc import Iterator
 
 import jax
 
-from benchmarks.measure import Comparison, compare
+from benchmarks.measure import Comparison, Work, compare
 from benchmarks.plan import Plan, loss_flops
 from hmmrnn.losses import reference
 from hmmrnn.training.data import fresh_batch
 
 TOLERANCE = 1e-4  # relative
+SEQUENCES_PER_CALL = 4096
 
 
 def cases(plan: Plan) -> Iterator[Comparison]:
@@ -30,7 +32,7 @@ def one(plan: Plan, n: int, n_steps: int) -> Comparison:
     Raises:
         SystemExit: the two sides disagree about the value.
     """
-    config = plan.config(n, n_steps)
+    config, units = plan.config(n, n_steps), max(1, SEQUENCES_PER_CALL // n)
     key_x, key_y, key_loss = jax.random.split(jax.random.key(0), 3)
     x, y = fresh_batch(config, key_x), fresh_batch(config, key_y)
     graded = jax.jit(jax.value_and_grad(reference, has_aux=True))
@@ -41,13 +43,20 @@ def one(plan: Plan, n: int, n_steps: int) -> Comparison:
         expected = float(baseline.value_and_gradient(*tensors)[0])
         if not math.isclose(value, expected, rel_tol=TOLERANCE):
             raise SystemExit(f"B={n} T={n_steps}: value {value}, geomloss has {expected}")
-        theirs, note = lambda: baseline.value_and_gradient(*tensors), f"{note} and {expected:.4f}"
+        theirs = repeated(lambda: baseline.value_and_gradient(*tensors), units)
+        note = f"{note} and {expected:.4f}"
     return compare(
         f"losses B={n} T={n_steps}",
-        lambda: graded(x, y, key_loss),
+        repeated(lambda: graded(x, y, key_loss), units),
         theirs,
         plan.rounds,
+        units=units,
         floor=plan.floor(loss_flops(n, n_steps, config.hmm.n_symbols)),
         note=note,
         baseline="geomloss",
     )
+
+
+def repeated(work: Work, number: int) -> Work:
+    """Do `work` so many times, each time to its end."""
+    return lambda: [jax.block_until_ready(work()) for _ in range(number)]

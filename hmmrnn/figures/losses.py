@@ -43,7 +43,7 @@ def loss_figure(records: Sequence[dict[str, Any]]) -> Figure:
     fit.set_xscale("log")
     log_ticks(fit, "x")
     fit.set_xlabel("KL of 6-grams (nats)")
-    turn.set_xlabel("net rotation (turns per pair of transitions)")
+    turn.set_xlabel("net turns per pair of transitions")
     turn.axvline(0, color=FOREGROUND, lw=0.8, alpha=0.4)
     figure.legend(*fit.get_legend_handles_labels(), loc="outside upper left", ncols=len(presets))
     return figure
