@@ -265,6 +265,7 @@ def test_a_run_without_transport_names_its_loss_and_warns_of_nothing(tmp_path, s
     assert "2, 4-gram law" in (folder / "figures" / "training.svg").read_text()
     assert "--loss.ngram_orders=2,4" in page.text
     assert "(2, 4)" not in page.text
+    assert "or below it, because" in page.text
     assert not warnings_of(folder)
     assert "Sinkhorn" not in page.text
     assert not re.search(r"\bnan\b", page.text)
