@@ -70,8 +70,11 @@ def portrait(
     key_runs, key_starts, key_boot = jax.random.split(key, 3)
     keys = jax.random.split(key_runs, n_trajectories)
     states, logits = _runs(network.cell, network.params, network.noise_std, n_steps, keys)
-    if not bool(jnp.all(jnp.isfinite(states))):
-        raise InputError("the hidden states are not finite: the network diverges under its noise")
+    if not bool(jnp.isfinite(jnp.sum(states**2))):
+        raise InputError(
+            "the hidden states are not finite, or too large to have a variance: "
+            "the network diverges under its noise"
+        )
     plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
     points = _three(project(plane, states))
     preferred = preferred_symbols(logits)

@@ -125,9 +125,10 @@ def test_one_hidden_unit_is_enough():
     assert found.transitions_per_step.value > 0
 
 
-def test_divergence_is_said_in_one_line():
+@pytest.mark.parametrize("growth", [1e3, 10 ** (28 / 1020)])  # the second ends finite, near 1e28
+def test_divergence_is_said_in_one_line(growth):
     cell = RNNCell(n_symbols=2, hidden_size=2, noise_dim=2)
-    params = {"W_in": jnp.eye(2), "W_rec": 1e3 * jnp.eye(2), "W_out": jnp.eye(2)}
+    params = {"W_in": jnp.eye(2), "W_rec": growth * jnp.eye(2), "W_out": jnp.eye(2)}
     with pytest.raises(InputError, match="hidden states are not finite"):
         portrait(Planted(cell, params, jnp.float32(1)), jax.random.key(0), n_trajectories=2)
     with pytest.raises(InputError, match="n_trajectories=1"):
