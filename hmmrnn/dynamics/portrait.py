@@ -8,20 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.dynamics.end_states import EndStates, end_states
 from hmmrnn.dynamics.pca import PCA, pca, project
-from hmmrnn.dynamics.transitions import (
-    dwell_moments,
-    net_cycles,
-    preferred_symbols,
-    transitions,
-)
+from hmmrnn.dynamics.runs import driven_runs, expect_finite
+from hmmrnn.dynamics.transitions import dwell_moments, net_cycles
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
-from hmmrnn.nets import Network, RNNCell, Trajectory, rollout, simulate
+from hmmrnn.nets import Network, rollout
 
-WARM_UP = 20
 N_COMPONENTS = 3
 QUIET_STEPS = 500
 N_QUIET_SHOWN = 8
@@ -69,16 +64,11 @@ def portrait(
         raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
     key_runs, key_starts, key_boot = jax.random.split(key, 3)
     keys = jax.random.split(key_runs, n_trajectories)
-    states, logits = _runs(network.cell, network.params, network.noise_std, n_steps, keys)
-    if not bool(jnp.isfinite(jnp.sum(states**2))):
-        raise InputError(
-            "the hidden states are not finite, or too large to have a variance: "
-            "the network diverges under its noise"
-        )
+    runs = driven_runs(network.cell, network.params, network.noise_std, n_steps, keys)
+    expect_finite(runs)
+    states, changes = runs.states, runs.changes
     plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
     points = _three(project(plane, states))
-    preferred = preferred_symbols(logits)
-    changes = transitions(preferred)
     per_run = jnp.concatenate(
         [
             jnp.mean(changes, axis=1)[:, None],
@@ -101,20 +91,11 @@ def portrait(
         rotation=rotation,
         end=end_states(network.cell, network.params, starts, QUIET_STEPS),
         driven=np.asarray(points[0]),
-        driven_symbols=np.asarray(preferred[0]),
+        driven_symbols=np.asarray(runs.symbols[0]),
         quiet=np.asarray(_quiet(network, plane, starts[:N_QUIET_SHOWN])),
         n_trajectories=n_trajectories,
         n_steps=n_steps,
     )
-
-
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def _runs(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Array
-) -> Trajectory:
-    """One noise-driven run for each key, without its warm-up."""
-    runs = simulate(cell, params, noise_std, WARM_UP + n_steps, keys)
-    return jax.tree.map(lambda x: jnp.swapaxes(x[WARM_UP:], 0, 1), runs)
 
 
 def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[Array, "P T 3"]:

@@ -1,0 +1,47 @@
+"""Noise-driven runs of a network: what the analyses of its dynamics look at."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from hmmrnn.arrays import Keys, Params, Scalar
+from hmmrnn.dynamics.transitions import preferred_symbols, transitions
+from hmmrnn.errors import InputError
+from hmmrnn.nets import RNNCell, simulate
+
+WARM_UP = 20
+"""Steps before the first one that is looked at (Torre et al. 2025)."""
+
+
+class Runs(NamedTuple):
+    """B runs of T steps of one network, after their warm-up."""
+
+    states: Float[Array, "B T N"]
+    logits: Float[Array, "B T K"]
+    symbols: Int[Array, "B T"]  # the preferred one: with the largest logit
+    changes: Bool[Array, "B T"]  # whether it differs from the step before
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def driven_runs(cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys) -> Runs:
+    """One run of `n_steps` steps for each of the keys (B,), after 20 steps of warm-up."""
+    runs = simulate(cell, params, noise_std, WARM_UP + n_steps, keys)
+    states, logits = (jnp.swapaxes(x[WARM_UP:], 0, 1) for x in runs)
+    symbols = preferred_symbols(logits)
+    return Runs(states, logits, symbols, transitions(symbols))
+
+
+def expect_finite(runs: Runs) -> None:
+    """Refuse runs that have no variance.
+
+    Raises:
+        InputError: hidden states that are not finite, or too large to square.
+    """
+    if not bool(jnp.isfinite(jnp.sum(runs.states**2))):
+        raise InputError(
+            "the hidden states are not finite, or too large to have a variance: "
+            "the network diverges under its noise"
+        )
