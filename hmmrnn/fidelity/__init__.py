@@ -6,6 +6,7 @@ from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.fidelity.surprise import excess_surprise, surprise
+from hmmrnn.fidelity.through_training import kl_through_training
 
 __all__ = [
     "Compared",
@@ -16,6 +17,7 @@ __all__ = [
     "dwell_mean",
     "excess_surprise",
     "kl",
+    "kl_through_training",
     "matched_distances",
     "ngram_shares",
     "run_length_counts",

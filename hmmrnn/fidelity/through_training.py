@@ -1,0 +1,58 @@
+"""How faithful the network was at each snapshot of its training."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int
+
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.hmm import HMM, ngram_law
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.nets import RNNCell, generate
+
+ORDER = 4
+SNAPSHOTS_AT_ONCE = 4
+
+
+def kl_through_training(
+    cell: RNNCell,
+    params: Params,
+    noise_std: Scalar,
+    hmm: HMM,
+    n_steps: int,
+    key: Key,
+    *,
+    n_sequences: int = 1_000,
+) -> list[Estimate]:
+    """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots (leading axis).
+
+    All snapshots get the same noise. NaN for one that diverges within `n_steps` or generates only
+    what is impossible. Intervals are over sequences.
+    """
+    key_generate, key_boot = jax.random.split(key)
+    order = min(ORDER, n_steps)
+    symbols = _generate_all(cell, dict(params), noise_std, n_sequences, n_steps, key_generate)
+    law = ngram_law(hmm, order, n_steps)
+    weights = bootstrap_weights(n_sequences, key_boot)
+    found = []
+    for sequences in symbols:
+        if bool(jnp.any(sequences < 0)):
+            found.append(Estimate(np.nan, np.nan, np.nan))
+            continue
+        shares = ngram_shares(sequences, order, hmm.n_symbols)
+        found.append(estimate(partial(kl, law=law), shares, weights))
+    return found
+
+
+@partial(jax.jit, static_argnames=("cell", "n_sequences", "n_steps"))
+def _generate_all(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_sequences: int, n_steps: int, key: Key
+) -> Int[Array, "E B T"]:
+    return jax.lax.map(
+        lambda p: generate(cell, p, noise_std, n_sequences, n_steps, key),
+        params,
+        batch_size=SNAPSHOTS_AT_ONCE,
+    )
