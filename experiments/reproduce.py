@@ -11,6 +11,7 @@ from experiments.dynamics import analyse
 from experiments.evaluate import evaluate
 from experiments.report import report
 from experiments.train import define_flags, outdir, train_from_flags
+from hmmrnn.dynamics import Sizes
 from hmmrnn.report import five_numbers
 from hmmrnn.storage import read_json
 
@@ -22,7 +23,7 @@ def main() -> None:
     print("measuring fidelity ...", flush=True)
     evaluate(folder, fit, n_sequences=10_000, seed=0)
     print("measuring dynamics ...", flush=True)
-    analyse(folder, fit, n_trajectories=64, n_steps=1_000, seed=0)
+    analyse(folder, fit, Sizes(), seed=0)
     page = report(folder)
     fidelity, dynamics = (read_json(folder / f"{n}.json") for n in ("fidelity", "dynamics"))
     for number in five_numbers(fidelity, dynamics):

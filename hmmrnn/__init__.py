@@ -1,10 +1,16 @@
 """Train noise-driven recurrent networks to emulate hidden Markov models, and find out how."""
 
 from hmmrnn import dynamics, fidelity, hmm, losses, nets, training
-from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
+from hmmrnn.errors import (
+    DivergingNetworkError,
+    InputError,
+    StorageError,
+    TrainingDivergedError,
+)
 from hmmrnn.training import Fit, TrainConfig, load, train
 
 __all__ = [
+    "DivergingNetworkError",
     "Fit",
     "InputError",
     "StorageError",

@@ -5,6 +5,10 @@ class InputError(ValueError):
     """Something the user gave is wrong; the message names the field, the value and the remedy."""
 
 
+class DivergingNetworkError(InputError):
+    """The states of a network grow without bound under its noise, or its parameters are NaN."""
+
+
 class TrainingDivergedError(RuntimeError):
     """Too many steps in a row had a non-finite loss or gradient; the message says what to try."""
 

@@ -26,6 +26,14 @@ class Estimate(NamedTuple):
     high: float
 
 
+class Profile(NamedTuple):
+    """A function in bins of its argument with its 95 % interval in each; NaN where unknown."""
+
+    value: Float[np.ndarray, "bins *K"]
+    low: Float[np.ndarray, "bins *K"]
+    high: Float[np.ndarray, "bins *K"]
+
+
 def bootstrap_weights(n_sequences: int, key: Key) -> Float[np.ndarray, "R B"]:
     """How often each sequence is drawn in each bootstrap sample, over n; the first row is even.
 

@@ -11,9 +11,8 @@ from jaxtyping import Array, Float, Int
 from hmmrnn.arrays import Key
 from hmmrnn.dynamics.end_states import EndStates, end_states
 from hmmrnn.dynamics.pca import PCA, pca, project
-from hmmrnn.dynamics.runs import driven_runs, expect_finite
+from hmmrnn.dynamics.runs import Runs, finite_runs
 from hmmrnn.dynamics.transitions import dwell_moments, net_cycles
-from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network, rollout
 
@@ -60,13 +59,17 @@ def portrait(
     Raises:
         InputError: fewer than 2 trajectories or steps, or hidden states that are not finite.
     """
-    if n_trajectories < 2 or n_steps < 2:
-        raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
-    key_runs, key_starts, key_boot = jax.random.split(key, 3)
-    keys = jax.random.split(key_runs, n_trajectories)
-    runs = driven_runs(network.cell, network.params, network.noise_std, n_steps, keys)
-    expect_finite(runs)
+    key_runs, key_portrait = jax.random.split(key)
+    return portrait_of(
+        network, finite_runs(network, n_trajectories, n_steps, key_runs), key_portrait
+    )
+
+
+def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
+    """The portrait of a network from runs that are at hand."""
+    key_starts, key_boot = jax.random.split(key)
     states, changes = runs.states, runs.changes
+    n_trajectories, n_steps = changes.shape
     plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
     points = _three(project(plane, states))
     per_run = jnp.concatenate(

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Keys, Params, Scalar
+from hmmrnn.arrays import Key, Keys, Params, Scalar
 from hmmrnn.dynamics.transitions import preferred_symbols, transitions
-from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, simulate
+from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.nets import Network, RNNCell, simulate
 
 WARM_UP = 20
 """Steps before the first one that is looked at (Torre et al. 2025)."""
@@ -34,14 +34,29 @@ def driven_runs(cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, 
     return Runs(states, logits, symbols, transitions(symbols))
 
 
+def finite_runs(network: Network, n_trajectories: int, n_steps: int, key: Key) -> Runs:
+    """Runs of a network that an analysis can rely on.
+
+    Raises:
+        InputError: fewer than 2 trajectories or steps.
+        DivergingNetworkError: hidden states that are not finite, or too large to square.
+    """
+    if n_trajectories < 2 or n_steps < 2:
+        raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
+    keys = jax.random.split(key, n_trajectories)
+    runs = driven_runs(network.cell, network.params, network.noise_std, n_steps, keys)
+    expect_finite(runs)
+    return runs
+
+
 def expect_finite(runs: Runs) -> None:
     """Refuse runs that have no variance.
 
     Raises:
-        InputError: hidden states that are not finite, or too large to square.
+        DivergingNetworkError: hidden states that are not finite, or too large to square.
     """
     if not bool(jnp.isfinite(jnp.sum(runs.states**2))):
-        raise InputError(
+        raise DivergingNetworkError(
             "the hidden states are not finite, or too large to have a variance: "
             "the network diverges under its noise"
         )

@@ -12,7 +12,8 @@ def preferred_symbols(logits: Float[Array, "*P T K"]) -> Int[Array, "*P T"]:
 def transitions(preferred: Int[Array, "*P T"]) -> Bool[Array, "*P T"]:
     """Whether the preferred symbol differs from the one before; never at the first step."""
     change = preferred[..., 1:] != preferred[..., :-1]
-    return jnp.concatenate([jnp.zeros_like(change[..., :1]), change], axis=-1)
+    first = jnp.zeros_like(preferred[..., :1], bool)
+    return jnp.concatenate([first, change], axis=-1)
 
 
 def net_cycles(plane: Float[Array, "*P T 2"]) -> Float[Array, "*P"]:

@@ -1,21 +1,45 @@
 """Pictures of result records: each function returns a matplotlib figure and computes nothing.
 
-The report looks for them under the names training, transitions, ngrams, dwell, trajectories.
+The report looks for them under the names in `hmmrnn.report.FIGURES`.
 """
 
+from hmmrnn.figures.development import development_figure
 from hmmrnn.figures.dynamics import trajectory_figure
 from hmmrnn.figures.fidelity import dwell_figure, ngram_figure, transition_figure
+from hmmrnn.figures.fixed_points import fixed_point_figure
+from hmmrnn.figures.flow import flow_figure
+from hmmrnn.figures.local import mean_shift_figure, spectra_figure
 from hmmrnn.figures.losses import loss_figure
+from hmmrnn.figures.networks import networks_figure
+from hmmrnn.figures.orbits import (
+    noise_level_figure,
+    phase_figure,
+    readout_figure,
+    rotation_figure,
+)
+from hmmrnn.figures.residency import noise_sensitivity_figure, residency_figure
 from hmmrnn.figures.style import symbol_color
 from hmmrnn.figures.svg import save, save_png, to_svg
 from hmmrnn.figures.training import training_figure
 
 __all__ = [
+    "development_figure",
     "dwell_figure",
+    "fixed_point_figure",
+    "flow_figure",
     "loss_figure",
+    "mean_shift_figure",
+    "networks_figure",
     "ngram_figure",
+    "noise_level_figure",
+    "noise_sensitivity_figure",
+    "phase_figure",
+    "readout_figure",
+    "residency_figure",
+    "rotation_figure",
     "save",
     "save_png",
+    "spectra_figure",
     "symbol_color",
     "to_svg",
     "training_figure",

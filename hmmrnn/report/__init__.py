@@ -1,6 +1,18 @@
 """The report of a run: what its folder holds, as one HTML file that opens offline."""
 
 from hmmrnn.report.build import build_report
-from hmmrnn.report.summary import Number, five_numbers, verdict
+from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
+from hmmrnn.report.dynamics import PAIR_FIGURES
+from hmmrnn.report.summary import Number, estimate, five_numbers, verdict
+from hmmrnn.report.view import FILE as VIEW_FILE
 
-__all__ = ["Number", "build_report", "five_numbers", "verdict"]
+__all__ = [
+    "DYNAMICS_FIGURES",
+    "PAIR_FIGURES",
+    "VIEW_FILE",
+    "Number",
+    "build_report",
+    "estimate",
+    "five_numbers",
+    "verdict",
+]

@@ -8,26 +8,29 @@ from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import name_of
 from hmmrnn.report import commands
+from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
+from hmmrnn.report.dynamics import PAIR_FIGURES, deep_section, dynamics_section
 from hmmrnn.report.inline import inline_svg
 from hmmrnn.report.numbers import beside, data, percent, text
 from hmmrnn.report.summary import (
     compared,
-    estimate,
     five_numbers,
     most_frequent,
     number,
     verdict,
 )
+from hmmrnn.report.view import view_html
 from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
 
-FIGURES = ("training", "transitions", "ngrams", "dwell", "trajectories")
+FIGURES = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES)
 MARGINAL_ERROR_LIMIT = 1.0
 ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
 
@@ -61,7 +64,8 @@ def build_report(folder: Path) -> Path:
         hmm=plain(spec.config.hmm.to_dict()),
         sections={name: _options(getattr(spec.config, name)) for name in SECTIONS},
         provenance=_provenance(folder),
-        figures={name: inline_svg(folder / "figures" / f"{name}.svg") for name in FIGURES},
+        figures=_figures(folder / "figures"),
+        view=view_html(folder),
         commands=_commands(folder, spec),
         scale_free=_is_homogeneous(spec),
         **_training(folder, spec.config.loss.tolerance),
@@ -70,6 +74,12 @@ def build_report(folder: Path) -> Path:
     path = folder / "report.html"
     write_text(path, page)
     return path
+
+
+def _figures(folder: Path) -> dict[str, Markup | None]:
+    """Every figure that the page has a place for; None for one that is not drawn."""
+    pairs = sorted(path.stem for path in folder.glob(f"{PAIR_FIGURES}.svg"))
+    return {name: inline_svg(folder / f"{name}.svg") for name in (*FIGURES, *pairs)}
 
 
 def _page() -> jinja2.Template:
@@ -164,7 +174,8 @@ def _measures(folder: Path) -> dict[str, Any]:
     with _of_known_form(paths[1]):
         return {
             "fidelity": faithful,
-            "dynamics": _dynamics(dynamics) if dynamics else None,
+            "dynamics": dynamics_section(dynamics),
+            "deep": deep_section(dynamics),
             "numbers": five_numbers(fidelity, dynamics),
             "verdict": verdict(fidelity, dynamics),
         }
@@ -190,20 +201,6 @@ def _fidelity(fields: dict[str, Any]) -> dict[str, Any]:
         "impossible_share": number(fields["impossible_share"]),
         "impossible_sequences": number(fields["impossible_sequences"]),
         "n_sequences": int(fields["n_sequences"]),
-        "n_steps": int(fields["n_steps"]),
-    }
-
-
-def _dynamics(fields: dict[str, Any]) -> dict[str, Any]:
-    counts = ("n_starts", "n_settled", "n_distinct")
-    return {
-        "explained": [number(share) for share in fields["plane"]["explained"]],
-        "transitions_per_step": estimate(fields["transitions_per_step"]),
-        "dwell_cv": estimate(fields["dwell_cv"]),
-        "rotation": estimate(fields["rotation"]),
-        "end": {name: int(fields["end"][name]) for name in counts},
-        "distance": number(fields["end"]["distance_from_origin"]),
-        "n_trajectories": int(fields["n_trajectories"]),
         "n_steps": int(fields["n_steps"]),
     }
 

@@ -63,6 +63,8 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any]) -> str:
             )
     if not dynamics:
         parts.append("its dynamics are not measured yet")
+    elif "problem" in dynamics:
+        parts.append("it diverges under its noise")
     elif math.isnan(rotation.value):
         parts.append("its preferred symbol never changes")
     else:
@@ -144,10 +146,12 @@ def _rotation(dynamics: dict[str, Any]) -> Number:
     meaning = "1: the state circles, 0: it goes back and forth"
     if not dynamics:
         return _number(name, None, meaning, "")
+    unknown = Estimate(math.nan, math.nan, math.nan)
+    if "problem" in dynamics:
+        return _number(name, Compared(unknown, unknown, None), meaning, "undefined: it diverges")
     turns = estimate(dynamics["rotation"])
     rate = estimate(dynamics["transitions_per_step"])
     meaning += f"; {text(*rate)} transitions per step"
-    unknown = Estimate(math.nan, math.nan, math.nan)
     return _number(name, Compared(turns, unknown, None), meaning, "undefined: no transitions")
 
 

@@ -41,6 +41,7 @@ CONTENTS = (
     DAMAGED,
     "fidelity.json",
     "dynamics.json",
+    "trajectory_view.npz",
     "circuits.json",
     "figures",
     "report.html",

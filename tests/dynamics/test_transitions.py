@@ -18,6 +18,10 @@ def test_turns_of_a_circle(turns):
     assert float(net_cycles(jnp.asarray(circle(turns)))) == pytest.approx(turns, abs=1e-3)
 
 
+def test_one_step_has_no_transition():
+    assert transitions(jnp.array([[2], [0]])).tolist() == [[False], [False]]
+
+
 def test_back_and_forth_is_no_rotation_and_time_reversal_changes_the_sign():
     path = circle(0.4)
     there_and_back = np.concatenate([path, path[::-1]])

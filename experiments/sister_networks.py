@@ -1,0 +1,75 @@
+"""One network beside others of the same HMM, loss and size, from their dynamics.json."""
+
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from hmmrnn.arrays import Key
+from hmmrnn.dynamics import Across, across_networks
+from hmmrnn.errors import InputError
+from hmmrnn.figures import networks_figure, save
+from hmmrnn.intervals import Estimate
+from hmmrnn.report import estimate
+from hmmrnn.storage import read_json
+from hmmrnn.training.run_folder import read_spec
+
+NUMBERS: dict[str, tuple[str | int, ...]] = {
+    "net rotation (turns per pair of transitions)": ("rotation",),
+    "CV of dwell times": ("dwell_cv",),
+    "transitions per step": ("transitions_per_step",),
+    "variance in PC1 (share)": ("plane", "explained", 0),
+    "variance in PC2 (share)": ("plane", "explained", 1),
+    "barrier along the readout difference (nats)": ("manner", "barrier"),
+    "states in clusters (share)": ("zones", "cluster", "share"),
+    "states in kick-zones (share)": ("zones", "kick-zone", "share"),
+    "states in transitions (share)": ("zones", "transition", "share"),
+    "unstable directions in clusters": ("zones", "cluster", "unstable"),
+    "unstable directions in kick-zones": ("zones", "kick-zone", "unstable"),
+    "unstable directions in transitions": ("zones", "transition", "unstable"),
+}
+"""Where each number stands in dynamics.json."""
+
+
+def beside_others(
+    folder: Path, numbers: dict[str, Any], pattern: str, key: Key
+) -> dict[str, Across]:
+    """Each number of the network in `folder` and of all that match `pattern`; draws them too.
+
+    Folders that were not analysed, or whose network diverges, are left out.
+
+    Raises:
+        InputError: a folder of another HMM, loss or network, whose numbers do not compare.
+    """
+    ours = read_spec(folder)
+    found = {folder.name: numbers}
+    for path in sorted(map(Path, glob(pattern))):  # noqa: PTH207, absolute patterns as well
+        if path.resolve() == folder.resolve() or not (path / "dynamics.json").exists():
+            continue
+        theirs = read_spec(path).config
+        same = theirs.hmm.to_dict() == ours.config.hmm.to_dict() and (theirs.loss, theirs.net) == (
+            ours.config.loss,
+            ours.config.net,
+        )
+        if not same:
+            raise InputError(f"others={pattern}: {path} has another HMM, loss or network")
+        fields = read_json(path / "dynamics.json")
+        if "problem" not in fields:
+            found[path.name] = fields
+    keys = jax.random.split(key, len(NUMBERS))
+    across = {
+        label: across_networks({name: _number(f, where) for name, f in found.items()}, k)
+        for (label, where), k in zip(NUMBERS.items(), keys, strict=True)
+    }
+    save(folder, "networks", networks_figure(across, folder.name))
+    return across
+
+
+def _number(fields: Any, where: tuple[str | int, ...]) -> Estimate:  # noqa: ANN401
+    """An estimate, or a number without an interval, in JSON."""
+    for step in where:
+        fields = fields[step]
+    if isinstance(fields, dict):
+        return estimate(fields)
+    return Estimate(float("nan") if fields is None else float(fields), float("nan"), float("nan"))

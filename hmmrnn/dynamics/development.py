@@ -1,0 +1,169 @@
+"""How the dynamics arise in training: the same measures at every snapshot of the parameters."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.dynamics.change_points import (
+    ChangePoint,
+    SecondDescent,
+    change_point,
+    first_jump,
+    second_descent,
+)
+from hmmrnn.dynamics.mean_shift import one_step_shift
+from hmmrnn.dynamics.pca import pca, project
+from hmmrnn.dynamics.runs import Runs, driven_runs
+from hmmrnn.dynamics.spectra import spectra_along
+from hmmrnn.dynamics.transitions import net_cycles
+from hmmrnn.intervals import Estimate, bootstrap_weights, interval
+from hmmrnn.nets import RNNCell
+
+N_RUNS = 16
+N_STEPS = 300
+N_PROBES = 8
+"""States of each run, evenly apart, whose Jacobian is taken."""
+
+SNAPSHOTS_AT_ONCE = 8
+
+
+class Snapshot(NamedTuple):
+    """One network at one epoch; NaN where its runs are not finite."""
+
+    rate: Float[Array, "*S B"]  # changes of the preferred symbol per step
+    turns: Float[Array, "*S B"]  # around the mean, in its own plane
+    explained: Float[Array, "*S 2"]
+    path: Float[Array, "*S T 2"]  # the first run in the plane
+    symbols: Int[Array, "*S T"]
+    probes: Float[Array, "*S B P N"]
+    mean_shift: Float[Array, "*S N"]  # of each unit, mean over the probes
+
+
+class Development(NamedTuple):
+    """E snapshots of one training. Intervals are over runs, which share their noise."""
+
+    epochs: Int[np.ndarray, " E"]
+    transitions_per_step: list[Estimate]
+    rotation: list[Estimate]  # net turns per pair of transitions; NaN without any
+    critical_share: list[Estimate]  # of the states with a critical pair of eigenvalues
+    unstable_share: list[Estimate]  # of the eigenvalues, mean over states
+    mean_shift: Float[np.ndarray, "E N"]  # of each unit, over the typical norm of the state
+    explained: Float[np.ndarray, "E 2"]
+    paths: Float[np.ndarray, "E T 2"]
+    symbols: Int[np.ndarray, "E T"]
+    bifurcation_by_jump: float  # epoch, by the rule of the paper; NaN if there is none
+    bifurcation: ChangePoint  # of the critical share
+    switching: ChangePoint  # of the transitions per step
+    descent: SecondDescent  # of the loss
+    n_valid: int  # snapshots whose runs are finite
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def measure_snapshot(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys
+) -> Snapshot:
+    """The measures of one network that need no host, from one run for each of the keys (B,)."""
+    runs = driven_runs(cell, params, noise_std, n_steps, keys)
+    states = runs.states
+    plane = pca(states, min(2, cell.hidden_size))
+    points = project(plane, states)
+    points = jnp.pad(points, [(0, 0), (0, 0), (0, 2 - points.shape[-1])])
+    probes = states[:, :: -(-n_steps // N_PROBES)]
+    shift = one_step_shift(cell, params, noise_std, probes)
+    scale = jnp.mean(jnp.linalg.norm(states, axis=-1))
+    return Snapshot(
+        rate=jnp.where(_finite(runs), jnp.mean(runs.changes, axis=1), jnp.nan),
+        turns=net_cycles(points),
+        explained=jnp.pad(plane.explained, (0, 2 - len(plane.explained))),
+        path=points[0],
+        symbols=runs.symbols[0],
+        probes=probes,
+        mean_shift=jnp.mean(shift, axis=(0, 1)) / jnp.where(scale > 0, scale, 1.0),
+    )
+
+
+def development(
+    cell: RNNCell,
+    epochs: Int[Array, " E"],
+    params: Params,
+    noise_std: Scalar,
+    loss: Float[np.ndarray, " L"],
+    key: Key,
+    *,
+    n_runs: int = N_RUNS,
+    n_steps: int = N_STEPS,
+) -> Development | None:
+    """Measure every snapshot (parameters with a leading axis E), and date what changed.
+
+    All snapshots get the same noise. `loss` is that of each epoch. None without snapshots.
+    """
+    if len(epochs) == 0:
+        return None
+    key_runs, key_boot = jax.random.split(key)
+    found = _measure_all(cell, dict(params), noise_std, n_steps, jax.random.split(key_runs, n_runs))
+    critical, unstable = _spectra(cell, params, found.probes)
+    weights = bootstrap_weights(n_runs, key_boot)
+    rate, turns = (np.asarray(x, np.float64) for x in (found.rate, found.turns))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rotation = np.abs(turns @ weights.T) / (rate @ weights.T * n_steps / 2)
+    series = {
+        "transitions_per_step": rate @ weights.T,
+        "rotation": rotation,
+        "critical_share": critical @ weights.T,
+        "unstable_share": unstable @ weights.T,
+    }
+    at = np.asarray(epochs)
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    dated = {name: change_point(at, s[:, 0], s[:, 1:].T, rng) for name, s in series.items()}
+    return Development(
+        epochs=at,
+        **{name: [interval(row[0], row[1:]) for row in rows] for name, rows in series.items()},
+        mean_shift=np.asarray(found.mean_shift),
+        explained=np.asarray(found.explained),
+        paths=np.asarray(found.path),
+        symbols=np.asarray(found.symbols),
+        bifurcation_by_jump=first_jump(at, series["critical_share"][:, 0]),
+        bifurcation=dated["critical_share"],
+        switching=dated["transitions_per_step"],
+        descent=second_descent(np.asarray(loss, np.float64)),
+        n_valid=int(np.isfinite(rate).all(axis=1).sum()),
+    )
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def _measure_all(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys
+) -> Snapshot:
+    return jax.lax.map(
+        lambda p: measure_snapshot(cell, p, noise_std, n_steps, keys),
+        params,
+        batch_size=SNAPSHOTS_AT_ONCE,
+    )
+
+
+def _finite(runs: Runs) -> Array:
+    return jnp.isfinite(jnp.sum(runs.states**2, axis=(1, 2)))
+
+
+def _spectra(
+    cell: RNNCell, params: Params, probes: Float[Array, "E B P N"]
+) -> tuple[Float[np.ndarray, "E B"], Float[np.ndarray, "E B"]]:
+    """Shares of probes with a critical pair, and of unstable eigenvalues, in each run."""
+    critical: list[np.ndarray] = []
+    unstable: list[np.ndarray] = []
+    for snapshot, states in enumerate(probes):
+        at = {name: value[snapshot] for name, value in params.items()}
+        found = spectra_along(cell, at, states.reshape(-1, states.shape[-1]))
+        finite = np.isfinite(found.eigenvalues).all(axis=1)
+        for shares, values in (
+            (critical, np.asarray(found.n_critical_pairs) > 0),
+            (unstable, np.asarray(found.n_unstable) / states.shape[-1]),
+        ):
+            known = np.where(finite, values, np.nan)
+            shares.append(known.reshape(states.shape[:2]).mean(axis=1))
+    return np.array(critical), np.array(unstable)

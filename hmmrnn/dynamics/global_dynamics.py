@@ -1,0 +1,215 @@
+"""How a network moves as a whole: its orbit, its readout, its noise levels, and its manner."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hmmrnn.arrays import Key
+from hmmrnn.dynamics.current import Flow, flow, flow_sums
+from hmmrnn.dynamics.kramers_moyal import (
+    KramersMoyal,
+    bin_edges,
+    drift_diffusion,
+    kramers_moyal,
+    readout_difference,
+)
+from hmmrnn.dynamics.manner import Manner, evidence, manner
+from hmmrnn.dynamics.noise_levels import (
+    LEVELS,
+    RadiusFit,
+    Region,
+    fit_radius,
+    occupied_region,
+    radius_by_noise,
+)
+from hmmrnn.dynamics.orbits import Orbit, orbit, phase, plane_points, summarise_orbit
+from hmmrnn.dynamics.pca import PCA
+from hmmrnn.dynamics.readout_geometry import (
+    CarriedVariance,
+    Emission,
+    ReadoutAxes,
+    carried_variance,
+    emission_by_phase,
+    readout_axes,
+    summarise_emission,
+)
+from hmmrnn.dynamics.runs import Runs
+from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
+from hmmrnn.dynamics.symbol_pairs import SymbolPair, all_pairs, leading_pair, pair_sums, symbol_pair
+from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.nets import Network
+
+N_LEVEL_RUNS = 16
+N_LEVEL_STEPS = 500
+MAX_PAIRS = 6
+"""Pairs of symbols that are looked at: those with the most changes between them."""
+
+
+class GlobalDynamics(NamedTuple):
+    """The plane of PC1 and PC2 and what happens in it. Intervals are over trajectories."""
+
+    plane: PCA
+    orbit: Orbit
+    time_reversed: Significance
+    phase_shuffled: Significance
+    emission: Emission
+    axes: ReadoutAxes
+    carried: CarriedVariance
+    region: Region  # that the states occupy at the network's own noise level
+    radius: RadiusFit
+    regions: list[Region]  # at each level of `radius`
+    symbols: tuple[int, int]  # the two that are preferred most often
+    along: KramersMoyal  # the difference of their logits
+    flow: Flow
+    manner: Manner
+    pairs: list[SymbolPair]  # each in the plane of its own segments; empty if there is one pair
+    manners: list[Manner]  # of each pair
+
+
+def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
+    """Measure `runs` of the network, and others at several noise levels.
+
+    Raises:
+        InputError: a network of one symbol.
+    """
+    key_orbit, key_reverse, key_shuffle, key_emission, key_levels, key_flow, key_pairs = (
+        jax.random.split(key, 7)
+    )
+    cell, params = network.cell, network.params
+    plane, points = plane_points(runs.states)
+    moments = orbit(points, runs.changes)
+    turning = summarise_orbit(moments, key_orbit)
+    reversed_time = time_reversed(moments.turns, moments.n_transitions, key_reverse)
+    weights = bootstrap_weights(len(points), key_flow)
+    symbols = leading_pair(runs.symbols, cell.n_symbols)
+    x = readout_difference(runs.logits, symbols)
+    along = kramers_moyal(drift_diffusion(x, bin_edges(x)), weights)
+    in_plane = flow(flow_sums(points), weights, key_flow)
+    rate = float(jnp.mean(runs.changes))
+    pairs = _pairs(runs, cell.n_symbols, key_pairs)
+    radius, regions = _levels(network, key_levels)
+    return GlobalDynamics(
+        plane=plane,
+        orbit=turning,
+        time_reversed=reversed_time,
+        phase_shuffled=phase_shuffled(points, moments.n_transitions, key_shuffle),
+        emission=summarise_emission(emission_by_phase(phase(points), runs.logits), key_emission),
+        axes=readout_axes(params["W_out"], plane),
+        carried=carried_variance(params["W_out"], plane, runs.states),
+        region=occupied_region(np.asarray(points).reshape(-1, 2)),
+        radius=radius,
+        regions=regions,
+        symbols=(int(symbols[0]), int(symbols[1])),
+        along=along,
+        flow=in_plane,
+        manner=manner(
+            evidence(rate, turning.rotation, float(reversed_time.p_value), along, in_plane)
+        ),
+        pairs=pairs,
+        manners=[
+            manner(
+                evidence(p.transitions_per_step.value, p.rotation, p.rotation_p, p.along, p.flow)
+            )
+            for p in pairs
+        ],
+    )
+
+
+def _levels(network: Network, key: Key) -> tuple[RadiusFit, list[Region]]:
+    """Radius and occupied region at each noise level, for the same draw of the noise."""
+    key_runs, key_fit = jax.random.split(key)
+    levels = jnp.asarray(LEVELS)
+    keys = jax.random.split(key_runs, N_LEVEL_RUNS)
+    runs = radius_by_noise(network.cell, network.params, levels, N_LEVEL_STEPS, keys)
+    regions = [occupied_region(np.asarray(points).reshape(-1, 2)) for points in runs.points]
+    return fit_radius(levels, runs.radius, network.cell, key_fit), regions
+
+
+def _pairs(runs: Runs, n_symbols: int, key: Key) -> list[SymbolPair]:
+    """The pairs of symbols between which the network changes, the most frequent first.
+
+    Empty if it changes between two symbols only: then all is said in the plane of all states.
+    """
+    before, after = np.asarray(runs.symbols[:, :-1]), np.asarray(runs.symbols[:, 1:])
+    pairs = all_pairs(n_symbols)
+    counts = np.array(
+        [
+            np.sum((before == i) & (after == j)) + np.sum((before == j) & (after == i))
+            for i, j in pairs
+        ]
+    )
+    order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] > 0][:MAX_PAIRS]
+    if len(order) < 2:
+        return []
+    keys = jax.random.split(key, len(order))
+    return [
+        symbol_pair(
+            pair_sums(runs.states, runs.logits, runs.symbols, jnp.asarray(pairs[i])),
+            (int(pairs[i][0]), int(pairs[i][1])),
+            key_pair,
+        )
+        for i, key_pair in zip(order, keys, strict=True)
+    ]
+
+
+def numbers(found: GlobalDynamics) -> dict[str, Any]:
+    """What a table needs: no paths, no grids."""
+    pairs = zip(found.pairs, found.manners, strict=True)
+    return {
+        "orbit": _without(found.orbit, "advance", "distance", "occupancy"),
+        "surrogates": {
+            "time_reversed": found.time_reversed,
+            "phase_shuffled": found.phase_shuffled,
+        },
+        "emission_by_phase": _without(found.emission, "probability", "occupancy"),
+        "readout": {
+            "share_in_plane": found.axes.pairs.share,
+            "angle_to_plane_degrees": found.axes.pairs.angle,
+            "chance_share": found.axes.chance,
+            "carried_variance": found.carried.total,
+        },
+        "noise_levels": {
+            **found.radius._asdict(),
+            "occupied_area": [region.area for region in found.regions],
+        },
+        "manner": {
+            **found.manner._asdict(),
+            "symbols": found.symbols,
+            **_wells(found.along),
+            **_turning_flow(found.flow),
+        },
+        "pairs": [
+            {
+                **_without(pair, "along", "flow"),
+                **each._asdict(),
+                **_wells(pair.along),
+                **_turning_flow(pair.flow),
+            }
+            for pair, each in pairs
+        ],
+    }
+
+
+def _wells(along: KramersMoyal) -> dict[str, Any]:
+    return {
+        "n_wells": along.density_wells.n,
+        "barrier": along.density_wells.barrier,
+        "n_drift_wells": along.drift_wells.n,
+        "drift_barrier": along.drift_wells.barrier,
+        "second_lag": along.second_lag,
+    }
+
+
+def _turning_flow(found: Flow) -> dict[str, Any]:
+    return {
+        "rotational_share": found.share,
+        "rotational_share_reversed": found.share_reversed,
+        "rotational_share_p": found.share_p,
+        "current_p": found.current_p,
+    }
+
+
+def _without(record: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401
+    return {name: value for name, value in record._asdict().items() if name not in names}

@@ -1,0 +1,63 @@
+"""Fixed points of relu networks, exact up to rounding: solved within each linear region.
+
+Where D = diag(W_rec h + b > 0) stays the same, a step is affine, F(h) = D (W_rec h + b). The only
+fixed point that its formula has is h* = (I - D W_rec)^-1 D b. It is one of the network if it lies
+in that region itself.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from hmmrnn.arrays import Params
+from hmmrnn.dynamics.fixed_points import in_chunks
+from hmmrnn.dynamics.spectra import jacobian
+from hmmrnn.errors import InputError
+from hmmrnn.nets import RNNCell, step
+
+TOLERANCE = 1e-5
+"""A unit may be on the wrong side of its kink by this share of the length of h*."""
+
+
+class RegionPoints(NamedTuple):
+    """The fixed points of P linear regions; NaN where the equations have no single solution."""
+
+    points: Float[Array, "*P N"]
+    consistent: Bool[Array, "*P"]  # h* is in its region, and so is a fixed point of the network
+
+
+@partial(jax.jit, static_argnames=("cell", "chunk"))
+def region_points(
+    cell: RNNCell, params: Params, states: Float[Array, "P N"], *, chunk: int = 256
+) -> RegionPoints:
+    """The fixed point of the region that each state lies in, for `chunk` of them side by side.
+
+    Without bias that is the origin, for every region.
+
+    Raises:
+        InputError: a cell that is not piecewise linear, no state, or a chunk below 1.
+    """
+    return in_chunks(lambda h: fixed_point_of_region(cell, params, h), states, chunk)
+
+
+def fixed_point_of_region(cell: RNNCell, params: Params, h: Float[Array, " N"]) -> RegionPoints:
+    """The fixed point h* of the affine map that holds at h, and whether it is one of the network.
+
+    It is if F(h*) = h*: an active unit that should be silent would have h*_i < 0, which relu does
+    not give back, and a silent one that should be active would have F(h*)_i > 0 = h*_i. A unit
+    whose pre-activation is 0 counts as silent, as in the derivative of relu.
+
+    Raises:
+        InputError: a cell that is not piecewise linear.
+    """
+    if cell.activation != "relu":
+        raise InputError(f"activation={cell.activation!r}: only relu has linear regions")
+    active = step(cell, params, h, 0.0) > 0
+    offset = jnp.where(active, params.get("b_rec", 0.0), 0.0)
+    point = jnp.linalg.solve(jnp.eye(len(h)) - jacobian(cell, params, h), offset)
+    point = jnp.where(jnp.all(jnp.isfinite(point)), point, jnp.nan)
+    missed = jnp.max(jnp.abs(step(cell, params, point, 0.0) - point))
+    return RegionPoints(point, missed <= TOLERANCE * jnp.max(jnp.abs(point)))

@@ -1,0 +1,143 @@
+"""What a network does near each state: how long it stays, what grows there, what noise moves."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from hmmrnn.arrays import Key
+from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, mean_shift_report
+from hmmrnn.dynamics.noise_sensitivity import (
+    MIXES,
+    ZoneSensitivity,
+    noise_sensitivity,
+    sensitivity_by_zone,
+    starts_by_zone,
+)
+from hmmrnn.dynamics.pca import PCA, project
+from hmmrnn.dynamics.residency import (
+    ZONES,
+    Residency,
+    residency,
+    zone_means,
+    zone_shares,
+    zones,
+)
+from hmmrnn.dynamics.runs import Runs
+from hmmrnn.dynamics.spectra import Spectrum, spectra_along
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.nets import Network
+
+N_SPECTRA = 512
+N_SENSITIVITY_STARTS = 32
+
+
+class LocalDynamics(NamedTuple):
+    """P states of driven runs, as many from each. Intervals are over runs unless said otherwise."""
+
+    residency: Residency  # (B, P / B); each run has noise of its own, shared by its states
+    zone: Int[np.ndarray, " P"]  # index into ZONES; -1 where the residency time is not known
+    points: Float[np.ndarray, "P 2"]  # in the plane
+    explained: Float[np.ndarray, " C"]
+    shares: list[Estimate]  # of the states in each zone
+    times: list[Estimate]  # mean residency time in each zone
+    sign_changes: list[Estimate]  # of the logit's slope per step, in each zone
+    spectrum: Spectrum  # of some of the states
+    spectrum_zone: Int[np.ndarray, " Q"]
+    unstable: list[Estimate]  # mean number of unstable directions in each zone
+    critical: list[Estimate]  # mean number of critical pairs in each zone
+    critical_share: Estimate  # of the states with a critical pair
+    sensitivity: list[ZoneSensitivity]  # clusters, kick-zones, transitions; over starts
+    shift: MeanShiftReport
+
+
+def local_dynamics(
+    network: Network, runs: Runs, plane: PCA, key: Key, *, n_states: int = 2_000
+) -> LocalDynamics:
+    """Measure about `n_states` states, evenly apart in time, as many from each of the runs.
+
+    Raises:
+        InputError: fewer states than runs.
+    """
+    n_runs, n_steps, _ = runs.states.shape
+    if n_states < n_runs:
+        raise InputError(f"n_states={n_states}: at least one for each of the {n_runs} runs")
+    key_residency, key_starts, key_spread, key_zones, key_boot, key_shift = jax.random.split(key, 6)
+    cell, params, noise_std = network.cell, network.params, network.noise_std
+    states = runs.states[:, _evenly(n_steps, n_states // n_runs)]
+    flat = states.reshape(-1, states.shape[-1])
+    stay = residency(cell, params, noise_std, states, key_residency)
+    zone = zones(stay.time, stay.max_probability)
+    weights = bootstrap_weights(n_runs, key_boot)
+    some = _evenly(states.shape[1], max(1, N_SPECTRA // n_runs))
+    spectrum = spectra_along(cell, params, states[:, some].reshape(-1, states.shape[-1]))
+    spectrum_zone = zone[:, some]
+    critical = spectrum.n_critical_pairs.reshape(n_runs, -1)
+    starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, key_starts)
+    spread = noise_sensitivity(cell, params, noise_std, starts, key_spread)
+    points = np.asarray(project(plane, flat))[:, :2]
+    return LocalDynamics(
+        residency=stay,
+        zone=np.asarray(zone).ravel(),
+        points=np.pad(points, [(0, 0), (0, 2 - points.shape[1])]),
+        explained=np.asarray(plane.explained),
+        shares=zone_shares(zone, weights),
+        times=zone_means(stay.time, zone, weights),
+        sign_changes=zone_means(stay.sign_change_rate, zone, weights),
+        spectrum=spectrum,
+        spectrum_zone=np.asarray(spectrum_zone).ravel(),
+        unstable=zone_means(spectrum.n_unstable.reshape(n_runs, -1), spectrum_zone, weights),
+        critical=zone_means(critical, spectrum_zone, weights),
+        critical_share=zone_means((critical > 0) * 1.0, np.zeros(critical.shape, int), weights)[0],
+        sensitivity=sensitivity_by_zone(spread, key_zones),
+        shift=mean_shift_report(network, key_shift),
+    )
+
+
+def _evenly(n: int, n_chosen: int) -> np.ndarray:
+    """Indices of at most `n_chosen` of `n` steps, evenly apart."""
+    return np.unique(np.linspace(0, n - 1, min(n, n_chosen)).round().astype(int))
+
+
+def numbers(found: LocalDynamics) -> dict[str, Any]:
+    """What a table needs: means by zone, not the states."""
+    by_zone = zip(
+        ZONES,
+        found.shares,
+        found.times,
+        found.sign_changes,
+        found.unstable,
+        found.critical,
+        strict=True,
+    )
+    names = ("share", "residency_time", "sign_changes_per_step", "unstable", "critical_pairs")
+    return {
+        "zones": {zone: dict(zip(names, rest, strict=True)) for zone, *rest in by_zone},
+        "critical_share": found.critical_share,
+        "n_states": len(found.zone),
+        "n_valid": int(found.residency.n_valid),
+        "censored_share": float(jnp.nanmean(found.residency.censored)),
+        "noise_sensitivity": {
+            zone: {
+                "n_starts": spread.n_starts,
+                **{
+                    f"relative_trace_{mix:g}": course[-1]
+                    for mix, course in zip(MIXES, spread.relative_trace, strict=True)
+                },
+            }
+            for zone, spread in zip(ZONES, found.sensitivity, strict=False)
+        },
+        "mean_shift": {
+            "one_step": found.shift.shift,
+            "activity": found.shift.activity,
+            "propagated_share": found.shift.share[-1],
+            "alignment": found.shift.alignment[-1],
+            "first_order_share": found.shift.linear_share[-1],
+            "horizon": len(found.shift.share),
+            "n_starts": found.shift.n_starts,
+            "n_draws": found.shift.n_draws,
+        },
+    }

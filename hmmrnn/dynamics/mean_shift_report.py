@@ -1,0 +1,138 @@
+"""What noise does to the mean state of one network, beside draws of the noise, with intervals."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.dynamics.mean_shift import (
+    MonteCarloShift,
+    monte_carlo_shift,
+    one_step_shift,
+    propagated_shift,
+)
+from hmmrnn.dynamics.runs import driven_runs, expect_finite
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.nets import Network, RNNCell
+
+
+class MeanShiftReport(NamedTuple):
+    """How noise moves the mean state of one network. Intervals are over trajectories.
+
+    Shares are norms over units, relative to that of the whole change of the mean, from which the
+    variance of a finite number of draws is taken off. One start per trajectory, 1 to T steps on.
+    """
+
+    shift: Estimate  # of one step, mean over units and over the path
+    unit_shift: list[Estimate]  # the same for each unit
+    activity: Estimate  # mean hidden state, for scale
+    exact: Float[np.ndarray, " N"]  # shift of one step by unit, mean over the starts
+    monte_carlo: Float[np.ndarray, " N"]  # the same from draws of the noise
+    monte_carlo_error: Float[np.ndarray, " N"]  # its standard error
+    share: list[Estimate]  # of the propagated shift; 1 at the first step by construction
+    alignment: list[Estimate]  # cosine of the propagated shift and the whole change
+    linear_share: list[Estimate]  # mean of the first-order response; 0 by construction
+    linear_spread: list[Estimate]  # the first-order response of a single run, root mean square
+    n_starts: int
+    n_draws: int
+
+
+def mean_shift_report(
+    network: Network,
+    key: Key,
+    *,
+    n_trajectories: int = 32,
+    n_steps: int = 200,
+    n_draws: int = 400,
+    horizon: int = 20,
+) -> MeanShiftReport:
+    """Measure shifts along noise-driven runs, and up to `horizon` steps from their last states.
+
+    Raises:
+        InputError: fewer than 2 trajectories or draws, no steps, or states that are not finite.
+    """
+    if min(n_trajectories, n_draws) < 2 or min(n_steps, horizon) < 1:
+        raise InputError(
+            f"n_trajectories={n_trajectories}, n_draws={n_draws}, n_steps={n_steps}, "
+            f"horizon={horizon}: at least 2, 2, 1 and 1"
+        )
+    key_runs, key_draws, key_boot = jax.random.split(key, 3)
+    cell, params, noise_std = network.cell, network.params, network.noise_std
+    keys = jax.random.split(key_runs, n_trajectories)
+    runs = driven_runs(cell, params, noise_std, n_steps, keys)
+    expect_finite(runs)
+    shift, propagated, sampled = _measured(
+        cell, params, noise_std, runs.states, key_draws, n_draws, horizon
+    )
+    weights = bootstrap_weights(n_trajectories, key_boot)
+    norms = _norms(propagated, sampled, n_draws)
+
+    def over_steps(numerator: str, *denominators: str) -> list[Estimate]:
+        parts = jnp.stack([norms[name] for name in (numerator, *denominators)], axis=-1)
+        return [estimate(_root_ratio, at_step, weights) for at_step in parts]
+
+    return MeanShiftReport(
+        shift=estimate(np.asarray, jnp.mean(shift, axis=1), weights),
+        unit_shift=[estimate(np.asarray, unit, weights) for unit in shift.T],
+        activity=estimate(np.asarray, jnp.mean(runs.states, axis=(1, 2)), weights),
+        exact=np.asarray(propagated[0]).mean(axis=0),
+        monte_carlo=np.asarray(sampled.mean[0]).mean(axis=0),
+        monte_carlo_error=_error_of_mean(np.asarray(sampled.standard_error[0])),
+        share=over_steps("propagated", "whole"),
+        alignment=over_steps("product", "propagated", "whole"),
+        linear_share=over_steps("linear", "whole"),
+        linear_spread=over_steps("linear_spread", "whole"),
+        n_starts=n_trajectories,
+        n_draws=n_draws,
+    )
+
+
+@partial(jax.jit, static_argnames=("cell", "n_draws", "horizon"))
+def _measured(
+    cell: RNNCell,
+    params: Params,
+    noise_std: Scalar,
+    states: Float[Array, "B T N"],
+    key: Key,
+    n_draws: int,
+    horizon: int,
+) -> tuple[Float[Array, "B N"], Float[Array, "_ B N"], MonteCarloShift]:
+    """Shift of one step, mean over each path; shifts from the last states: propagated, sampled."""
+    starts = states[:, -1]
+    return (
+        jnp.mean(one_step_shift(cell, params, noise_std, states), axis=1),
+        propagated_shift(cell, params, noise_std, starts, horizon),
+        monte_carlo_shift(cell, params, noise_std, starts, key, n_draws, horizon),
+    )
+
+
+def _norms(
+    propagated: Float[Array, "T P N"], sampled: MonteCarloShift, n_draws: int
+) -> dict[str, Float[Array, "T P"]]:
+    """Squared lengths over units; those of sampled means without their sampling variance."""
+    whole, error, linear, linear_error = sampled
+    return {
+        "propagated": jnp.sum(propagated**2, axis=-1),
+        "whole": jnp.sum(whole**2 - error**2, axis=-1),
+        "product": jnp.sum(propagated * whole, axis=-1),
+        "linear": jnp.sum(linear**2 - linear_error**2, axis=-1),
+        "linear_spread": jnp.sum(n_draws * linear_error**2, axis=-1),
+    }
+
+
+def _root_ratio(means: np.ndarray) -> np.ndarray:
+    """sqrt(x / y) of means (R, 2), or the cosine x / sqrt(y z) of means (R, 3)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if means.shape[1] == 3:
+            return means[:, 0] / np.sqrt(means[:, 1] * means[:, 2])
+        return np.sqrt(np.maximum(means[:, 0], 0) / means[:, 1])
+
+
+def _error_of_mean(errors: np.ndarray) -> np.ndarray:
+    """Standard error of the mean over the first axis of independent values with these errors."""
+    return np.sqrt(np.sum(errors**2, axis=0)) / len(errors)
