@@ -111,6 +111,7 @@ def development(
     rate, turns = (np.asarray(x, np.float64) for x in (found.rate, found.turns))
     with np.errstate(invalid="ignore", divide="ignore"):
         rotation = np.abs(turns @ weights.T) / (rate @ weights.T * n_steps / 2)
+    rotation[rate @ weights.T == 0] = np.nan
     series = {
         "transitions_per_step": rate @ weights.T,
         "rotation": rotation,

@@ -197,7 +197,7 @@ def summary(found: DistinctPoints) -> str:
             f"{n_fixed} fixed, {n_stable} of them stable, and {len(found.fixed) - n_fixed} slow."
         )
     largest = np.argsort(-found.n_attracted, kind="stable")[:N_TOLD]
-    return " ".join(sentences + [_told(found, i) for i in largest if found.n_attracted[i] > 0])
+    return " ".join(sentences + [_told(found, int(i)) for i in largest if found.n_attracted[i] > 0])
 
 
 def _told(found: DistinctPoints, i: int) -> str:

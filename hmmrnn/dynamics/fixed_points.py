@@ -72,7 +72,7 @@ class FixedPoints(NamedTuple):
     scale: Scalar
 
     @property
-    def n_valid(self) -> Int[Array, ""]:
+    def n_valid(self) -> Int[Array, "*S"]:
         """End points that are finite."""
         return jnp.sum(self.kind != INVALID, axis=-1)
 

@@ -11,15 +11,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
+from hmmrnn.dynamics.residency import ZONES
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, Spectrum, moebius
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, note, panels, styled
+from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, note, panels, styled
 from hmmrnn.intervals import Estimate
-
-ZONE_NAMES = ("cluster", "kick-zone", "transition", "other")
-"""Names of the zones 0, 1, 2, 3 of a state by its residency time."""
-
-ZONE_COLORS = ("#8040F0", "#D8203A", "#009CB4", "#9EA1A5")
-"""One colour per zone: apart for the colour blind, from symbols, and from light and dark pages."""
 
 N_SHOWN = 500
 """Eigenvalues drawn for each zone; more would cover each other."""
@@ -49,9 +44,9 @@ def spectra_figure(
         grid.set_width_ratios([1.5, 1])
     _eigenvalues(plane, found, zones)
     _counts(numbers, unstable, critical)
-    present = [zone for zone in range(len(ZONE_NAMES)) if np.any(zones == zone)]
+    present = [zone for zone in range(len(ZONES)) if np.any(zones == zone)]
     figure.legend(
-        handles=[_dot(ZONE_COLORS[zone], ZONE_NAMES[zone]) for zone in present],
+        handles=[_dot(ZONE_COLORS[zone], ZONES[zone]) for zone in present],
         **{**LEGEND_ABOVE, "loc": "outside upper left", "bbox_to_anchor": None, "handlelength": 1},
     )
     return figure
@@ -107,10 +102,10 @@ def _counts(axes: Axes, unstable: Sequence[Estimate], critical: Sequence[Estimat
             axes.plot([zone + shift] * 2, [found.low, found.high], color=color, lw=1.5)
             fill = color if marker == "o" else "none"
             axes.plot(zone + shift, found.value, marker, ms=6, color=color, mfc=fill, clip_on=False)
-    axes.set_xlim(-0.6, len(ZONE_NAMES) - 0.4)
+    axes.set_xlim(-0.6, len(ZONES) - 0.4)
     highs = [found.high for found in (*unstable, *critical) if np.isfinite(found.high)]
     axes.set_ylim(0, 1.08 * max(highs, default=0) or 1)
-    axes.set_xticks(range(len(ZONE_NAMES)), ZONE_NAMES, rotation=35, ha="right")
+    axes.set_xticks(range(len(ZONES)), ZONES, rotation=35, ha="right")
     axes.set_ylabel("mean number per state")
     axes.legend(
         handles=[

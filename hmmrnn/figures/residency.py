@@ -11,9 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics.noise_sensitivity import MIXES, ZoneSensitivity
-from hmmrnn.dynamics.residency import CLUSTER_ABOVE, TRANSITION_BELOW, Residency
-from hmmrnn.figures.local import ZONE_COLORS, ZONE_NAMES
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, note, panels, styled
+from hmmrnn.dynamics.residency import CLUSTER_ABOVE, TRANSITION_BELOW, ZONES, Residency
+from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, note, panels, styled
 from hmmrnn.intervals import Estimate
 
 N_SHOWN = 1_000
@@ -60,7 +59,7 @@ def residency_figure(
     _shares(bars, shares)
     _times(times, time, zone)
     _signs(signs, time[shown], rate[shown], zone[shown])
-    handles = [_dot(z) for z in range(len(ZONE_NAMES)) if np.any(zone == z)]
+    handles = [_dot(z) for z in range(len(ZONES)) if np.any(zone == z)]
     if handles:
         figure.legend(handles=handles, **ABOVE)
     else:
@@ -112,9 +111,9 @@ def _shares(axes: Axes, shares: Sequence[Estimate]) -> None:
     for z, (share, color) in enumerate(zip(shares, ZONE_COLORS, strict=True)):
         axes.bar(z, 100 * share.value, width=0.7, color=color, alpha=0.85)
         axes.plot([z, z], [100 * share.low, 100 * share.high], color=FOREGROUND, lw=1.5)
-    axes.set_xlim(-0.6, len(ZONE_NAMES) - 0.4)
+    axes.set_xlim(-0.6, len(ZONES) - 0.4)
     axes.set_ylim(bottom=0)
-    axes.set_xticks(range(len(ZONE_NAMES)), ZONE_NAMES, rotation=35, ha="right")
+    axes.set_xticks(range(len(ZONES)), ZONES, rotation=35, ha="right")
     axes.set_ylabel("share of the states (%)")
     if not np.any(np.isfinite([share.value for share in shares])):
         note(axes, "no zone has states")
@@ -126,7 +125,7 @@ def _times(axes: Axes, time: np.ndarray, zone: np.ndarray) -> None:
     bins = 2 ** np.arange(0, np.log2(longest) + 1 / 3, 1 / 3)
     bins[9] = np.nextafter(CLUSTER_ABOVE, np.inf)  # the kick-zone contains its upper threshold
     percent = 100 / max(1, int(np.sum(zone >= 0)))
-    by_zone = [time[zone == z] for z in range(len(ZONE_NAMES))]
+    by_zone = [time[zone == z] for z in range(len(ZONES))]
     axes.hist(
         by_zone,
         bins=list(bins),
@@ -183,5 +182,5 @@ def _point(zone: int) -> dict[str, Any]:
 
 
 def _dot(zone: int, more: str = "") -> Line2D:
-    label = ZONE_NAMES[zone] + more
+    label = ZONES[zone] + more
     return Line2D([], [], ls="", marker="o", ms=6, mew=0, color=ZONE_COLORS[zone], label=label)

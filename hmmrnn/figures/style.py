@@ -26,6 +26,9 @@ SYMBOL_COLORS = (  # Okabe & Ito; their black and yellow vanish on dark and on l
     "#888888",  # grey
 )
 
+ZONE_COLORS = ("#8040F0", "#D8203A", "#009CB4", "#9EA1A5")
+"""Of clusters, kick-zones, transitions and the rest; none is a symbol's."""
+
 WIDTH = 5.6
 """Inches, for all figures: with 10 pt text legible from a phone's 360 px to a page's 640 px."""
 

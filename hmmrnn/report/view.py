@@ -19,10 +19,10 @@ from markupsafe import Markup
 from plotly.colors import cyclical
 from plotly.offline import get_plotlyjs
 
+from hmmrnn.dynamics.residency import ZONES
 from hmmrnn.dynamics.view import DIGITS, TrajectoryView
 from hmmrnn.errors import InputError
-from hmmrnn.figures.local import ZONE_COLORS, ZONE_NAMES
-from hmmrnn.figures.style import symbol_color
+from hmmrnn.figures.style import ZONE_COLORS, symbol_color
 from hmmrnn.storage import plain, read_arrays
 
 FILE = "trajectory_view.npz"
@@ -141,7 +141,7 @@ def _zone_kinds(view: TrajectoryView) -> list[dict[str, Any]]:
     """Zones in use, and one without a colour of its own for steps where none was computed."""
     known = [
         {"kind": i, "name": name, "color": ZONE_COLORS[i]}
-        for i, name in enumerate(ZONE_NAMES)
+        for i, name in enumerate(ZONES)
         if i in view.zones
     ]
     return [*known, {"kind": -1, "name": "zone not computed", "color": None}]

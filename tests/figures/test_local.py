@@ -6,15 +6,15 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
+from hmmrnn.dynamics.residency import ZONES
 from hmmrnn.dynamics.spectra import Spectrum
 from hmmrnn.figures import symbol_color, to_svg
 from hmmrnn.figures.local import (
     N_SHOWN,
-    ZONE_COLORS,
-    ZONE_NAMES,
     mean_shift_figure,
     spectra_figure,
 )
+from hmmrnn.figures.style import ZONE_COLORS
 from hmmrnn.intervals import Estimate
 
 LIGHT, DARK = "#ffffff", "#14171a"
@@ -75,7 +75,7 @@ def texts(figure):
 
 
 def test_four_zones_have_colours_of_their_own_on_light_and_dark_pages():
-    assert ZONE_NAMES == ("cluster", "kick-zone", "transition", "other")
+    assert ZONES == ("cluster", "kick-zone", "transition", "other")
     symbols = [symbol_color(symbol) for symbol in range(8)]
     assert len({*symbols, *ZONE_COLORS}) == 12
     for color in ZONE_COLORS:

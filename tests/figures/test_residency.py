@@ -3,11 +3,11 @@ import pytest
 from matplotlib.colors import to_hex
 
 from hmmrnn.dynamics.noise_sensitivity import ZoneSensitivity
+from hmmrnn.dynamics.residency import ZONES as NAMES
 from hmmrnn.dynamics.residency import Residency
 from hmmrnn.figures import to_svg
-from hmmrnn.figures.local import ZONE_COLORS, ZONE_NAMES
 from hmmrnn.figures.residency import N_SHOWN, noise_sensitivity_figure, residency_figure
-from hmmrnn.figures.style import FOREGROUND
+from hmmrnn.figures.style import FOREGROUND, ZONE_COLORS
 from hmmrnn.intervals import Estimate
 
 NAN = Estimate(np.nan, np.nan, np.nan)
@@ -65,7 +65,7 @@ def test_bars_show_shares_with_intervals():
     np.testing.assert_allclose([p.get_height() for p in bars.patches], [100 * s[0] for s in shares])
     for line, share in zip(bars.lines, shares, strict=True):
         np.testing.assert_allclose(line.get_ydata(), [100 * share.low, 100 * share.high])
-    assert [tick.get_text() for tick in bars.get_xticklabels()] == list(ZONE_NAMES)
+    assert [tick.get_text() for tick in bars.get_xticklabels()] == list(NAMES)
 
 
 @pytest.mark.parametrize("longest", [1.0, 12.0, 16.0, 60.0])

@@ -12,8 +12,7 @@ import pytest
 import hmmrnn.report
 from hmmrnn import InputError
 from hmmrnn.dynamics.view import TrajectoryView
-from hmmrnn.figures.local import ZONE_COLORS
-from hmmrnn.figures.style import symbol_color
+from hmmrnn.figures.style import ZONE_COLORS, symbol_color
 from hmmrnn.report.view import CYCLE, FILE, view_html
 from hmmrnn.storage import write_arrays
 
