@@ -62,9 +62,12 @@ def change_point(
     values: Float[np.ndarray, " E"],
     draws: Float[np.ndarray, "R E"],
     rng: np.random.Generator,
+    *,
+    rises_only: bool = False,
 ) -> ChangePoint:
     """The one change of level that describes `values` best in the least-squares sense.
 
+    With `rises_only`, the best one among those to a higher level.
     `draws` are bootstrap samples of the series; the interval is that of their own change points,
     and never narrower than the gap between the snapshots around the change. There is no change if
     one describes shuffled epochs as well in more than 5 % of cases (a series with a trend has one
@@ -75,13 +78,13 @@ def change_point(
     n = len(values)
     if n < 4 or np.ptp(values) == 0:
         return ChangePoint(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, n)
-    split, gain = (x[0] for x in _best_split(values[None]))
+    split, gain = (x[0] for x in _best_split(values[None], rises_only))
     shuffled = rng.permuted(np.tile(values, (N_PERMUTATIONS, 1)), axis=1)
-    p_value = (1 + np.sum(_best_split(shuffled)[1] >= gain)) / (1 + N_PERMUTATIONS)
+    p_value = (1 + np.sum(_best_split(shuffled, rises_only)[1] >= gain)) / (1 + N_PERMUTATIONS)
     before, after = values[:split].mean(), values[split:].mean()
     if p_value > SIGNIFICANT:
         return ChangePoint(np.nan, np.nan, np.nan, before, after, p_value, n)
-    drawn = _best_split(np.nan_to_num(draws))[0]
+    drawn = _best_split(np.nan_to_num(draws), rises_only)[0]
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], method="closest_observation").astype(int)
     return ChangePoint(
@@ -125,12 +128,16 @@ def second_descent(loss: Float[np.ndarray, " E"]) -> SecondDescent:
     )
 
 
-def _best_split(series: Float[np.ndarray, "R E"]) -> tuple[np.ndarray, np.ndarray]:
+def _best_split(
+    series: Float[np.ndarray, "R E"], rises_only: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """For each series the first index of its second level, and the squares that it explains."""
     n = series.shape[1]
     left = np.arange(1, n)
     sums = np.cumsum(series - series.mean(axis=1, keepdims=True), axis=1)[:, :-1]
     gains = sums**2 * n / (left * (n - left))  # between-group sum of squares
+    if rises_only:
+        gains = np.where(sums < 0, gains, 0.0)
     return left[np.argmax(gains, axis=1)], gains.max(axis=1)
 
 

@@ -57,7 +57,7 @@ class Development(NamedTuple):
     paths: Float[np.ndarray, "E T 2"]
     symbols: Int[np.ndarray, "E T"]
     bifurcation_by_jump: float  # epoch, by the rule of the paper; NaN if there is none
-    bifurcation: ChangePoint  # of the critical share
+    bifurcation: ChangePoint  # rise of the critical share
     switching: ChangePoint  # of the transitions per step
     descent: SecondDescent  # of the loss
     n_valid: int  # snapshots whose runs are finite
@@ -120,7 +120,11 @@ def development(
     }
     at = np.asarray(epochs)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    dated = {name: change_point(at, s[:, 0], s[:, 1:].T, rng) for name, s in series.items()}
+    dated = {
+        name: change_point(at, s[:, 0], s[:, 1:].T, rng, rises_only=name == "critical_share")
+        for name, s in series.items()
+        if name in ("critical_share", "transitions_per_step")
+    }
     return Development(
         epochs=at,
         **{name: [interval(row[0], row[1:]) for row in rows] for name, rows in series.items()},

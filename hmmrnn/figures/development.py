@@ -80,7 +80,8 @@ def _course(
         axes.set_yscale("log")
         log_ticks(axes, "y")
     else:
-        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+        top = max(1.15 * np.nanmax(values), 1e-3)
+        axes.set_ylim(-0.04 * top, top)  # an interval may reach far beyond what is seen
 
 
 def _shift(axes: Axes, found: Development) -> None:

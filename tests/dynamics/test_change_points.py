@@ -56,6 +56,18 @@ def test_change_point_agrees_with_an_exhaustive_least_squares_fit():
     assert found.epoch == 1 + np.argmin(errors)
 
 
+def test_a_rise_is_found_before_a_larger_fall_if_only_rises_are_wanted():
+    levels = np.select([EPOCHS < 150, EPOCHS < 300], [0.3, 0.5], 0.0)
+    values, draws = noisy(levels, 0.01)
+    rng = np.random.default_rng(0)
+    assert change_point(EPOCHS, values, draws, rng).epoch == 300
+    rise = change_point(EPOCHS[:28], values[:28], draws[:, :28], rng, rises_only=True)
+    assert rise.epoch == 150
+    assert rise.after > rise.before
+    falling, fell = noisy(np.where(EPOCHS < 300, 0.5, 0.0), 0.01)
+    assert np.isnan(change_point(EPOCHS, falling, fell, rng, rises_only=True).epoch)
+
+
 def test_interval_of_a_faint_change_is_wide_and_covers_it():
     covered, widths = 0, []
     for seed in range(20):
