@@ -16,7 +16,17 @@ from pathlib import Path
 
 import jax
 
-from benchmarks import ensemble, epoch, generation, losses, memory, sampling, step
+from benchmarks import (
+    dynamics,
+    ensemble,
+    epoch,
+    generation,
+    losses,
+    memory,
+    residency,
+    sampling,
+    step,
+)
 from benchmarks.plan import Plan
 from benchmarks.table import environment, markdown
 from experiments.cli import set_global_switches
@@ -29,9 +39,12 @@ PARTS = {
     "generation": generation.cases,
     "memory": memory.cases,
     "ensemble": ensemble.cases,
+    "residency": residency.cases,
+    "dynamics": dynamics.cases,
 }
 TORCH = ("torch", "geomloss"), "pip install torch==2.13.0 geomloss==0.3.1"
 HMMLEARN = ("hmmlearn",), "pip install hmmlearn"
+THREADPOOLCTL = ("threadpoolctl",), "pip install threadpoolctl"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         require(*TORCH)
         if "sampling" in names:
             require(*HMMLEARN)
+        if "dynamics" in names:
+            require(*THREADPOOLCTL)
     set_global_switches()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves room for `memory`
     if not options.ours_only and jax.default_backend() != "cpu":

@@ -1,0 +1,160 @@
+"""Every measure that needs no host runs under `jit` and `vmap` over networks, keys and all."""
+
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmmrnn import dynamics
+from hmmrnn.dynamics import PCA, Runs
+from hmmrnn.dynamics.development import measure_snapshot
+from hmmrnn.dynamics.kramers_moyal import bin_edges, readout_difference
+from hmmrnn.dynamics.mean_shift import one_step_shift, propagated_shift
+from hmmrnn.dynamics.noise_sensitivity import starts_by_zone
+from hmmrnn.dynamics.orbits import plane_points
+from hmmrnn.dynamics.readout_geometry import carried_variance
+from hmmrnn.dynamics.view import trajectory_paths
+from hmmrnn.nets import RNNCell, init_params
+
+CELL = RNNCell(n_symbols=3, hidden_size=6, noise_dim=4, activation="tanh")
+S, B, T, P = 2, 4, 40, 5
+STD = 1.0
+PAIR = jnp.array([0, 1])
+LEVELS = jnp.array([0.5, 2.0])
+
+
+class Subject(NamedTuple):
+    """A network with its runs, or several of them along a leading axis."""
+
+    params: dict
+    runs: Runs
+    plane: PCA
+    points: jax.Array
+
+    @property
+    def starts(self):
+        return self.runs.states[0, :P]
+
+    @property
+    def coordinate(self):
+        return readout_difference(self.runs.logits, PAIR)
+
+    @property
+    def zone(self):
+        return self.runs.symbols.ravel()
+
+    @property
+    def snapshots(self):
+        return jax.tree.map(lambda value: jnp.stack([value / 2, value]), self.params)
+
+
+def subject(key):
+    key_params, key_runs = jax.random.split(key)
+    params = init_params(CELL, key_params)
+    params["W_rec"] = 2 * params["W_rec"]
+    runs = dynamics.driven_runs(CELL, params, STD, T, jax.random.split(key_runs, B))
+    return Subject(params, runs, *plane_points(runs.states))
+
+
+@pytest.fixture(scope="module")
+def several():
+    return jax.jit(jax.vmap(subject))(jax.random.split(jax.random.key(0), S))
+
+
+def fixed_points(of, key):
+    found = dynamics.find_fixed_points(CELL, of.params, of.starts, n_steps=50)
+    return found.points, found.residual, found.kind  # rounding may change the number of steps
+
+
+MEASURES = {
+    "driven_runs": lambda of, key: dynamics.driven_runs(
+        CELL, of.params, STD, T, jax.random.split(key, B)
+    ),
+    "find_fixed_points": fixed_points,
+    "jacobians": lambda of, key: dynamics.jacobians(CELL, of.params, of.starts),
+    "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),
+    "time_reversed": lambda of, key: dynamics.time_reversed(
+        dynamics.net_cycles(of.points), of.runs.changes.sum(1), key, n_surrogates=50
+    ),
+    "phase_shuffled": lambda of, key: dynamics.phase_shuffled(
+        of.points, of.runs.changes.sum(1), key, n_surrogates=20
+    ),
+    "radius_by_noise": lambda of, key: dynamics.radius_by_noise(
+        CELL, of.params, LEVELS, T, jax.random.split(key, B)
+    ),
+    "scaling_error": lambda of, key: dynamics.scaling_error(
+        CELL, of.params, 2.0, T, jax.random.split(key, B)
+    ),
+    "emission_by_phase": lambda of, key: dynamics.emission_by_phase(
+        dynamics.phase(of.points), of.runs.logits
+    ),
+    "readout_axes": lambda of, key: dynamics.readout_axes(of.params["W_out"], of.plane),
+    "carried_variance": lambda of, key: carried_variance(
+        of.params["W_out"], of.plane, of.runs.states
+    ),
+    "drift_diffusion": lambda of, key: dynamics.drift_diffusion(
+        of.coordinate, bin_edges(of.coordinate, n_bins=8)
+    ),
+    "flow_sums": lambda of, key: dynamics.flow_sums(of.points, n_cells=5),
+    "pair_sums": lambda of, key: dynamics.pair_sums(
+        of.runs.states, of.runs.logits, of.runs.symbols, PAIR
+    ),
+    "residency": lambda of, key: dynamics.residency(
+        CELL, of.params, STD, of.starts, key, n_rollouts=4, n_steps=10, n_lanes=8
+    ),
+    "noise_sensitivity": lambda of, key: dynamics.noise_sensitivity(
+        CELL, of.params, STD, of.starts, key, n_rollouts=4, n_steps=3
+    ),
+    "starts_by_zone": lambda of, key: starts_by_zone(
+        of.runs.states.reshape(B * T, -1), of.zone, 3, key
+    ),
+    "one_step_shift": lambda of, key: one_step_shift(CELL, of.params, STD, of.starts),
+    "propagated_shift": lambda of, key: propagated_shift(CELL, of.params, STD, of.starts, 3),
+    "monte_carlo_shift": lambda of, key: dynamics.monte_carlo_shift(
+        CELL, of.params, STD, of.starts, key, 5, 3
+    ),
+    "measure_snapshot": lambda of, key: measure_snapshot(
+        CELL, of.params, STD, T, jax.random.split(key, B)
+    ),
+    "trajectory_paths": lambda of, key: trajectory_paths(
+        CELL, of.snapshots, STD, None, key, n_steps=T, n_quiet=2, quiet_steps=4
+    ),
+}
+
+USES_KEY = {
+    *("driven_runs", "time_reversed", "phase_shuffled", "radius_by_noise", "scaling_error"),
+    *("residency", "noise_sensitivity", "starts_by_zone", "monte_carlo_shift"),
+    *("measure_snapshot", "trajectory_paths"),
+}
+
+
+@cache
+def for_all(name):
+    return jax.jit(jax.vmap(MEASURES[name]))
+
+
+def leaves(tree):
+    return [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_networks_together_give_what_each_gives_alone(several, name):
+    measure = jax.jit(MEASURES[name])
+    keys = jax.random.split(jax.random.key(1), S)
+    together = leaves(for_all(name)(several, keys))
+    for i in range(S):
+        alone = leaves(measure(jax.tree.map(lambda x, i=i: x[i], several), keys[i]))
+        for a, b in zip(together, alone, strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-3, atol=1e-4)
+    assert any(np.isfinite(a).any() and not np.array_equal(*a) for a in together)
+
+
+@pytest.mark.parametrize("name", sorted(USES_KEY))
+def test_keys_decide(several, name):
+    """The same network under two keys gives two results."""
+    one = jax.tree.map(lambda x: jnp.stack([x[0]] * S), several)
+    found = for_all(name)(one, jax.random.split(jax.random.key(2), S))
+    assert any(not np.array_equal(*a, equal_nan=True) for a in leaves(found))
