@@ -15,11 +15,13 @@ import numpy as np
 from absl import flags
 
 from experiments.cli import define_run_flag, launch
-from experiments.sister_networks import beside_others
+from experiments.sister_networks import beside_others, rotations, sister_networks
 from hmmrnn import figures
+from hmmrnn.arrays import Key
 from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey, survey_numbers
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import kl_through_training
+from hmmrnn.intervals import Estimate
 from hmmrnn.report import DYNAMICS_FIGURES, PAIR_FIGURES, VIEW_FILE
 from hmmrnn.storage import plain, write_arrays, write_json
 from hmmrnn.training import Fit, load
@@ -39,32 +41,48 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -
 
     For a network that diverges, dynamics.json holds the reason and nothing else. `others` is a
     pattern of run folders that were analysed before.
+
+    Raises:
+        InputError: sizes that are too small, or others that do not compare.
     """
-    for name in (*DYNAMICS_FIGURES, PAIR_FIGURES):
-        for path in (folder / "figures").glob(f"{name}.svg"):
-            path.unlink()  # of an earlier analysis
-    (folder / VIEW_FILE).unlink(missing_ok=True)
+    sisters = sister_networks(folder, others) if others else None
     key_survey, key_fidelity, key_others = jax.random.split(jax.random.key(seed), 3)
     course = Course(fit.snapshots.epochs, fit.snapshots.params, np.asarray(fit.records.loss))
     try:
         found = survey(fit, course, key_survey, sizes)
     except DivergingNetworkError as error:
+        _remove_earlier(folder)
         write_json(folder / "dynamics.json", {"problem": str(error)})
         return Analysis(None, str(error))
+    _remove_earlier(folder)
     numbers = plain(survey_numbers(found))
-    numbers["networks"] = beside_others(folder, numbers, others, key_others) if others else None
+    numbers["networks"] = (
+        None if sisters is None else beside_others(folder, numbers, sisters, key_others)
+    )
     write_json(folder / "dynamics.json", numbers)
     write_arrays(folder / VIEW_FILE, found.view._asdict())
-    _draw(folder, fit, found, key_fidelity)
+    _draw(folder, fit, found, rotations(sisters or {}), key_fidelity)
     return Analysis(found, None)
 
 
-def _draw(folder: Path, fit: Fit, found: Survey, key: jax.Array) -> None:
-    """All figures of the analysis."""
+def _remove_earlier(folder: Path) -> None:
+    """Figures and view of an earlier analysis, of which this one may not draw them all."""
+    for name in (*DYNAMICS_FIGURES, PAIR_FIGURES):
+        for path in (folder / "figures").glob(f"{name}.svg"):
+            path.unlink()
+    (folder / VIEW_FILE).unlink(missing_ok=True)
+
+
+def _draw(
+    folder: Path, fit: Fit, found: Survey, others: list[tuple[str, Estimate]], key: Key
+) -> None:
+    """All figures of the analysis; `others` are rotations of sister networks."""
     whole, near = found.globally, found.locally
     drawn = {
         "trajectories": figures.trajectory_figure(found.portrait),
-        "rotation": figures.rotation_figure(whole.orbit, whole.time_reversed, whole.phase_shuffled),
+        "rotation": figures.rotation_figure(
+            whole.orbit, whole.time_reversed, whole.phase_shuffled, others
+        ),
         "flow": figures.flow_figure(whole.along, whole.flow, whole.symbols),
         "phase": figures.phase_figure(whole.orbit, whole.emission),
         "readout": figures.readout_figure(whole.axes, whole.carried, whole.region),
@@ -128,11 +146,11 @@ def report_lines(found: Survey) -> list[str]:
     if dated is None:
         return [*lines, "no snapshots, so nothing is known of how it came about"]
     by_jump, bend = dated.bifurcation_by_jump, dated.bifurcation
+    bounds = "" if np.isnan(bend.epoch) else f" [{bend.low:.0f}, {bend.high:.0f}]"
     return [
         *lines,
-        f"bifurcation: {_epoch(by_jump)} by the paper's rule, {_epoch(bend.epoch)} by change point "
-        f"[{bend.low:.0f}, {bend.high:.0f}]; "
-        f"second descent of the loss: {_epoch(dated.descent.onset)}",
+        f"bifurcation: {_epoch(by_jump)} by the paper's rule, {_epoch(bend.epoch)}{bounds} by "
+        f"change point; second descent of the loss: {_epoch(dated.descent.onset)}",
     ]
 
 

@@ -32,31 +32,54 @@ NUMBERS: dict[str, tuple[str | int, ...]] = {
 """Where each number stands in dynamics.json."""
 
 
-def beside_others(
-    folder: Path, numbers: dict[str, Any], pattern: str, key: Key
-) -> dict[str, Across]:
-    """Each number of the network in `folder` and of all that match `pattern`; draws them too.
+def sister_networks(folder: Path, pattern: str) -> dict[str, Any]:
+    """What dynamics.json holds of all other folders that match `pattern`, by their names.
 
     Folders that were not analysed, or whose network diverges, are left out.
 
     Raises:
-        InputError: a folder of another HMM, loss or network, whose numbers do not compare.
+        InputError: a folder of another HMM, loss or network, whose numbers do not compare, or
+            whose dynamics.json lacks some of them; or nothing to compare with.
     """
-    ours = read_spec(folder)
-    found = {folder.name: numbers}
+    ours = read_spec(folder).config
+    found: dict[str, Any] = {}
     for path in sorted(map(Path, glob(pattern))):  # noqa: PTH207, absolute patterns as well
         if path.resolve() == folder.resolve() or not (path / "dynamics.json").exists():
             continue
         theirs = read_spec(path).config
-        same = theirs.hmm.to_dict() == ours.config.hmm.to_dict() and (theirs.loss, theirs.net) == (
-            ours.config.loss,
-            ours.config.net,
+        same = theirs.hmm.to_dict() == ours.hmm.to_dict() and (theirs.loss, theirs.net) == (
+            ours.loss,
+            ours.net,
         )
         if not same:
             raise InputError(f"others={pattern}: {path} has another HMM, loss or network")
         fields = read_json(path / "dynamics.json")
-        if "problem" not in fields:
-            found[path.name] = fields
+        if "problem" in fields:
+            continue
+        try:
+            for where in NUMBERS.values():
+                _number(fields, where)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path / 'dynamics.json'}: lacks what is compared ({type(error).__name__}: "
+                f"{error}), so another version of hmmrnn wrote it; measure again"
+            ) from None
+        found[str(path) if path.name in {folder.name, *found} else path.name] = fields
+    if not found:
+        raise InputError(f"others={pattern}: no other network there was analysed")
+    return found
+
+
+def rotations(others: dict[str, Any]) -> list[tuple[str, Estimate]]:
+    """Net rotation of each sister network, under one label."""
+    return [("sister networks", _number(fields, ("rotation",))) for fields in others.values()]
+
+
+def beside_others(
+    folder: Path, numbers: dict[str, Any], others: dict[str, Any], key: Key
+) -> dict[str, Across]:
+    """Each number of the network in `folder` and of its sister networks; draws them too."""
+    found = {folder.name: numbers, **others}
     keys = jax.random.split(key, len(NUMBERS))
     across = {
         label: across_networks({name: _number(f, where) for name, f in found.items()}, k)
@@ -67,9 +90,10 @@ def beside_others(
 
 
 def _number(fields: Any, where: tuple[str | int, ...]) -> Estimate:  # noqa: ANN401
-    """An estimate, or a number without an interval, in JSON."""
+    """An estimate, or a number without an interval, in JSON; NaN past the end of a list."""
     for step in where:
-        fields = fields[step]
+        # a network of one unit has no second component
+        fields = None if isinstance(step, int) and step >= len(fields) else fields[step]
     if isinstance(fields, dict):
         return estimate(fields)
     return Estimate(float("nan") if fields is None else float(fields), float("nan"), float("nan"))

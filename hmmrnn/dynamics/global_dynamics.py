@@ -46,6 +46,9 @@ N_LEVEL_STEPS = 500
 MAX_PAIRS = 6
 """Pairs of symbols that are looked at: those with the most changes between them."""
 
+MIN_SHARE = 0.02
+"""Of all changes that a pair must have: a handful of them says nothing of rotation or wells."""
+
 
 class GlobalDynamics(NamedTuple):
     """The plane of PC1 and PC2 and what happens in it. Intervals are over trajectories."""
@@ -128,9 +131,9 @@ def _levels(network: Network, key: Key) -> tuple[RadiusFit, list[Region]]:
 
 
 def _pairs(runs: Runs, n_symbols: int, key: Key) -> list[SymbolPair]:
-    """The pairs of symbols between which the network changes, the most frequent first.
+    """The pairs of symbols between which the network changes often, the most frequent first.
 
-    Empty if it changes between two symbols only: then all is said in the plane of all states.
+    Empty if there is one such pair: then all is said in the plane of all states.
     """
     before, after = np.asarray(runs.symbols[:, :-1]), np.asarray(runs.symbols[:, 1:])
     pairs = all_pairs(n_symbols)
@@ -140,9 +143,12 @@ def _pairs(runs: Runs, n_symbols: int, key: Key) -> list[SymbolPair]:
             for i, j in pairs
         ]
     )
-    order = [int(i) for i in np.argsort(-counts, kind="stable") if counts[i] > 0][:MAX_PAIRS]
+    order = [
+        int(i) for i in np.argsort(-counts, kind="stable") if counts[i] > MIN_SHARE * counts.sum()
+    ]
     if len(order) < 2:
         return []
+    order = order[:MAX_PAIRS]
     keys = jax.random.split(key, len(order))
     return [
         symbol_pair(

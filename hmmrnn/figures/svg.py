@@ -30,6 +30,7 @@ def to_svg(figure: Figure, name: str) -> str:
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<(metadata|style)\b.*?</\1>\s*", "", svg, flags=re.DOTALL)
+    svg = _with_numbered_clips(svg)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = svg.replace(FOREGROUND, "currentColor").replace("'DejaVu Sans'", FONTS)
     box = re.search(r'viewBox="[^"]*"', svg)
@@ -41,6 +42,17 @@ def to_svg(figure: Figure, name: str) -> str:
         'style="stroke-linejoin: round; stroke-linecap: butt">'
     )
     return root + svg[svg.index(">") + 1 :]
+
+
+def _with_numbered_clips(svg: str) -> str:
+    """Clip paths named by their order.
+
+    Matplotlib names them by a hash of where the axes are, and in that the last bits of a layout
+    differ from one process to the next.
+    """
+    for i, name in enumerate(re.findall(r'<clipPath id="([^"]*)"', svg)):
+        svg = re.sub(rf'(<clipPath id="|url\(#){name}\b', rf"\g<1>clip{i}", svg)
+    return svg
 
 
 def save(folder: Path, name: str, figure: Figure) -> Path:

@@ -34,6 +34,16 @@ FIGURES = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES)
 MARGINAL_ERROR_LIMIT = 1.0
 ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
 
+MISFITS = (
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    jinja2.UndefinedError,
+)
+"""What reading fields raises that another version of hmmrnn wrote."""
+
 
 class Course(NamedTuple):
     """How the training ended."""
@@ -58,19 +68,21 @@ def build_report(folder: Path) -> Path:
         StorageError: the report could not be written.
     """
     spec = read_spec(folder)
-    page = _page().render(
-        spec=spec,
-        preset=name_of(spec.config.hmm),
-        hmm=plain(spec.config.hmm.to_dict()),
-        sections={name: _options(getattr(spec.config, name)) for name in SECTIONS},
-        provenance=_provenance(folder),
-        figures=_figures(folder / "figures"),
-        view=view_html(folder),
-        commands=_commands(folder, spec),
-        scale_free=_is_homogeneous(spec),
+    shown = {
+        "spec": spec,
+        "preset": name_of(spec.config.hmm),
+        "hmm": plain(spec.config.hmm.to_dict()),
+        "sections": {name: _options(getattr(spec.config, name)) for name in SECTIONS},
+        "provenance": _provenance(folder),
+        "figures": _figures(folder / "figures"),
+        "view": view_html(folder),
+        "commands": _commands(folder, spec),
+        "scale_free": _is_homogeneous(spec),
         **_training(folder, spec.config.loss.tolerance),
         **_measures(folder),
-    )
+    }
+    with _of_known_form(folder / "dynamics.json"):  # all other files were read above
+        page = _page().render(shown)
     path = folder / "report.html"
     write_text(path, page)
     return path
@@ -223,7 +235,7 @@ def _optional(path: Path) -> dict[str, Any]:
 def _of_known_form(path: Path) -> Iterator[None]:
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except MISFITS as error:
         raise InputError(
             f"{path}: lacks what the report shows ({type(error).__name__}: {error}), so another "
             f"version of hmmrnn wrote it (see {CONFIG}); measure again"

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hmmrnn.report import DYNAMICS_FIGURES
+
 ROOT = Path(__file__).parents[2]
 SMOKE = ("--preset=linear3", "--profile=smoke")
 
@@ -40,16 +42,18 @@ def test_reproduce_makes_the_whole_folder(demo):
     folder, printed = demo
     for name in ("config", "manifest", "fidelity", "dynamics"):
         assert isinstance(json.loads((folder / f"{name}.json").read_text()), dict)
-    for name in ("history", "snapshots", "params"):
+    for name in ("history", "snapshots", "params", "trajectory_view"):
         assert np.load(folder / f"{name}.npz", allow_pickle=False).files
     drawn = {path.name for path in (folder / "figures").glob("*.svg")}
-    assert drawn == {
-        f"{name}.svg" for name in ("training", "transitions", "ngrams", "dwell", "trajectories")
-    }
+    pairs = json.loads((folder / "dynamics.json").read_text())["pairs"]
+    names = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES)
+    between = {"flow_{}_{}".format(*pair["symbols"]) for pair in pairs}
+    assert drawn == {f"{name}.svg" for name in {*names, *between} - {"networks"}}
     assert printed.strip().endswith(f"report: {folder / 'report.html'}")
     assert len(re.findall(r"^  \S", printed, flags=re.MULTILINE)) == 5
     page = (folder / "report.html").read_text()
-    assert page.count("<svg") == 5
+    assert page.count("<svg") == len(drawn)
+    assert "fill this gap" not in page
     config = json.loads((folder / "config.json").read_text())
     assert (config["seed"], config["noise_std"]) == (0, 1.0)
 
@@ -64,13 +68,14 @@ def test_the_printed_numbers_are_those_of_the_files(demo):
 def test_each_step_alone_gives_the_same_files(demo, tmp_path):
     folder, _ = demo
     own = shutil.copytree(folder, tmp_path / "own", ignore=shutil.ignore_patterns("figures"))
-    for name in ("fidelity.json", "dynamics.json", "report.html"):
+    for name in ("fidelity.json", "dynamics.json", "trajectory_view.npz", "report.html"):
         (own / name).unlink()
     for door in ("evaluate", "dynamics"):
         run(door, f"--run={own}")
     assert str(own / "report.html") in run("report", f"--run={own}").stdout
-    for name in ("fidelity.json", "dynamics.json", "figures/dwell.svg", "figures/training.svg"):
-        assert (own / name).read_text() == (folder / name).read_text()
+    drawn = [f"figures/{path.name}" for path in (folder / "figures").iterdir()]
+    for name in ("fidelity.json", "dynamics.json", "trajectory_view.npz", *drawn):
+        assert (own / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_dotted_flags_reach_the_configuration(tmp_path):

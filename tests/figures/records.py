@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hmmrnn.dynamics import PCA, EndStates, Portrait
+from hmmrnn.dynamics import PCA, ChangePoint, Development, EndStates, Portrait, SecondDescent
 from hmmrnn.fidelity import Compared, Fidelity, SymbolDwell
 from hmmrnn.intervals import Estimate
 from hmmrnn.training import Fit, Floor, Records, Snapshots
@@ -116,4 +116,36 @@ def still(record):
         driven_symbols=0 * record.driven_symbols,
         quiet=0 * record.quiet,
         end=record.end._replace(n_settled=0, n_distinct=0, distance_from_origin=np.nan),
+    )
+
+
+NOWHERE = ChangePoint(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 0)
+
+
+def spread(values, relative=0.1):
+    """Estimates with these values."""
+    return [Estimate(v, v - relative * abs(v), v + relative * abs(v)) for v in values]
+
+
+def development(epochs=(0, 10, 20, 30, 40, 50, 60), onset=40, n_units=5, n_steps=30, seed=0):
+    """A training whose networks go back and forth at first, and orbit from epoch `onset` on."""
+    rng = np.random.default_rng(seed)
+    at = np.array(epochs)
+    later, angle = at >= onset, np.linspace(0, 6, n_steps)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return Development(
+        epochs=at,
+        transitions_per_step=spread(np.where(later, 0.2, 0.4)),
+        rotation=spread(np.where(later, 0.98, 0.03)),
+        critical_share=spread(np.where(later, 0.7, 0.0)),
+        unstable_share=spread(np.where(later, 0.02, 0.001)),
+        mean_shift=rng.uniform(0.01, 0.1, (len(at), n_units)),
+        explained=np.tile([0.5, 0.3], (len(at), 1)),
+        paths=np.where(later, 1.0, 0.1)[:, None, None] * circle,
+        symbols=np.tile(np.arange(n_steps) // 5 % 3, (len(at), 1)),
+        bifurcation_by_jump=float(onset),
+        bifurcation=ChangePoint(float(onset), onset - 10.0, float(onset), 0.0, 0.7, 0.02, len(at)),
+        switching=NOWHERE,
+        descent=SecondDescent(12.0, 35.0, 0.6, 0.3),
+        n_valid=len(at),
     )

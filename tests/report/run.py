@@ -5,11 +5,16 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
-from figures.records import fidelity, fit, portrait
+from figures.records import development, fidelity, fit, portrait, spread
 
 from hmmrnn import figures
-from hmmrnn.storage import write_arrays, write_json, write_text
+from hmmrnn.dynamics import Across
+from hmmrnn.intervals import Estimate
+from hmmrnn.report import DYNAMICS_FIGURES
+from hmmrnn.storage import plain, write_arrays, write_json, write_text
 from hmmrnn.training.run_folder import RunSpec, open_run
+
+from .analysis import PAIRS, analysis
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 MANIFEST = {
@@ -21,21 +26,41 @@ MANIFEST = {
     "versions": {"hmmrnn": "0.1.0", "jax": "0.10.2"},
     "commit": None,
 }
+FIGURES = (
+    *("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES),
+    *(f"flow_{a}_{b}" for a, b in PAIRS),
+)
 SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><path d="M0 0 4 3"/></svg>'
 LOSS = np.array([5.0, 2.0, 0.6, 0.1234], np.float32)
 
+SISTERS = Across(
+    {"seed0": Estimate(1, 0.9, 1.1), "seed1": Estimate(2, 1.9, 2.1)}, Estimate(1.5, 1, 2), 2
+)
 
-def fill(folder, config, *, faithful=None, moving=None, manifest=MANIFEST, drawn=False, **others):
-    """Write all files of a run of `config`; `others` are records of its history.
 
-    Figures are sketches unless `drawn`.
+def fill(
+    folder,
+    config,
+    *,
+    faithful=None,
+    moving=None,
+    analysed=None,
+    manifest=MANIFEST,
+    drawn=False,
+    **others,
+):
+    """Write all files of a run of `config` but the view; `others` are records of its history.
+
+    `moving` is the portrait and `analysed` all else of dynamics.json. Figures are sketches unless
+    `drawn`, and so are those then that tests of their own draw.
     """
+    analysed = analysis() if analysed is None else analysed
     faithful, moving = faithful or fidelity(), moving or portrait()
     record = fit(config, LOSS, floor=(0.05, 0.02), **others)
     open_run(folder, RunSpec(config, 1.0, 3), resume=False, overwrite=False)
     write_json(folder / "manifest.json", manifest)
     write_json(folder / "fidelity.json", faithful)
-    write_json(folder / "dynamics.json", moving)
+    write_json(folder / "dynamics.json", {**plain(moving), **analysed})
     history = {"epoch": np.arange(1, 5), **record.records._asdict()}
     write_arrays(
         folder / "history.npz",
@@ -47,9 +72,13 @@ def fill(folder, config, *, faithful=None, moving=None, manifest=MANIFEST, drawn
         "ngrams": lambda: figures.ngram_figure(faithful),
         "dwell": lambda: figures.dwell_figure(faithful),
         "trajectories": lambda: figures.trajectory_figure(moving),
+        "development": lambda: figures.development_figure(
+            development(), LOSS, 0.05, spread(np.geomspace(1, 0.01, 7))
+        ),
+        "networks": lambda: figures.networks_figure({"number": SISTERS}, "seed0"),
     }
-    for name, draw in drawings.items():
-        svg = figures.to_svg(draw(), name) if drawn else SKETCH
+    for name in FIGURES:
+        svg = figures.to_svg(drawings[name](), name) if drawn and name in drawings else SKETCH
         write_text(folder / "figures" / f"{name}.svg", svg)
     return folder
 
@@ -84,7 +113,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, text):
-        if self.open[-1:] != ["style"]:
+        if self.open[-1:] not in (["style"], ["script"]):
             self.words.append(text)
         if self.open[-1:] == ["data"]:
             self.data[-1] = (self.data[-1][0], self.data[-1][1] + text)

@@ -10,7 +10,8 @@ from hmmrnn import InputError, StorageError, hmm
 from hmmrnn.report import build_report, five_numbers
 from hmmrnn.report.numbers import MINUS, TIMES
 
-from .run import MANIFEST, Page, contents, fill
+from .analysis import silent_analysis
+from .run import FIGURES, MANIFEST, Page, contents, fill
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def rebuilt(folder):
 
 def test_report_stands_in_the_run_folder_with_all_its_parts(run, page):
     assert build_report(run) == run / "report.html"
-    assert len(page.all("svg")) == 5
+    assert len(page.all("svg")) == len(FIGURES)
     assert page.text.count("linear3") >= 2
     for part in ("independent Sinkhorn loss", "seed 3", "Training", "Fidelity", "Dynamics"):
         assert part in page.text
@@ -61,7 +62,8 @@ def test_ids_are_unique(page):
 
 
 def test_every_figure_has_a_sentence_with_a_number(page):
-    assert len(page.all("figure")) == len(page.all("figcaption")) == 5
+    assert sorted(a["id"] for a in page.all("figure")) == sorted(FIGURES)
+    assert len(page.all("figcaption")) == len(FIGURES)
 
 
 def numbers_in(value):
@@ -129,6 +131,9 @@ def test_configuration_provenance_and_commands_are_there(run, page):
         ("figures/training.svg", "experiments.report"),
         ("figures/ngrams.svg", "experiments.evaluate"),
         ("figures/trajectories.svg", "experiments.dynamics"),
+        ("figures/flow.svg", "experiments.dynamics"),
+        ("figures/flow_1_2.svg", "experiments.dynamics"),
+        ("figures/networks.svg", "experiments.dynamics"),
     ],
 )
 def test_a_missing_part_is_a_gap_with_the_command_that_fills_it(copy, missing, command):
@@ -286,7 +291,13 @@ def test_bad_steps_and_an_unfinished_training_are_warned_of(tmp_path, smoke):
 
 def test_a_silent_network_gives_a_report(tmp_path, smoke):
     page = rebuilt(
-        fill(tmp_path / "run", smoke, faithful=silent(fidelity()), moving=still(portrait()))
+        fill(
+            tmp_path / "run",
+            smoke,
+            faithful=silent(fidelity()),
+            moving=still(portrait()),
+            analysed=silent_analysis(),
+        )
     )
     assert "its preferred symbol never changes" in page.text
     assert "undefined: no transitions" in page.text

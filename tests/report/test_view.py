@@ -13,11 +13,12 @@ import hmmrnn.report
 from hmmrnn import InputError
 from hmmrnn.dynamics.view import TrajectoryView
 from hmmrnn.figures.style import ZONE_COLORS, symbol_color
+from hmmrnn.report import build_report
 from hmmrnn.report.view import CYCLE, FILE, view_html
 from hmmrnn.storage import write_arrays
 
 from .browser import NO_WEBGL, Browser
-from .run import Page
+from .run import FIGURES, Page, fill
 
 EPOCHS = [0, 20, 40, 60]
 SMALL, WIDE, WILD, FINAL = range(4)
@@ -343,6 +344,31 @@ def test_without_snapshots_there_is_no_slider(browser, tmp_path):
     assert view.page.evaluate("document.querySelector('option[value=zone]').disabled")
     assert "not computed" in view.text("option[value=zone]")
     assert not [entry for entry in view.page.console if entry[0] == "error"]
+
+
+def test_the_whole_report_works_in_a_browser(browser, tmp_path, smoke):
+    folder = fill(tmp_path / "run", smoke, drawn=True)
+    write_arrays(folder / FILE, record()._asdict())
+    path = build_report(folder)
+    view = View(browser, path)
+    page = view.page
+    assert page.evaluate("document.querySelectorAll('figure svg').length") == len(FIGURES)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 520
+    page.evaluate("document.querySelector('.plot').scrollIntoView({block: 'center'})")
+    before, picture = view.eye(), view.picture()
+    page.drag(view.middle(), view.middle() + np.array([90, 40]))
+    assert np.linalg.norm(view.eye() - before) > 0.3
+    assert view.becomes_other(picture, 0.01)
+    picture = view.picture()
+    view.set(".epoch", SMALL)
+    assert view.text("output") == "epoch 0"
+    assert view.becomes_other(picture, 0.01)
+    points = np.concatenate(list(view.marks().values()))
+    np.testing.assert_allclose(
+        np.sort(points, axis=0), np.sort(record().driven[SMALL], axis=0), rtol=1e-3
+    )
+    assert not [entry for entry in page.console if entry[0] in ("error", "assert")]
+    assert page.requests == [path.resolve().as_uri()]
 
 
 def test_a_browser_without_webgl_is_told_so(tmp_path):
