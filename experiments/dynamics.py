@@ -3,8 +3,9 @@
     python -m experiments.dynamics --run=runs/c
     python -m experiments.dynamics --run=runs/c --others='runs/c-seed*'     beside sister networks
 
-About a minute on 2 CPU cores, a third of it compilation that is kept for the next time. A network
-of the `reference` loss that has converged should turn once per pair of transitions, others hardly.
+About half a minute on 2 CPU cores, the first time a minute, with compilation that is kept. Networks
+of the `reference` loss that have left its plateau often turn about once per pair of transitions,
+others hardly.
 """
 
 from pathlib import Path

@@ -28,6 +28,7 @@ from hmmrnn.dynamics.kramers_moyal import (
     kramers_moyal,
     readout_difference,
 )
+from hmmrnn.dynamics.orbits import phase_steps
 from hmmrnn.dynamics.pca import PCA, pca, project
 from hmmrnn.dynamics.transitions import transitions
 from hmmrnn.errors import InputError
@@ -207,14 +208,10 @@ def _rotation(
 ) -> PairRotation:
     inside = segments.inside
     within = inside[:, 1:] & inside[:, :-1]
-    x, y = points[..., 0], points[..., 1]
-    cross = x[:, :-1] * y[:, 1:] - y[:, :-1] * x[:, 1:]
-    dot = x[:, :-1] * x[:, 1:] + y[:, :-1] * y[:, 1:]
-    angles = jnp.where(within, jnp.arctan2(cross, dot), 0.0)
     before, after = symbols[:, :-1], symbols[:, 1:]
     return PairRotation(
         plane=plane,
-        turns=jnp.sum(angles, axis=1) / (2 * jnp.pi),
+        turns=jnp.sum(phase_steps(points, inside), axis=1) / (2 * jnp.pi),
         forth=jnp.sum(within & (before == pair[0]) & (after == pair[1]), axis=1),
         back=jnp.sum(within & (before == pair[1]) & (after == pair[0]), axis=1),
         n_steps=jnp.sum(inside, axis=1),

@@ -16,7 +16,7 @@ from hmmrnn.report import commands
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES, deep_section, dynamics_section
 from hmmrnn.report.inline import inline_svg
-from hmmrnn.report.numbers import beside, data, percent, text
+from hmmrnn.report.numbers import text
 from hmmrnn.report.summary import (
     compared,
     five_numbers,
@@ -24,6 +24,7 @@ from hmmrnn.report.summary import (
     number,
     verdict,
 )
+from hmmrnn.report.templates import template
 from hmmrnn.report.view import view_html
 from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
@@ -82,7 +83,7 @@ def build_report(folder: Path) -> Path:
         **_measures(folder),
     }
     with _of_known_form(folder / "dynamics.json"):  # all other files were read above
-        page = _page().render(shown)
+        page = template("page.html").render(shown)
     path = folder / "report.html"
     write_text(path, page)
     return path
@@ -92,19 +93,6 @@ def _figures(folder: Path) -> dict[str, Markup | None]:
     """Every figure that the page has a place for; None for one that is not drawn."""
     pairs = sorted(path.stem for path in folder.glob(f"{PAIR_FIGURES}.svg"))
     return {name: inline_svg(folder / f"{name}.svg") for name in (*FIGURES, *pairs)}
-
-
-def _page() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hmmrnn.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(data=data, number=text, beside=beside, percent=percent)
-    environment.tests["nan"] = math.isnan
-    return environment.get_template("page.html")
 
 
 def _commands(folder: Path, spec: RunSpec) -> dict[str, str]:

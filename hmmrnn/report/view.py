@@ -12,7 +12,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from jaxtyping import Float
 from markupsafe import Markup
@@ -23,6 +22,7 @@ from hmmrnn.dynamics.residency import ZONES
 from hmmrnn.dynamics.view import DIGITS, TrajectoryView
 from hmmrnn.errors import InputError
 from hmmrnn.figures.style import ZONE_COLORS, symbol_color
+from hmmrnn.report.templates import template
 from hmmrnn.storage import plain, read_arrays
 
 FILE = "trajectory_view.npz"
@@ -62,7 +62,7 @@ def view_html(folder: Path) -> Markup | None:
         )
     view = TrajectoryView(**{name: arrays[name] for name in DIMENSIONS})
     return Markup(
-        _template().render(
+        template("view.html").render(
             n_snapshots=len(view.epochs),
             n_steps=len(view.zones),
             has_zones=bool(np.any(view.zones >= 0)),
@@ -87,17 +87,6 @@ def _problem(arrays: dict[str, np.ndarray]) -> str | None:
         if not fits or any(sizes.setdefault(a, n) != n for a, n in zip(axes, found, strict=True)):
             return f"{name} has shape {found}, which does not fit the rest"
     return None
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("hmmrnn.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("view.html")
 
 
 @cache

@@ -17,20 +17,11 @@ from hmmrnn.figures.local import (
 from hmmrnn.figures.style import ZONE_COLORS
 from hmmrnn.intervals import Estimate
 
+from .contrast import contrast, luminance
+
 LIGHT, DARK = "#ffffff", "#14171a"
 NAN = Estimate(np.nan, np.nan, np.nan)
 COUNTS = [Estimate(v, v - 0.1, v + 0.2) for v in (0.4, 1.1, 1.5, 0.3)]
-
-
-def luminance(color):
-    rgb = np.array(to_rgb(color))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
-
-
-def contrast(a, b):
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def spectrum(n_states=40, n_units=10, seed=0):

@@ -7,20 +7,10 @@ from matplotlib.text import Text
 from hmmrnn.figures import dwell_figure, symbol_color, to_svg, trajectory_figure, transition_figure
 from hmmrnn.figures.style import decade
 
+from .contrast import contrast, luminance
 from .records import fidelity, portrait
 
 LIGHT, DARK = "#ffffff", "#14171a"
-
-
-def luminance(color):
-    rgb = np.array(to_rgb(color))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    return linear @ [0.2126, 0.7152, 0.0722]
-
-
-def contrast(a, b):
-    high, low = sorted((luminance(a), luminance(b)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
 
 
 def test_eight_symbols_have_different_colours_that_show_on_light_and_dark_pages():
