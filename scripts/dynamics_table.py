@@ -20,6 +20,7 @@ HEAD = (
     "end at the origin without noise",
     "bifurcation: paper's rule; change point",
     "second descent",
+    "snapshots since the bifurcation that turn > 0.8; < 0.25",
 )
 
 
@@ -47,6 +48,7 @@ def row(folder: Path) -> tuple[str, ...]:
         else f"{_number(dated['bifurcation_by_jump'], '.0f')}; "
         f"{_interval(dated['bifurcation'], 'epoch', '.0f')}",
         NOTHING if dated is None else _number(dated["descent"]["onset"], ".0f"),
+        NOTHING if dated is None else _lasting(dated),
     )
 
 
@@ -60,6 +62,19 @@ def _at_origin(found: dict[str, Any]) -> str:
         if fixed and norm < 0.01
     )
     return f"{n} of {found['n_starts']}, {sum(found['fixed'])} fixed points"
+
+
+def _lasting(dated: dict[str, Any]) -> str:
+    """How many of the snapshots from the bifurcation on (by change point) orbit, and do not."""
+    since = dated["bifurcation"]["epoch"]
+    if since is None:
+        return NOTHING
+    turns = [
+        entry["value"]
+        for epoch, entry in zip(dated["epochs"], dated["rotation"], strict=True)
+        if epoch >= since and entry["value"] is not None
+    ]
+    return f"{sum(t > 0.8 for t in turns)}; {sum(t < 0.25 for t in turns)} of {len(turns)}"
 
 
 def _null(entry: dict[str, Any]) -> str:

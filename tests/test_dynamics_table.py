@@ -27,6 +27,8 @@ FOUND = {
         "bifurcation_by_jump": 60.0,
         "bifurcation": {"epoch": 70.0, "low": 60.0, "high": 80.0},
         "descent": {"onset": None},
+        "epochs": [60, 70, 80, 90],
+        "rotation": [entry(0.9), entry(0.95), entry(0.1), {"value": None}],
     },
 }
 
@@ -44,6 +46,7 @@ def test_a_row_shows_what_the_file_holds(tmp_path):
     assert row["end at the origin without noise"] == "998 of 1000, 2 fixed points"
     assert row["bifurcation: paper's rule; change point"] == "60; 70 [60, 80]"
     assert row["second descent"] == "none"
+    assert row[dynamics_table.HEAD[-1]] == "1; 1 of 2"  # from epoch 70 on, where it is defined
 
 
 def test_gaps_are_named(tmp_path):

@@ -17,7 +17,8 @@ from hmmrnn.dynamics.change_points import (
     second_descent,
 )
 from hmmrnn.dynamics.mean_shift import one_step_shift
-from hmmrnn.dynamics.pca import pca, project
+from hmmrnn.dynamics.orbits import plane_points
+from hmmrnn.dynamics.pca import padded
 from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.dynamics.transitions import net_cycles
@@ -70,16 +71,14 @@ def measure_snapshot(
     """The measures of one network that need no host, from one run for each of the keys (B,)."""
     runs = driven_runs(cell, params, noise_std, n_steps, keys)
     states = runs.states
-    plane = pca(states, min(2, cell.hidden_size))
-    points = project(plane, states)
-    points = jnp.pad(points, [(0, 0), (0, 0), (0, 2 - points.shape[-1])])
+    plane, points = plane_points(states)
     probes = states[:, :: -(-n_steps // N_PROBES)]
     shift = one_step_shift(cell, params, noise_std, probes)
     scale = jnp.mean(jnp.linalg.norm(states, axis=-1))
     return Snapshot(
         rate=jnp.where(_finite(runs), jnp.mean(runs.changes, axis=1), jnp.nan),
         turns=net_cycles(points),
-        explained=jnp.pad(plane.explained, (0, 2 - len(plane.explained))),
+        explained=padded(plane.explained, 2),
         path=points[0],
         symbols=runs.symbols[0],
         probes=probes,

@@ -151,7 +151,7 @@ def distinct(
     filled = np.pad(chosen, [(0, _n_filled(len(chosen)) - len(chosen)), (0, 0)])
     near = _nearby(cell, params, jnp.asarray(filled), SAME * scale, key)
     places = np.where(kink[:, None], near.approach[: len(chosen)], chosen)
-    spectrum = spectra_along(cell, params, jnp.asarray(places), chunk=1)
+    spectrum = spectra_along(cell, params, jnp.asarray(places), chunk=1)  # one shape for any G
     returns = np.asarray(near.returns)[: len(chosen)]
     return DistinctPoints(
         points=chosen,

@@ -164,7 +164,7 @@ def numbers(found: GlobalDynamics) -> dict[str, Any]:
     """What a table needs: no paths, no grids."""
     pairs = zip(found.pairs, found.manners, strict=True)
     return {
-        "orbit": _without(found.orbit, "advance", "distance", "occupancy"),
+        "orbit": _without(found.orbit, "rotation", "advance", "distance", "occupancy"),
         "surrogates": {
             "time_reversed": found.time_reversed,
             "phase_shuffled": found.phase_shuffled,

@@ -16,7 +16,7 @@ from hmmrnn.dynamics.noise_sensitivity import (
     sensitivity_by_zone,
     starts_by_zone,
 )
-from hmmrnn.dynamics.pca import PCA, project
+from hmmrnn.dynamics.pca import PCA, padded, project
 from hmmrnn.dynamics.residency import (
     ZONES,
     Residency,
@@ -78,11 +78,10 @@ def local_dynamics(
     critical = spectrum.n_critical_pairs.reshape(n_runs, -1)
     starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, key_starts)
     spread = noise_sensitivity(cell, params, noise_std, starts, key_spread)
-    points = np.asarray(project(plane, flat))[:, :2]
     return LocalDynamics(
         residency=stay,
         zone=np.asarray(zone).ravel(),
-        points=np.pad(points, [(0, 0), (0, 2 - points.shape[1])]),
+        points=np.asarray(padded(project(plane, flat), 2)),
         explained=np.asarray(plane.explained),
         shares=zone_shares(zone, weights),
         times=zone_means(stay.time, zone, weights),

@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from hmmrnn.arrays import HIGHEST, Key, Keys, Params, Scalar
 from hmmrnn.dynamics.orbits import plane_points, ratio
-from hmmrnn.dynamics.pca import PCA
+from hmmrnn.dynamics.pca import PCA, padded
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell, simulate
@@ -87,8 +87,7 @@ def radius_by_noise(
 
     def at(level: Array) -> tuple[Array, Array]:
         states = driven_runs(cell, params, level, n_steps, keys).states
-        points = jnp.matmul(states, plane.axes.T, precision=HIGHEST)
-        points = jnp.pad(points, [(0, 0), (0, 0), (0, 2 - points.shape[-1])])
+        points = padded(jnp.matmul(states, plane.axes.T, precision=HIGHEST), 2)
         away = points - jnp.mean(points, axis=(0, 1))
         return points, jnp.mean(jnp.hypot(away[..., 0], away[..., 1]), axis=1)
 

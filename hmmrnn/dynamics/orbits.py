@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.pca import PCA, pca, project
+from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.intervals import Estimate, Profile, bootstrap_weights, estimate, interval
 
 N_BINS = 24
@@ -65,8 +65,7 @@ def plane_points(states: Float[Array, "B T N"]) -> tuple[PCA, Float[Array, "B T 
     A single unit has one component; its second coordinate is zero.
     """
     plane = pca(states, min(2, states.shape[-1]))
-    points = project(plane, states)
-    return plane, jnp.pad(points, [(0, 0), (0, 0), (0, 2 - points.shape[-1])])
+    return plane, padded(project(plane, states), 2)
 
 
 def phase(points: Float[Array, "*B T 2"]) -> Float[Array, "*B T"]:

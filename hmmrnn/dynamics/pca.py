@@ -32,6 +32,12 @@ def pca(states: Float[Array, "*P N"], n_components: int) -> PCA:
     return PCA(mean, axes, share)
 
 
+def padded(points: Float[Array, "*P C"], n_coordinates: int) -> Float[Array, "*P n"]:
+    """Points with `n_coordinates` coordinates: those that a network of fewer units lacks are 0."""
+    missing = n_coordinates - points.shape[-1]
+    return jnp.pad(points, [(0, 0)] * (points.ndim - 1) + [(0, missing)])
+
+
 def project(plane: PCA, states: Float[Array, "*P N"]) -> Float[Array, "*P C"]:
     """Coordinates of states along the components."""
     return jnp.matmul(states - plane.mean, plane.axes.T, precision=HIGHEST)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.dynamics.end_states import EndStates, end_states
-from hmmrnn.dynamics.pca import PCA, pca, project
+from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.dynamics.runs import Runs, finite_runs
 from hmmrnn.dynamics.transitions import dwell_moments, net_cycles
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
@@ -71,7 +71,7 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
     states, changes = runs.states, runs.changes
     n_trajectories, n_steps = changes.shape
     plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
-    points = _three(project(plane, states))
+    points = padded(project(plane, states), N_COMPONENTS)
     per_run = jnp.concatenate(
         [
             jnp.mean(changes, axis=1)[:, None],
@@ -106,13 +106,7 @@ def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[A
     silence = jnp.zeros((QUIET_SHOWN_STEPS, len(starts), network.cell.noise_dim))
     paths = rollout(network.cell, network.params, starts, silence).states
     paths = jnp.swapaxes(jnp.concatenate([starts[None], paths]), 0, 1)
-    return _three(project(plane, paths))
-
-
-def _three(points: Float[Array, "*P C"]) -> Float[Array, "*P 3"]:
-    """Points with three coordinates; a network of fewer units has zeros there."""
-    missing = N_COMPONENTS - points.shape[-1]
-    return jnp.pad(points, [(0, 0)] * (points.ndim - 1) + [(0, missing)])
+    return padded(project(plane, paths), N_COMPONENTS)
 
 
 def _rotation(n_steps: int, means: np.ndarray) -> np.ndarray:

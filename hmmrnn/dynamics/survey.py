@@ -19,6 +19,7 @@ from hmmrnn.dynamics.portrait import numbers as portrait_numbers
 from hmmrnn.dynamics.residency import residency, zones
 from hmmrnn.dynamics.runs import driven_runs, finite_runs
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
+from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
 
 VIEW_STEPS = 400
@@ -62,9 +63,15 @@ def survey(network: Network, course: Course, key: Key, sizes: Sizes = Sizes()) -
     key_runs, key_portrait, key_global, key_fixed, key_local, key_view, key_course = (
         jax.random.split(key, 7)
     )
+    if sizes.n_states < sizes.n_trajectories:
+        raise InputError(
+            f"n_states={sizes.n_states}: at least one for each of the "
+            f"{sizes.n_trajectories} trajectories"
+        )
     runs = finite_runs(network, sizes.n_trajectories, sizes.n_steps, key_runs)
     globally = global_dynamics(network, runs, key_global)
-    seen = portrait_of(network, runs, key_portrait)
+    # the same number twice: keep one of its two bootstrap intervals
+    seen = portrait_of(network, runs, key_portrait)._replace(rotation=globally.orbit.rotation)
     return Survey(
         portrait=seen,
         globally=globally,

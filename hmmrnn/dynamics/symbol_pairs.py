@@ -29,7 +29,7 @@ from hmmrnn.dynamics.kramers_moyal import (
     readout_difference,
 )
 from hmmrnn.dynamics.orbits import phase_steps
-from hmmrnn.dynamics.pca import PCA, pca, project
+from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.dynamics.transitions import transitions
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
@@ -195,8 +195,7 @@ def _pair_plane(
     """
     mean = jnp.mean(states, axis=(0, 1), where=inside[..., None])
     plane = pca(jnp.where(inside[..., None], states, mean), min(2, states.shape[-1]))
-    points = project(plane, states)
-    return plane, jnp.pad(points, [(0, 0), (0, 0), (0, 2 - points.shape[-1])])
+    return plane, padded(project(plane, states), 2)
 
 
 def _rotation(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Params, Scalar
-from hmmrnn.dynamics.pca import PCA, pca, project
+from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.dynamics.residency import OTHER
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.errors import InputError
@@ -159,9 +159,8 @@ def _chosen(params: Params, snapshots: Params | None, chosen: np.ndarray) -> dic
 
 def _three(points: Float[Array, "*P C"]) -> Float[Array, "*P 3"]:
     """Points with three coordinates, NaN if not finite; those that a small network lacks are 0."""
-    missing = 3 - points.shape[-1]
-    padded = jnp.pad(points, [(0, 0)] * (points.ndim - 1) + [(0, missing)])
-    return jnp.where(jnp.isfinite(padded), padded, jnp.nan)
+    three = padded(points, 3)
+    return jnp.where(jnp.isfinite(three), three, jnp.nan)
 
 
 def _rounded(values: np.ndarray) -> Float[np.ndarray, "..."]:

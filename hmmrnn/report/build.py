@@ -10,6 +10,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from hmmrnn.dynamics import homogeneous
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import name_of
 from hmmrnn.report import commands
@@ -78,7 +79,7 @@ def build_report(folder: Path) -> Path:
         "figures": _figures(folder / "figures"),
         "view": view_html(folder),
         "commands": _commands(folder, spec),
-        "scale_free": _is_homogeneous(spec),
+        "scale_free": homogeneous(spec.config.cell),
         **_training(folder, spec.config.loss.tolerance),
         **_measures(folder),
     }
@@ -203,12 +204,6 @@ def _fidelity(fields: dict[str, Any]) -> dict[str, Any]:
         "n_sequences": int(fields["n_sequences"]),
         "n_steps": int(fields["n_steps"]),
     }
-
-
-def _is_homogeneous(spec: RunSpec) -> bool:
-    """Whether scaling the noise scales all states: h(s x) = s h(x) for s > 0."""
-    net = spec.config.net
-    return net.activation == "relu" and not net.bias and net.initial_state == "zero"
 
 
 def _optional(path: Path) -> dict[str, Any]:

@@ -146,7 +146,8 @@ def test_numbers_are_strict_json_with_all_that_the_report_reads(orbiting, hoppin
         }
         assert list(fields["zones"]) == list(ZONES)
         assert fields["manner"]["sentence"] == found.globally.manner.sentence
-        assert fields["orbit"]["rotation"]["value"] == found.globally.orbit.rotation.value
+        assert fields["rotation"] == found.globally.orbit.rotation._asdict()
+        assert "rotation" not in fields["orbit"]  # one number, one interval
         assert fields["fixed_points"]["summary"].startswith("Descent on the speed from 40 states")
         assert fields["development"]["epochs"] == list(EPOCHS)
         assert len(fields["development"]["median_mean_shift"]) == len(EPOCHS)
