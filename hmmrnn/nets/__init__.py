@@ -7,6 +7,7 @@ from hmmrnn.nets.cells import (
     init_params,
     initial_state,
     make_cell,
+    preactivation,
     readout,
     step,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "init_params",
     "initial_state",
     "make_cell",
+    "preactivation",
     "readout",
     "rollout",
     "sample_symbols",

@@ -77,9 +77,15 @@ class RNNCell(nn.Module):
         self, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float, gates: Gates
     ) -> Float[Array, "*B N"]:
         """The hidden state after one step."""
-        recurrent = _linear(self.W_rec, h)
-        a = gates.recurrent_gain * recurrent + gates.noise_gain * drive + self.b_rec
+        a = self.preactivation(h, drive, gates)
         return gates.state_gain * ACTIVATIONS[self.activation](a) + gates.state_offset
+
+    def preactivation(
+        self, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float, gates: Gates
+    ) -> Float[Array, "*B N"]:
+        """What the nonlinearity of the next step is applied to."""
+        recurrent = _linear(self.W_rec, h)
+        return gates.recurrent_gain * recurrent + gates.noise_gain * drive + self.b_rec
 
     def readout(self, h: Float[Array, "*T N"]) -> Float[Array, "*T K"]:
         """Logits of the symbols."""
@@ -124,6 +130,13 @@ def step(
 ) -> Float[Array, "*B N"]:
     """One step of the network from state h under the drive W_in x; a drive of 0 is no input."""
     return _apply(cell, params, "step", h, drive, gates)
+
+
+def preactivation(
+    cell: RNNCell, params: Params, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float
+) -> Float[Array, "*B N"]:
+    """What each unit receives in the step from state h, W_rec h + W_in x + b."""
+    return _apply(cell, params, "preactivation", h, drive, Gates())
 
 
 def readout(cell: RNNCell, params: Params, h: Float[Array, "*T N"]) -> Float[Array, "*T K"]:

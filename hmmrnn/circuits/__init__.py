@@ -1,0 +1,1 @@
+"""Circuits: which units make a network switch, found by algorithm and proved by intervention."""

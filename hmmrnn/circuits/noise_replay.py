@@ -1,0 +1,195 @@
+"""Replaying noise: does the noise that a group of units got make a transition happen again?
+
+The noise before a real transition is given to some units once more, while all others get fresh
+noise, from another state of the same cluster. All groups share starts and fresh noise.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.circuits.events import Events, aligned, mean_over_events
+from hmmrnn.circuits.pulses import mean_over_groups, median_over_events
+from hmmrnn.circuits.recording import Recording
+from hmmrnn.circuits.windows import Index, in_cluster, onset_of, prefers
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, interval
+from hmmrnn.nets import RNNCell, rollout
+from hmmrnn.nets.noise import white_noise
+
+LEAD, LAG = 20, 2
+"""Noise is replayed from 20 steps before the onset to 2 after it; then it is fresh for all."""
+LAST = 8
+"""The last step after the onset at which the transition still counts."""
+ON_TIME = 3
+"""A transition within so many steps of the event's onset is on time."""
+
+
+class Replay(NamedTuple):
+    """What can be run again of E events, once from another state and once from their own."""
+
+    run: Int[np.ndarray, " E"]
+    noise: Float[Array, "L E D"]  # of steps -lead .. 2 around the onset
+    h0: Float[Array, "E N"]  # a cluster state of the old symbol from another run
+    own_h0: Float[Array, "E N"]  # the state that the noise met in fact
+    lead: int
+
+
+class ReplayedRuns(NamedTuple):
+    """What the noise of E events does when each of G groups receives it; NaN if not finite."""
+
+    reached: Float[Array, "G E"]  # 1 if the new symbol comes and stays 3 steps by step 8
+    on_time: Float[Array, "G E"]  # 1 if it comes within 3 steps of the event's onset
+    latency: Float[Array, "G E"]  # steps from the event's onset; NaN if it does not come
+    n_valid: Int[Array, " G"]
+
+
+class ReplayEffects(NamedTuple):
+    """For each of G groups, with intervals over runs; differences are paired by event."""
+
+    reached: list[Estimate]
+    on_time: list[Estimate]
+    on_time_effect: list[Estimate]  # minus that of fresh noise for all
+    on_time_over_controls: list[Estimate]
+    on_time_share: list[Estimate]  # of what the replay to all units adds to fresh noise
+    latency: list[Estimate]  # median over the events that come, in steps
+    n_events: int
+
+
+def split_drive(cell: RNNCell, params: Params, mask: Bool[Array, " N"]) -> tuple[RNNCell, Params]:
+    """The same network with two inputs (x, x'): x drives the units of the mask, x' all others.
+
+    W_in' = [m W_in, (1 - m) W_in] for a mask m over units; noise_dim is 2 D.
+    """
+    W_in = params["W_in"]
+    halves = jnp.where(mask[:, None], W_in, 0.0), jnp.where(mask[:, None], 0.0, W_in)
+    split = dict(params) | {"W_in": jnp.concatenate(halves, axis=1)}
+    return cell.clone(noise_dim=2 * cell.noise_dim), split
+
+
+def replay_of(
+    recording: Recording, events: Events, stay: int, key: Key, n_repeats: int = 2
+) -> Replay:
+    """Noise of the events from at most 20 steps before the onset, within their `stay`, and starts.
+
+    Each event comes `n_repeats` times, with another start and, later, other fresh noise. A start
+    is NaN if no other run has a state in the cluster of the old symbol.
+    """
+    lead = min(LEAD, stay)
+    run, onset = (np.repeat(x, n_repeats) for x in (events.run, events.onset))
+    repeated = Events(events.pair, run, onset)
+    noise = np.swapaxes(aligned(recording.noise, repeated, lead, LAG + 1), 0, 1)
+    return Replay(
+        run=run,
+        noise=jnp.asarray(noise),
+        h0=starts_from_other_runs(recording, repeated, key),
+        own_h0=jnp.asarray(np.asarray(recording.states)[run, onset - lead - 1]),
+        lead=lead,
+    )
+
+
+def starts_from_other_runs(recording: Recording, events: Events, key: Key) -> Float[Array, "E N"]:
+    """For each event a state from the cluster of its old symbol in another run; NaN if none."""
+    states = np.asarray(recording.states)
+    run, step = np.nonzero(in_cluster(recording, events.pair[0]))
+    place = np.asarray(jax.random.uniform(key, events.run.shape), np.float64)
+    starts = np.full((len(events.run), states.shape[-1]), np.nan, states.dtype)
+    for e, own in enumerate(events.run):
+        other = np.flatnonzero(run != own)
+        if len(other):
+            chosen = other[int(place[e] * len(other))]
+            starts[e] = states[run[chosen], step[chosen]]
+    return jnp.asarray(starts)
+
+
+@partial(jax.jit, static_argnames=("cell", "lead"))
+def replayed_runs(
+    cell: RNNCell,
+    params: Params,
+    noise_std: Scalar,
+    h0: Float[Array, "E N"],
+    noise: Float[Array, "L E D"],
+    lead: int,
+    groups: Bool[Array, "G N"],
+    symbol: Index,
+    key: Key,
+) -> ReplayedRuns:
+    """Runs in which the units of a group get the noise of the events and all others fresh noise.
+
+    The noise begins `lead` steps before the onset of the events. Once it has been replayed, all
+    units get fresh noise, up to step 8 after the onset.
+
+    Raises:
+        InputError: noise that ends before the onset or after step 8.
+    """
+    n_steps, n_replayed = lead + LAST + 1, len(noise)
+    if not lead < n_replayed <= n_steps:
+        raise InputError(f"noise has {n_replayed} steps; between {lead + 1} and {n_steps}")
+    fresh = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
+    both = jnp.concatenate([jnp.concatenate([noise, fresh[n_replayed:]]), fresh], axis=-1)
+
+    def run(mask: Array) -> tuple[Array, Array, Array, Array]:
+        twofold, split = split_drive(cell, params, mask)
+        preferred = prefers(rollout(twofold, split, h0, both).logits, symbol)
+        valid = jnp.isfinite(preferred).all(0)
+        latency = jnp.where(valid, onset_of(preferred) - lead, jnp.nan)
+        reached, on_time = jnp.isfinite(latency), jnp.abs(latency) <= ON_TIME
+        reached, on_time = (jnp.where(valid, x, jnp.nan) for x in (reached, on_time))
+        return reached, on_time, latency, jnp.sum(valid)
+
+    return ReplayedRuns(*jax.lax.map(run, groups))
+
+
+def replay_groups(
+    population: Bool[np.ndarray, " N"], controls: Bool[np.ndarray, "C N"]
+) -> Bool[np.ndarray, "G N"]:
+    """No unit, all units, the population, all others, then the controls: as `replay_effects`."""
+    every = np.ones_like(population)
+    return np.concatenate([[~every, every, population, ~population], controls])
+
+
+def replay_effects(
+    runs: ReplayedRuns, run: Int[np.ndarray, " E"], weights: Float[np.ndarray, "R B"]
+) -> ReplayEffects:
+    """Effects with intervals over the B runs that the events come from.
+
+    Groups in the order of `replay_groups`. The share compares means: (p - p_none) / (p_all -
+    p_none), with the same draws of runs in all three.
+    """
+    reached, on_time, latency = (
+        np.asarray(x, np.float64) for x in (runs.reached, runs.on_time, runs.latency)
+    )
+    controls = np.arange(len(on_time)) >= 4
+    gain = on_time - on_time[0]
+
+    def means(values: np.ndarray) -> list[Estimate]:
+        return [mean_over_events(x, run, weights) for x in values]
+
+    return ReplayEffects(
+        reached=means(reached),
+        on_time=means(on_time),
+        on_time_effect=means(gain),
+        on_time_over_controls=means(on_time - mean_over_groups(on_time, controls)),
+        on_time_share=[ratio_over_events(x, gain[1], run, weights) for x in gain],
+        latency=[median_over_events(x, run, weights) for x in latency],
+        n_events=len(run),
+    )
+
+
+def ratio_over_events(
+    part: Float[np.ndarray, " E"],
+    whole: Float[np.ndarray, " E"],
+    run: Int[np.ndarray, " E"],
+    weights: Float[np.ndarray, "R B"],
+) -> Estimate:
+    """Sum of `part` over sum of `whole`, with its interval over runs; NaN in either is left out."""
+    known = np.isfinite(part) & np.isfinite(whole)
+    n_runs = weights.shape[1]
+    top, bottom = (weights @ np.bincount(run[known], x[known], n_runs) for x in (part, whole))
+    ratios = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
+    return interval(float(ratios[0]), ratios[1:])

@@ -1,0 +1,208 @@
+"""Pulses: does a push of one group of units, from the middle of a cluster, switch the symbol?
+
+Cutting a group shows whether it is needed; a pulse shows whether it is enough. All groups and
+doses share starts and noise, and all pulses of one dose have the same norm.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.circuits.events import Events, aligned, mean_over_events
+from hmmrnn.circuits.recording import Recording
+from hmmrnn.circuits.windows import Index, cluster_mean, in_cluster, onset_of, prefers
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, interval
+from hmmrnn.nets import Intervention, RNNCell, rollout
+from hmmrnn.nets.noise import white_noise
+
+DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Multiples of the pulse that a group gives in real transitions; the first is none."""
+N_STARTS = 200
+N_PULSE, N_AFTER = 3, 15
+"""Steps of the pulse, and steps after it within which the symbol must change."""
+LEAD, LAG = 3, 1
+"""A group's activity in real transitions is that of steps -3 .. 1 around the onset."""
+
+
+class Starts(NamedTuple):
+    """P states from the cluster of one symbol, and the run that each comes from."""
+
+    h0: Float[Array, "P N"]
+    run: Int[np.ndarray, " P"]
+    n_available: int  # cluster states to choose from; fewer than P are drawn repeatedly
+
+
+class PulsedRuns(NamedTuple):
+    """What G pulses at V doses do to each of P starts; NaN where states are not finite."""
+
+    reached: Float[Array, "G V P"]  # 1 if the symbol is preferred 3 times in a row after the pulse
+    latency: Float[Array, "G V P"]  # steps from the last of the pulse to the first of these; NaN
+    n_valid: Int[Array, "G V"]  # starts whose runs are finite
+
+
+class PulseEffects(NamedTuple):
+    """Probability that each of G pulses triggers the transition at each dose, intervals over runs.
+
+    The effect is the probability minus that of the first dose, paired by start.
+    """
+
+    doses: tuple[float, ...]
+    probability: list[list[Estimate]]
+    effect: list[list[Estimate]]
+    over_controls: list[list[Estimate]]  # probability minus the mean of the controls, paired
+    latency: list[list[Estimate]]  # median over the starts that switch, in steps
+    n_starts: int
+
+
+def cluster_starts(recording: Recording, symbol: int, key: Key, n_starts: int = N_STARTS) -> Starts:
+    """States of a symbol's cluster, drawn at random; none for a symbol without a cluster.
+
+    Without replacement where there are enough of them.
+    """
+    run, step = np.nonzero(in_cluster(recording, symbol))
+    if len(run) == 0:
+        return Starts(jnp.zeros((0, recording.states.shape[-1])), run, 0)
+    n_available = len(run)
+    replace = n_available < n_starts
+    chosen = np.asarray(jax.random.choice(key, n_available, (n_starts,), replace=replace))
+    run, step = run[chosen], step[chosen]
+    return Starts(jnp.asarray(np.asarray(recording.states)[run, step]), run, n_available)
+
+
+def transition_activity(recording: Recording, events: Events) -> Float[np.ndarray, " N"]:
+    """Mean activity of each unit at steps -3 .. 1 around the onsets; NaN without an event."""
+    around = aligned(recording.states, events, LEAD, LAG + 1)
+    if len(around) == 0:
+        return np.full(around.shape[-1], np.nan, around.dtype)
+    return around.mean((0, 1), dtype=np.float64).astype(around.dtype)
+
+
+def state_difference(recording: Recording, pair: tuple[int, int]) -> Float[np.ndarray, " N"]:
+    """From the mean state of the cluster of pair[0] to that of pair[1].
+
+    A pulse along it takes units away as well as adding them: states can become negative.
+    """
+    return cluster_mean(recording, pair[1]) - cluster_mean(recording, pair[0])
+
+
+def group_pulses(
+    activity: Float[np.ndarray, "G N"], groups: Bool[np.ndarray, "G N"]
+) -> Float[np.ndarray, "G N"]:
+    """The activity of each group's units, scaled to the norm of the first group's.
+
+    Equal norms are equal energies. A group that is silent in transitions gets the same for each
+    of its units; an empty one gets nothing, and nobody gets anything if the first is empty.
+
+    Raises:
+        InputError: shapes that differ.
+    """
+    if activity.shape != groups.shape:
+        raise InputError(f"activity has shape {activity.shape}, groups have {groups.shape}")
+    pulses = np.where(groups, activity, 0.0)
+    norm = np.linalg.norm(pulses[0])
+    silent = ~pulses.any(axis=1, keepdims=True)
+    pulses = np.where(silent, groups, pulses)
+    own = np.linalg.norm(pulses, axis=1, keepdims=True)
+    scale = np.divide(norm, own, out=np.zeros_like(own), where=own != 0)
+    return np.where(groups, pulses * scale, 0.0)
+
+
+@partial(jax.jit, static_argnames=("cell", "n_pulse", "n_after"))
+def pulsed_runs(
+    cell: RNNCell,
+    params: Params,
+    noise_std: Scalar,
+    h0: Float[Array, "P N"],
+    pulses: Float[Array, "G N"],
+    doses: Float[Array, " V"],
+    symbol: Index,
+    key: Key,
+    *,
+    n_pulse: int = N_PULSE,
+    n_after: int = N_AFTER,
+) -> PulsedRuns:
+    """Runs under fresh noise with dose x pulse added to the states of the first `n_pulse` steps.
+
+    Only steps after the pulse count: during it, the pulse itself is read out. Each start has its
+    own noise, which all pulses and doses share.
+
+    Raises:
+        InputError: no step of the pulse, or fewer than 3 after it.
+    """
+    if n_pulse < 1 or n_after < 3:
+        raise InputError(f"n_pulse={n_pulse}, n_after={n_after}: at least 1 and 3 steps")
+    n_steps = n_pulse + n_after
+    noise = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
+    on = (jnp.arange(n_steps) < n_pulse)[:, None]
+
+    def run(pulse: Array) -> tuple[Array, Array, Array]:
+        offset = jnp.where(on, pulse, 0.0)
+        logits = rollout(cell, params, h0, noise, Intervention(state_offset=offset)).logits
+        preferred = prefers(logits, symbol)
+        valid = jnp.isfinite(preferred).all(0)
+        latency = jnp.where(valid, onset_of(preferred[n_pulse:]) + 1, jnp.nan)
+        return jnp.where(valid, jnp.isfinite(latency), jnp.nan), latency, jnp.sum(valid)
+
+    given = doses[:, None] * pulses[:, None]
+    found = jax.lax.map(run, given.reshape(-1, given.shape[-1]))
+    return PulsedRuns(*(x.reshape(*given.shape[:2], *x.shape[1:]) for x in found))
+
+
+def pulse_effects(
+    runs: PulsedRuns,
+    doses: tuple[float, ...],
+    starts: Starts,
+    controls: Bool[np.ndarray, " G"],
+    weights: Float[np.ndarray, "R B"],
+) -> PulseEffects:
+    """Dose-responses with intervals over the B runs that the starts come from.
+
+    `controls` says which of the groups are controls of the others.
+    """
+    reached, latency = (np.asarray(x, np.float64) for x in (runs.reached, runs.latency))
+    control = mean_over_groups(reached, controls)
+
+    def means(values: np.ndarray) -> list[list[Estimate]]:
+        return [[mean_over_events(x, starts.run, weights) for x in group] for group in values]
+
+    return PulseEffects(
+        doses=doses,
+        probability=means(reached),
+        effect=means(reached - reached[:, :1]),
+        over_controls=means(reached - control),
+        latency=[[median_over_events(x, starts.run, weights) for x in group] for group in latency],
+        n_starts=len(starts.run),
+    )
+
+
+def mean_over_groups(
+    values: Float[np.ndarray, "G *shape"], which: Bool[np.ndarray, " G"]
+) -> Float[np.ndarray, "*shape"]:
+    """Mean over some of the groups; NaN if there is none."""
+    if not which.any():
+        return np.full(values.shape[1:], np.nan)
+    return np.mean(values[which], axis=0)
+
+
+def median_over_events(
+    values: Float[np.ndarray, " E"], run: Int[np.ndarray, " E"], weights: Float[np.ndarray, "R B"]
+) -> Estimate:
+    """Median over events with its interval over the B runs that they come from; NaN is left out.
+
+    The median is the first value at which half of the weight is reached.
+    """
+    known = np.isfinite(values)
+    order = np.argsort(values[known], kind="stable")
+    values, run = np.asarray(values[known], np.float64)[order], run[known][order]
+    if len(values) == 0:
+        return Estimate(np.nan, np.nan, np.nan)
+    total = np.cumsum(weights[:, run], axis=1)
+    half = np.argmax(total >= 0.5 * total[:, -1:], axis=1)
+    draws = np.where(total[:, -1] > 0, values[half], np.nan)
+    return interval(float(draws[0]), draws[1:])

@@ -1,0 +1,67 @@
+"""Driven runs with all that circuits are read from: states, noise, pre-activations, zones."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.dynamics import preferred_symbols, residency, zones
+from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.nets import Network, RNNCell, drive, initial_state, preactivation, rollout
+from hmmrnn.nets.noise import white_noise
+
+WARM_UP = 100
+"""Steps before the first that is kept: several dwell times, so that runs do not remember h_0."""
+
+
+class Recording(NamedTuple):
+    """B runs of T steps of one network; step t leads from states[:, t - 1] to states[:, t]."""
+
+    states: Float[Array, "B T N"]
+    noise: Float[Array, "B T D"]  # x_t, already scaled
+    preactivation: Float[Array, "B T N"]  # a_t = W_rec h_{t-1} + W_in x_t + b
+    logits: Float[Array, "B T K"]
+    symbols: Int[Array, "B T"]  # preferred
+    zone: Int[Array, "B T"]  # of residency: 0 cluster, 1 kick-zone, 2 transition, 3 other
+
+
+def record(network: Network, n_runs: int, n_steps: int, key: Key) -> Recording:
+    """Runs of a network under its noise, after 100 steps of warm-up, with their residency zones.
+
+    Raises:
+        InputError: no run, or fewer than 2 steps.
+        DivergingNetworkError: hidden states that are not finite.
+    """
+    if n_runs < 1 or n_steps < 2:
+        raise InputError(f"n_runs={n_runs}, n_steps={n_steps}: at least 1 run of 2 steps")
+    key_runs, key_zones = jax.random.split(key)
+    keys = jax.random.split(key_runs, n_runs)
+    cell, params, noise_std = network.cell, network.params, network.noise_std
+    runs = recorded(cell, params, noise_std, n_steps, keys)
+    if not bool(jnp.isfinite(jnp.sum(runs.states**2))):
+        raise DivergingNetworkError(
+            "the hidden states are not finite: the network diverges under its noise"
+        )
+    stay = residency(cell, params, noise_std, runs.states, key_zones)
+    return runs._replace(zone=zones(stay.time, stay.max_probability))
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def recorded(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys
+) -> Recording:
+    """One run for each of the keys (B,); zones are -1, not known yet."""
+    split = jax.vmap(jax.random.split, out_axes=1)(keys)
+    noise = noise_std * white_noise(split[1], WARM_UP + n_steps, cell.noise_dim)
+    h0 = initial_state(cell, split[0])
+    runs = rollout(cell, params, h0, noise)
+    before = jnp.concatenate([h0[None], runs.states[:-1]])
+    received = preactivation(cell, params, before, drive(cell, params, noise))
+    states, noise, received, logits = (
+        jnp.swapaxes(x[WARM_UP:], 0, 1) for x in (runs.states, noise, received, runs.logits)
+    )
+    symbols = preferred_symbols(logits)
+    return Recording(states, noise, received, logits, symbols, jnp.full(symbols.shape, -1))

@@ -1,0 +1,136 @@
+"""Does the account of Torre et al. (2025) hold in a network? A rule, fixed before looking.
+
+For the change s -> t all of these must be so:
+
+1. found: kick neurons of s -> t and of t -> s.
+2. kick: with the kick neurons of s -> t silent, its rate is below half of the baseline's.
+3. noise: without noise into their population, its rate is below half of the baseline's.
+4. controls: in both, matched controls of equal size leave at least three quarters of the rate in
+   the mean, and the group takes away more than they do.
+5. selective: with the kick neurons of s -> t silent, t -> s keeps at least three quarters of its
+   rate.
+
+"Below half" and "more than they do" are judged by 95 % intervals over runs, the means that must
+stay above three quarters by their value. Rates are of lasting changes per step under the old
+symbol, ratios are paired by noise. Where a network never comes back to t, selectivity is judged
+from states of the cluster of t. The account holds in a network if it holds for every ordered pair
+of symbols that changes often, in part if for some, and else not.
+"""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from hmmrnn.circuits.dials import Dial
+from hmmrnn.circuits.kick_neurons import KickNeurons
+from hmmrnn.circuits.outcomes import Estimates
+from hmmrnn.intervals import Estimate
+
+STOPPED_BELOW = 0.5
+SPARED_ABOVE = 0.75
+
+Holds = Literal["holds", "in part", "does not hold", "undecided"]
+
+
+class Criteria(NamedTuple):
+    """The parts of the rule for one ordered pair; None where one cannot be judged."""
+
+    found: bool
+    kick: bool | None
+    noise: bool | None
+    controls: bool | None
+    selective: bool | None
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether all parts are so; None if none fails but one is unknown."""
+        if any(part is False for part in self):
+            return False
+        return None if any(part is None for part in self) else True
+
+    @property
+    def failing(self) -> tuple[str, ...]:
+        """Names of the parts that are not so."""
+        return tuple(name for name, part in self._asdict().items() if part is False)
+
+
+def criteria(
+    own: KickNeurons, opposite: KickNeurons | None, dials: dict[str, Dial] | None
+) -> Criteria:
+    """Judge one ordered pair by its dials `silence` and `noise`, which contain dose 0."""
+    found = bool(own.kick.any() and opposite is not None and opposite.kick.any())
+    if dials is None:
+        return Criteria(found, None, None, None, None)
+    silence, noise = dials["silence"], dials["noise"]
+    return Criteria(
+        found=found,
+        kick=_stopped(silent_ratio(silence)),
+        noise=_stopped(silent_ratio(noise)),
+        controls=_all([_controls_spare(silence), _controls_spare(noise)]),
+        selective=_spared(reverse_ratio(silence)),
+    )
+
+
+def network_verdict(pairs: list[Criteria]) -> Holds:
+    """Of all ordered pairs together."""
+    held = [pair.holds for pair in pairs]
+    if not held:
+        return "undecided"
+    if all(held):
+        return "holds"
+    if any(held):
+        return "in part"
+    return "does not hold" if all(part is False for part in held) else "undecided"
+
+
+def silent_ratio(dial: Dial) -> Estimate:
+    """Rate of the dial's own change at dose 0, over the baseline's."""
+    return at(dial.outcome.ratio, _zero(dial.doses), *dial.pair)
+
+
+def reverse_ratio(dial: Dial) -> Estimate:
+    """Rate of the change back at dose 0, over the baseline's; from cluster states if unknown."""
+    zero, (s, t) = _zero(dial.doses), dial.pair
+    free = at(dial.outcome.ratio, zero, t, s)
+    return free if np.isfinite(free.value) else at(dial.outcome.hazard_ratio, zero, t, s)
+
+
+def control_ratio(dial: Dial) -> Estimate:
+    """Mean over controls of the same ratio, with the range of 95 % of them."""
+    return at(dial.control.ratio, _zero(dial.control_doses), *dial.pair)
+
+
+def specificity(dial: Dial) -> Estimate:
+    """Mean ratio of the controls minus that of the group, at dose 0."""
+    return at(dial.specificity.rate, _zero(dial.control_doses))
+
+
+def at(values: Estimates, *index: int) -> Estimate:
+    """One of many estimates."""
+    return Estimate(*(float(part[index]) for part in values))
+
+
+def _zero(doses: np.ndarray) -> int:
+    return int(np.flatnonzero(doses == 0)[0])
+
+
+def _stopped(ratio: Estimate) -> bool | None:
+    return bool(ratio.high < STOPPED_BELOW) if np.isfinite(ratio.high) else None
+
+
+def _spared(ratio: Estimate) -> bool | None:
+    return bool(ratio.value >= SPARED_ABOVE) if np.isfinite(ratio.value) else None
+
+
+def _controls_spare(dial: Dial) -> bool | None:
+    return _all([_spared(control_ratio(dial)), _positive(specificity(dial))])
+
+
+def _positive(difference: Estimate) -> bool | None:
+    return bool(difference.low > 0) if np.isfinite(difference.low) else None
+
+
+def _all(parts: list[bool | None]) -> bool | None:
+    if any(part is False for part in parts):
+        return False
+    return None if any(part is None for part in parts) else True

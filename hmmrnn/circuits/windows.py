@@ -1,0 +1,282 @@
+"""Windowed ablation: a group of units is cut for a few steps around a transition, noise the same.
+
+The steps around each event are run again. When a group is needed shows in which windows the
+transition is lost. A window that reaches the steps at which an outcome is read also takes away
+what the group itself says to the readout; windows that end before them do not.
+"""
+
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from hmmrnn.arrays import Key, Params
+from hmmrnn.circuits.events import Events, Stretch, find_events, mean_over_events, some, stretch
+from hmmrnn.circuits.recording import Recording
+from hmmrnn.dynamics.residency import CLUSTER
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate
+from hmmrnn.nets import Intervention, RNNCell, rollout
+
+Index = Int[Array, ""] | int
+
+BEFORE, BEFORE_SHORT, AFTER = 25, 12, 15
+"""Steps around the onset; the short ones where fewer than 20 events kept the symbol that long."""
+MIN_EVENTS, N_EVENTS = 20, 96
+WINDOWS = tuple(range(-20, 11))
+"""First steps of the windows, relative to the onset."""
+WIDTH = 3
+N_START = 5
+"""First steps of a stretch, from which the swing of the readout is measured."""
+SWING_END = (3, 8)
+HAPPENED = (5, 10)
+"""Steps after the onset, first and last + 1, at which outcomes are read."""
+LASTING = 3
+"""Steps that a symbol must be preferred in a row to count as reached."""
+
+Mode = Literal["silence", "mean"]
+
+
+class WindowedRuns(NamedTuple):
+    """What each of E events becomes when each of G groups is cut in each of W windows.
+
+    Relative to the run without a cut under the same noise. NaN where the states are not finite.
+    """
+
+    happens: Float[Array, "G W E"]  # 1 if the new symbol is preferred at half of steps 5..9
+    delay: Float[Array, "G W E"]  # steps from the onset to the first of 3 steps; NaN if never
+    swing_lost: Float[Array, "G W E"]  # of z_t - z_s at steps 3..7, over its mean clean swing
+    clean_happens: Float[Array, " E"]
+    clean_delay: Float[Array, " E"]
+    n_valid: Int[Array, ""]  # events whose clean run is finite
+
+
+class WindowEffects(NamedTuple):
+    """Means over events for each group and window, with intervals over runs."""
+
+    windows: tuple[int, ...]
+    happens: list[list[Estimate]]
+    prevented: list[list[Estimate]]  # share that happens without the cut minus share with it
+    delay: list[list[Estimate]]  # of those that happen in spite of it, in steps
+    swing_lost: list[list[Estimate]]
+    clean_happens: Estimate
+    n_events: int
+    stay: int  # steps that the old symbol had lasted before each of them
+
+
+def aligned_events(
+    recording: Recording, pair: tuple[int, int], key: Key, n_events: int = N_EVENTS
+) -> tuple[Events, Stretch]:
+    """Up to `n_events` transitions and the steps around them: 25 before the onset, 15 from it on.
+
+    The old symbol lasted for all steps before the onset. If fewer than 20 transitions have that,
+    12 steps do; the stretch says which.
+    """
+    for before in (BEFORE, BEFORE_SHORT):
+        events = find_events(recording.symbols, pair, before=before, after=AFTER, stay=before)
+        if len(events.run) >= MIN_EVENTS:
+            break
+    events = some(events, n_events, key)
+    return events, stretch(recording, events, before, AFTER)
+
+
+def replacement(mode: Mode, recording: Recording, symbol: int) -> Float[np.ndarray, " N"]:
+    """What stands in for the activity of cut units: zero, or their mean in a symbol's cluster.
+
+    The mean is NaN for a symbol without a cluster.
+
+    Raises:
+        InputError: another mode.
+    """
+    states = np.asarray(recording.states)
+    if mode == "silence":
+        return np.zeros(states.shape[-1], states.dtype)
+    if mode == "mean":
+        return cluster_mean(recording, symbol)
+    raise InputError(f"mode={mode}: one of silence, mean")
+
+
+def cluster_mean(recording: Recording, symbol: int) -> Float[np.ndarray, " N"]:
+    """Mean hidden state in the cluster of a symbol; NaN for a symbol without one."""
+    states = np.asarray(recording.states)
+    found = states[in_cluster(recording, symbol)]
+    if len(found) == 0:
+        return np.full(states.shape[-1], np.nan, states.dtype)
+    return found.mean(0, dtype=np.float64).astype(states.dtype)
+
+
+def in_cluster(recording: Recording, symbol: int) -> Bool[np.ndarray, "B T"]:
+    """Which steps of a recording are in the cluster of a symbol."""
+    return (np.asarray(recording.zone) == CLUSTER) & (np.asarray(recording.symbols) == symbol)
+
+
+@partial(jax.jit, static_argnames=("cell", "before", "width"))
+def windowed_runs(
+    cell: RNNCell,
+    params: Params,
+    h0: Float[Array, "E N"],
+    noise: Float[Array, "L E D"],
+    before: int,
+    pair: tuple[Index, Index],
+    groups: Bool[Array, "G N"],
+    level: Float[Array, " N"],
+    windows: Int[Array, " W"],
+    width: int = WIDTH,
+) -> WindowedRuns:
+    """Run stretches again with h_i = level_i for the units of a group in a window, else free.
+
+    The onset is step `before`. A window w covers the steps w .. w + width - 1 relative to it.
+
+    Raises:
+        InputError: a stretch that ends before step 9 after the onset.
+    """
+    _expect_steps(noise, before, HAPPENED[1])
+    offsets = jnp.arange(len(noise)) - before
+    n_groups, n_windows = len(groups), len(windows)
+
+    def run(job: tuple[Array, Array]) -> tuple[Array, Array, Array]:
+        mask, window = job
+        inside = (offsets >= window) & (offsets < window + width)
+        logits = rollout(cell, params, h0, noise, replacing(inside[:, None] & mask, level)).logits
+        preferred = prefers(logits, pair[1])
+        share = jnp.mean(preferred[before + HAPPENED[0] : before + HAPPENED[1]], axis=0)
+        valid = jnp.isfinite(preferred).all(0)
+        happens = jnp.where(valid, share >= 0.5, jnp.nan)
+        delay = jnp.where(valid, onset_of(preferred) - before, jnp.nan)
+        margin = logits[..., pair[1]] - logits[..., pair[0]]
+        return happens, delay, margin
+
+    # The run without a cut is one of them, so that it is rounded as they are.
+    none = jnp.zeros_like(groups[:1]), jnp.zeros_like(windows[:1])
+    each = jnp.repeat(groups, n_windows, axis=0), jnp.tile(windows, n_groups)
+    jobs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), none, each)
+    happens, delay, margin = jax.lax.map(run, jobs)
+    end = slice(before + SWING_END[0], before + SWING_END[1])
+    lost = swing_lost(margin[0], margin[1:, end], before, SWING_END)
+    by_group = partial(jnp.reshape, shape=(n_groups, n_windows, len(h0)))
+    return WindowedRuns(
+        happens=by_group(happens[1:]),
+        delay=by_group(delay[1:]),
+        swing_lost=by_group(lost),
+        clean_happens=happens[0],
+        clean_delay=delay[0],
+        n_valid=jnp.sum(jnp.isfinite(margin[0]).all(0)),
+    )
+
+
+def window_effects(
+    runs: WindowedRuns,
+    windows: tuple[int, ...],
+    events: Events,
+    before: int,
+    weights: Float[np.ndarray, "R B"],
+) -> WindowEffects:
+    """Effect sizes of each group and window, with intervals over the B runs of the recording."""
+    mean = partial(mean_over_events, run=events.run, weights=weights)
+
+    def means(values: Array | np.ndarray) -> list[list[Estimate]]:
+        return [[mean(np.asarray(x)) for x in group] for group in np.asarray(values)]
+
+    clean = np.asarray(runs.clean_happens)
+    return WindowEffects(
+        windows=windows,
+        happens=means(runs.happens),
+        prevented=means(clean - np.asarray(runs.happens)),
+        delay=means(runs.delay),
+        swing_lost=means(runs.swing_lost),
+        clean_happens=mean(clean),
+        n_events=len(events.run),
+        stay=before,
+    )
+
+
+@partial(jax.jit, static_argnames=("cell", "before", "first", "last", "horizon"))
+def unit_push(
+    cell: RNNCell,
+    params: Params,
+    h0: Float[Array, "E N"],
+    noise: Float[Array, "L E D"],
+    before: int,
+    pair: tuple[Index, Index],
+    first: int = -8,
+    last: int = 2,
+    horizon: tuple[int, int] = SWING_END,
+) -> Float[Array, "E N"]:
+    """How much of the readout's swing is lost when one unit is silent at steps first .. last - 1.
+
+    (clean - silenced) / mean over events of the clean swing, for z = z_t - z_s averaged over the
+    horizon. The swing is from the first 5 steps of the stretch to the horizon.
+
+    Raises:
+        InputError: a stretch that does not contain the window and the horizon.
+    """
+    _expect_steps(noise, before, horizon[1])
+    if not -before <= first < last <= horizon[1] or first > horizon[0]:
+        raise InputError(
+            f"steps {first} .. {last} - 1 are not between {-before} and the end of the horizon, "
+            f"{horizon[0]} .. {horizon[1]} - 1, or begin after it does"
+        )
+    start = before + first
+    lead = rollout(cell, params, h0, noise[:start])
+    h = jnp.concatenate([h0[None], lead.states])[-1]
+    rest = noise[start : before + horizon[1]]
+    inside = jnp.arange(len(rest)) < last - first
+    silence = jnp.zeros(cell.hidden_size, h0.dtype)
+
+    def margin_of(logits: Array) -> Array:
+        return logits[..., pair[1]] - logits[..., pair[0]]
+
+    def run(mask: Array) -> Array:
+        cut = replacing(inside[:, None] & mask, silence)
+        return margin_of(rollout(cell, params, h, rest, cut).logits)
+
+    masks = jnp.eye(cell.hidden_size + 1, cell.hidden_size, k=-1, dtype=bool)  # first: no unit
+    margin = jax.lax.map(run, masks)
+    clean = jnp.concatenate([margin_of(lead.logits), margin[0]])
+    n_end = horizon[1] - horizon[0]
+    return swing_lost(clean, margin[1:, -n_end:], before, horizon).T
+
+
+def replacing(cut: Bool[Array, "L N"], level: Float[Array, " N"]) -> Intervention:
+    """Units take `level` in place of their activity where `cut` says so."""
+    return Intervention(
+        state_gain=jnp.where(cut, 0.0, 1.0), state_offset=jnp.where(cut, level, 0.0)
+    )
+
+
+def swing_lost(
+    clean: Float[Array, "L E"],
+    cut: Float[Array, "J n E"],
+    before: int,
+    horizon: tuple[int, int],
+) -> Float[Array, "J E"]:
+    """(clean - cut) over the mean swing of `clean`, from its first steps to the n of the horizon.
+
+    The mean is over events: the swing of a single one can be close to zero.
+    """
+    end = clean[before + horizon[0] : before + horizon[1]]
+    swing = jnp.nanmean(jnp.mean(end, axis=0) - jnp.mean(clean[:N_START], axis=0))
+    return jnp.mean(end - cut, axis=1) / swing
+
+
+def prefers(logits: Float[Array, "L *B K"], symbol: Index) -> Float[Array, "L *B"]:
+    """1 where a symbol is preferred, 0 where another is, NaN where logits are not finite."""
+    finite = jnp.isfinite(logits).all(-1)
+    return jnp.where(finite, jnp.argmax(logits, axis=-1) == symbol, jnp.nan)
+
+
+def onset_of(preferred: Float[Array, "L *B"], n_lasting: int = LASTING) -> Float[Array, "*B"]:
+    """The first step from which a symbol is preferred `n_lasting` times in a row; NaN if never."""
+    n_starts = len(preferred) - n_lasting + 1
+    here = jnp.stack([preferred[i : i + n_starts] == 1 for i in range(n_lasting)]).all(0)
+    return jnp.where(here.any(0), jnp.argmax(here, axis=0), jnp.nan)
+
+
+def _expect_steps(noise: Float[Array, "L E D"], before: int, end: int) -> None:
+    if len(noise) < before + end:
+        raise InputError(
+            f"the stretch has {len(noise)} steps with the onset at {before}, not {before + end}"
+        )

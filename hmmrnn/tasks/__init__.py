@@ -1,0 +1,1 @@
+"""Tasks: networks with a known mechanism, for judging what `circuits` finds."""

@@ -1,0 +1,228 @@
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hmmrnn import InputError
+from hmmrnn.circuits.dials import Group, dials, turned
+from hmmrnn.circuits.outcomes import Outcomes, experiment, measure, measure_baseline, outcomes
+from hmmrnn.circuits.recording import record
+from hmmrnn.nets import RNNCell
+
+KEY = jax.random.key(3)
+N_STEPS = 200
+DOSES = (0.0, 0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A flip-flop of units 0 and 1, with two idle units at the end.
+
+    Unit 2 integrates noise and excites the kick unit 3, which fires above a threshold and inhibits
+    unit 0: 0 -> 1. Units 4 and 5 do the same to unit 1: 1 -> 0.
+    """
+
+    cell: RNNCell
+    params: dict
+    noise_std: jax.Array
+
+
+def planted():
+    w = np.zeros((8, 8))
+    w[0, 0] = w[1, 1] = 0.7
+    w[0, 1] = w[1, 0] = -0.6
+    w[2, 2] = w[4, 4] = 0.6
+    w[3, 2] = w[5, 4] = 1
+    w[0, 3] = w[1, 5] = -3
+    w_in = np.zeros((8, 2))
+    w_in[[2, 6], 0] = w_in[[4, 7], 1] = 1
+    weights = {
+        "W_rec": w,
+        "W_in": w_in,
+        "W_out": 4 * np.eye(2, 8),
+        "b_rec": [0.3, 0.32, 0, -2, 0, -2, 0, 0],
+        "b_out": np.zeros(2),
+    }
+    cell = RNNCell(n_symbols=2, hidden_size=8, noise_dim=2, bias=True)
+    params = {name: jnp.asarray(x, jnp.float32) for name, x in weights.items()}
+    return Planted(cell, params, jnp.ones(()))
+
+
+def units(*chosen):
+    return np.isin(np.arange(8), chosen)
+
+
+NET = planted()
+GROUP = Group(kick=units(3), population=units(2))
+CONTROLS = Group(kick=np.stack([units(6), units(7)]), population=np.stack([units(6), units(7)]))
+NONE = Group(np.zeros((0, 8), bool), np.zeros((0, 8), bool))
+
+
+@pytest.fixture(scope="module")
+def setting():
+    recording = record(NET, 16, N_STEPS, jax.random.key(1))
+    return experiment(NET, recording, None, KEY, n_runs=16, n_steps=N_STEPS, n_starts=40)
+
+
+@pytest.fixture(scope="module")
+def baseline(setting):
+    return measure_baseline(setting)
+
+
+@pytest.fixture(scope="module")
+def found(setting, baseline):
+    return dials(
+        setting, baseline, (0, 1), GROUP, CONTROLS, KEY, doses=DOSES, control_doses=(0.0, 2.0)
+    )
+
+
+def test_each_kind_turns_its_own_units():
+    both = Group(kick=units(3, 6), population=units(2))
+    expected = {
+        "kick": ("recurrent_gain", (3, 6)),
+        "noise": ("noise_gain", (2,)),
+        "silence": ("state_gain", (3, 6)),
+    }
+    for kind, (field, chosen) in expected.items():
+        gains = turned(kind, both, DOSES)
+        for g, dose in enumerate(DOSES):
+            np.testing.assert_array_equal(
+                getattr(gains, field)[g], np.where(units(*chosen), dose, 1)
+            )
+        for name in {"recurrent_gain", "noise_gain", "state_gain"} - {field}:
+            np.testing.assert_array_equal(getattr(gains, name), np.ones((4, 8)))
+        np.testing.assert_array_equal(gains.state_offset, np.zeros((4, 8)))
+    together = turned("both", both, DOSES)
+    for kind, (field, _) in list(expected.items())[:2]:
+        np.testing.assert_array_equal(
+            getattr(together, field), getattr(turned(kind, both, DOSES), field)
+        )
+    np.testing.assert_array_equal(together.state_gain, 1)
+
+
+def test_dose_one_is_the_baseline_and_the_outcome_is_that_of_the_interventions(
+    setting, baseline, found
+):
+    for kind, dial in found.items():
+        np.testing.assert_array_equal(dial.outcome.ratio.low[2], [[np.nan, 1], [1, np.nan]])
+        np.testing.assert_array_equal(dial.outcome.hazard_ratio.high[2], [[np.nan, 1], [1, np.nan]])
+        for side in (*dial.selectivity.rate, *dial.selectivity.hazard):
+            assert side[2] == 0
+        direct = outcomes(setting, measure(setting, turned(kind, GROUP, DOSES)), baseline, KEY)
+        for name in ("rate", "ratio", "escape", "pooled_cv"):
+            for one, other in zip(getattr(dial.outcome, name), getattr(direct, name), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["kick", "noise", "silence", "both"])
+def test_the_planted_units_stop_their_transition_alone(found, kind):
+    """Kick unit 3 hears nothing but population 2, and both nothing but their noise."""
+    dial = found[kind]
+    hazard = dial.outcome.hazard_ratio.value[:, 0, 1]
+    assert hazard[0] == dial.outcome.hazard_ratio.high[0, 0, 1] == 0
+    assert dial.outcome.ratio.value[0, 0, 1] == 0
+    assert dial.outcome.escape.value[0, 0] == 0
+    # 1 - 0: the other transition is left alone
+    assert dial.selectivity.hazard.value[0] == pytest.approx(1, abs=0.1)
+    assert dial.selectivity.hazard.low[0] > 0.8
+    assert dial.selectivity.hazard.high[3] < 0  # turned up: 0 -> 1 is more frequent alone
+    assert hazard[0] <= hazard[1] < 1 < hazard[3]
+    if kind == "silence":  # a kick of half its strength, where the others stay below threshold
+        assert hazard[1] > 0
+
+
+def test_controls_that_do_nothing_leave_a_specificity_of_one(found):
+    for dial in found.values():
+        assert dial.n_controls == 2
+        for side in (*dial.control.ratio, *dial.control.hazard_ratio):
+            np.testing.assert_array_equal(side[:, 0, 1], 1)
+        np.testing.assert_array_equal(dial.control.n_valid, [16, 16])
+        np.testing.assert_array_equal(dial.control.n_valid_starts, [[40, 40], [40, 40]])
+        for side in (*dial.specificity.rate, *dial.specificity.hazard):
+            assert side[0] == pytest.approx(1)
+        gain = dial.outcome.ratio.value[3, 0, 1]
+        assert dial.specificity.rate.value[1] == pytest.approx(1 - gain)
+
+
+def test_controls_that_do_as_much_leave_a_specificity_of_zero(setting, baseline):
+    """One control is the group itself, one does nothing: mean 1/2, range from 0 to 1."""
+    same = Group(kick=np.stack([units(3), units(6)]), population=np.zeros((0, 8), bool))
+    dial = dials(
+        setting,
+        baseline,
+        (0, 1),
+        GROUP,
+        same,
+        KEY,
+        kinds=("silence",),
+        doses=(0.0, 1.0),
+        control_doses=(0.0,),
+    )["silence"]
+    value, low, high = (side[0, 0, 1] for side in dial.control.hazard_ratio)
+    assert (value, low, high) == pytest.approx((0.5, 0.025, 0.975))
+    assert dial.specificity.hazard.value[0] == pytest.approx(0.5)
+    alone = Group(kick=units(3)[None], population=same.population)
+    dial = dials(
+        setting, baseline, (0, 1), GROUP, alone, KEY, kinds=("silence",), doses=(0.0,),
+        control_doses=(0.0,),
+    )["silence"]  # fmt: skip
+    for side in (*dial.specificity.rate, *dial.specificity.hazard):
+        assert side[0] == 0
+
+
+def test_the_opposite_pair_is_the_mirror_image(setting, baseline, found):
+    options = {"kinds": ("silence",), "doses": (0.0, 1.0), "control_doses": ()}
+    dial = dials(setting, baseline, (1, 0), GROUP, NONE, KEY, **options)["silence"]
+    own = found["silence"]
+    np.testing.assert_allclose(dial.selectivity.hazard.value[0], -own.selectivity.hazard.value[0])
+
+
+def test_without_controls_nothing_is_known_of_them(setting, baseline):
+    only_kick = Group(kick=units(6)[None], population=np.zeros((0, 8), bool))
+    some = dials(
+        setting, baseline, (0, 1), GROUP, only_kick, KEY, kinds=("both", "kick"), doses=(0.0,),
+        control_doses=(0.0,),
+    )  # fmt: skip
+    assert (some["both"].n_controls, some["kick"].n_controls) == (0, 1)
+    for name in set(Outcomes._fields) - {"n_valid", "n_valid_starts"}:
+        assert np.isnan(np.stack(getattr(some["both"].control, name))).all()
+    assert np.shape(some["both"].control.ratio) == np.shape(some["kick"].control.ratio)
+    assert np.isnan(np.stack(some["both"].specificity.rate)).all()
+    np.testing.assert_array_equal(some["both"].control.n_valid, 0)
+    assert some["both"].outcome.hazard.value[0, 0, 1] == 0
+
+
+def test_an_empty_group_changes_nothing(setting, baseline):
+    nobody = Group(units(), units())
+    dial = dials(
+        setting, baseline, (0, 1), nobody, NONE, KEY, kinds=("both",), doses=DOSES, control_doses=()
+    )["both"]
+    for side in (*dial.outcome.ratio, *dial.outcome.hazard_ratio):
+        np.testing.assert_array_equal(side[:, 0, 1], 1)
+    for side in (*dial.selectivity.rate, *dial.selectivity.hazard):
+        np.testing.assert_array_equal(side, 0)
+    assert dial.specificity.rate.value.shape == (0,)
+
+
+def test_a_dose_that_makes_the_network_diverge_is_counted(setting, baseline):
+    """Unit 2 feeds on itself from a gain of 1 / 0.6 on."""
+    group = Group(kick=units(2), population=units())
+    dial = dials(
+        setting, baseline, (0, 1), group, NONE, KEY, kinds=("kick",), doses=(1.0, 1e4),
+        control_doses=(),
+    )["kick"]  # fmt: skip
+    np.testing.assert_array_equal(dial.outcome.n_valid, [16, 0])
+    assert np.isnan(dial.selectivity.rate.value[1])
+    assert dial.selectivity.rate.value[0] == 0
+
+
+def test_what_cannot_be_dialled_is_refused(setting, baseline):
+    with pytest.raises(InputError, match="kind='louder': one of kick, noise"):
+        turned("louder", GROUP, DOSES)
+    for pair in ((0, 0), (0, 2), (-1, 0)):
+        with pytest.raises(InputError, match="two different symbols of 0 to 1"):
+            dials(setting, baseline, pair, GROUP, CONTROLS, KEY)
+    with pytest.raises(InputError, match=r"control_doses=\(0.3,\)"):
+        dials(setting, baseline, (0, 1), GROUP, CONTROLS, KEY, control_doses=(0.3,))
