@@ -1,6 +1,6 @@
 """Train noise-driven recurrent networks to emulate hidden Markov models, and find out how."""
 
-from hmmrnn import dynamics, fidelity, hmm, losses, nets, training
+from hmmrnn import circuits, dynamics, fidelity, hmm, losses, nets, training
 from hmmrnn.errors import (
     DivergingNetworkError,
     InputError,
@@ -16,6 +16,7 @@ __all__ = [
     "StorageError",
     "TrainConfig",
     "TrainingDivergedError",
+    "circuits",
     "dynamics",
     "fidelity",
     "hmm",

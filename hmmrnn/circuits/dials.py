@@ -8,14 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key
+from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import (
     Estimates,
-    Experiment,
-    Measured,
     Outcomes,
     divided,
     estimates,
-    measure,
     quantities,
     summary,
     weights_of,
@@ -66,7 +64,7 @@ class Dial(NamedTuple):
     specificity: Contrast  # (H,) ratio of s -> t, mean over controls, minus that of the group
 
 
-def turned(kind: Kind, group: Group, doses: Sequence[float]) -> Intervention:
+def turned(kind: str, group: Group, doses: Sequence[float]) -> Intervention:
     """The intervention at each dose, entries (G, N); a dose of 1 is none at all.
 
     kick: the recurrent drive of the kick units times the dose (Torre et al. 2025); noise: the

@@ -89,6 +89,7 @@ def kick_neurons(
         return found._replace(problem="no state in the source cluster, or none in transition")
     best = best_by_chance(recording, events, levels, paths, key_shuffle)
     p_value = (1 + (best[:, None] >= score).sum(0)) / (1 + len(best))
+    p_value = np.where(np.isfinite(score), p_value, np.nan)  # of a unit that never moves
     kick_like = (score > 0) & (p_value <= max(LEVEL / n_pairs, 1.5 / (1 + N_SHUFFLES)))
     found = found._replace(p_value=p_value, kick_like=kick_like)
     if not kick_like.any():
@@ -148,7 +149,9 @@ def best_by_chance(
 
     Kick-zone and transition keep their steps relative to the event; the levels of both clusters
     stay. The units of one shuffle move together, so the largest score controls the chance that any
-    unit passes (Westfall & Young 1993).
+    unit passes (Westfall & Young 1993): nearly, since the levels of the clusters are taken as
+    known. With signals made by hand, any unit passed a limit of 5 % in 7 % of recordings for white
+    noise and in 15 % for noise with a correlation of 0.8 from step to step.
     """
     a, symbols, zone = (
         np.asarray(x) for x in (recording.preactivation, recording.symbols, recording.zone)

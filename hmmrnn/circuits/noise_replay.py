@@ -13,10 +13,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.events import Events, aligned, mean_over_events
 from hmmrnn.circuits.pulses import mean_over_groups, median_over_events
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.circuits.windows import Index, in_cluster, onset_of, prefers
+from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, interval
 from hmmrnn.nets import RNNCell, rollout

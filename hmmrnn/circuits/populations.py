@@ -52,8 +52,9 @@ def population(
 
     A member excites the kick group and inhibits the opposite one (where there is one) in the mean
     of its weights (Torre et al. 2025); a quarter of random units would. Those beyond chance have
-    more contrast than onto random groups of the same sizes, with a false discovery rate of 5 %.
-    Kick neurons themselves are left out. Intervals are over the runs of the recording.
+    more contrast than onto random groups of the same sizes, with a false discovery rate of 5 %;
+    where few other units receive much, that test has little power. Kick neurons themselves are
+    left out. Intervals are over the runs of the recording.
     """
     key_targets, key_boot = jax.random.split(key)
     W = np.asarray(params["W_rec"], np.float64)

@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.circuits.clusters import Starts, cluster_mean
 from hmmrnn.circuits.events import Events, aligned, mean_over_events
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.circuits.windows import Index, cluster_mean, in_cluster, onset_of, prefers
+from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, interval
 from hmmrnn.nets import Intervention, RNNCell, rollout
@@ -28,14 +29,6 @@ N_PULSE, N_AFTER = 3, 15
 """Steps of the pulse, and steps after it within which the symbol must change."""
 LEAD, LAG = 3, 1
 """A group's activity in real transitions is that of steps -3 .. 1 around the onset."""
-
-
-class Starts(NamedTuple):
-    """P states from the cluster of one symbol, and the run that each comes from."""
-
-    h0: Float[Array, "P N"]
-    run: Int[np.ndarray, " P"]
-    n_available: int  # cluster states to choose from; fewer than P are drawn repeatedly
 
 
 class PulsedRuns(NamedTuple):
@@ -60,21 +53,6 @@ class PulseEffects(NamedTuple):
     n_starts: int
 
 
-def cluster_starts(recording: Recording, symbol: int, key: Key, n_starts: int = N_STARTS) -> Starts:
-    """States of a symbol's cluster, drawn at random; none for a symbol without a cluster.
-
-    Without replacement where there are enough of them.
-    """
-    run, step = np.nonzero(in_cluster(recording, symbol))
-    if len(run) == 0:
-        return Starts(jnp.zeros((0, recording.states.shape[-1])), run, 0)
-    n_available = len(run)
-    replace = n_available < n_starts
-    chosen = np.asarray(jax.random.choice(key, n_available, (n_starts,), replace=replace))
-    run, step = run[chosen], step[chosen]
-    return Starts(jnp.asarray(np.asarray(recording.states)[run, step]), run, n_available)
-
-
 def transition_activity(recording: Recording, events: Events) -> Float[np.ndarray, " N"]:
     """Mean activity of each unit at steps -3 .. 1 around the onsets; NaN without an event."""
     around = aligned(recording.states, events, LEAD, LAG + 1)
@@ -92,7 +70,7 @@ def state_difference(recording: Recording, pair: tuple[int, int]) -> Float[np.nd
 
 
 def group_pulses(
-    activity: Float[np.ndarray, "G N"], groups: Bool[np.ndarray, "G N"]
+    activity: Float[np.ndarray, "G N"], groups: Bool[np.ndarray, "H N"]
 ) -> Float[np.ndarray, "G N"]:
     """The activity of each group's units, scaled to the norm of the first group's.
 

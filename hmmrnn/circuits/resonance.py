@@ -12,16 +12,8 @@ from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.dials import Group, turned
-from hmmrnn.circuits.outcomes import (
-    Experiment,
-    Measured,
-    Outcomes,
-    divided,
-    measure,
-    quantities,
-    summary,
-    weights_of,
-)
+from hmmrnn.circuits.experiment import Experiment, Measured, measure
+from hmmrnn.circuits.outcomes import Outcomes, divided, quantities, summary, weights_of
 from hmmrnn.dynamics import homogeneous
 from hmmrnn.intervals import Estimate, bootstrap_weights, interval
 

@@ -12,9 +12,10 @@ For the change s -> t all of these must be so:
 
 "Below half" and "more than they do" are judged by 95 % intervals over runs, the means that must
 stay above three quarters by their value. Rates are of lasting changes per step under the old
-symbol, ratios are paired by noise. Where a network never comes back to t, selectivity is judged
-from states of the cluster of t. The account holds in a network if it holds for every ordered pair
-of symbols that changes often, in part if for some, and else not.
+symbol, ratios are paired by noise. The rate of t -> s is that from states of the cluster of t in
+the untouched network: where s -> t has stopped, a free run is in t only before it leaves it
+for good, and those that have not left yet are not like others. The account holds in a network if
+it holds for every ordered pair of symbols that changes often, in part if for some, and else not.
 """
 
 from typing import Literal, NamedTuple
@@ -89,10 +90,9 @@ def silent_ratio(dial: Dial) -> Estimate:
 
 
 def reverse_ratio(dial: Dial) -> Estimate:
-    """Rate of the change back at dose 0, over the baseline's; from cluster states if unknown."""
-    zero, (s, t) = _zero(dial.doses), dial.pair
-    free = at(dial.outcome.ratio, zero, t, s)
-    return free if np.isfinite(free.value) else at(dial.outcome.hazard_ratio, zero, t, s)
+    """Rate at which cluster states of t first leave for s at dose 0, over the baseline's."""
+    s, t = dial.pair
+    return at(dial.outcome.hazard_ratio, _zero(dial.doses), t, s)
 
 
 def control_ratio(dial: Dial) -> Estimate:

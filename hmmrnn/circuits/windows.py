@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params
+from hmmrnn.circuits.clusters import cluster_mean
 from hmmrnn.circuits.events import Events, Stretch, find_events, mean_over_events, some, stretch
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.dynamics.residency import CLUSTER
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate
 from hmmrnn.nets import Intervention, RNNCell, rollout
@@ -97,20 +97,6 @@ def replacement(mode: Mode, recording: Recording, symbol: int) -> Float[np.ndarr
     if mode == "mean":
         return cluster_mean(recording, symbol)
     raise InputError(f"mode={mode}: one of silence, mean")
-
-
-def cluster_mean(recording: Recording, symbol: int) -> Float[np.ndarray, " N"]:
-    """Mean hidden state in the cluster of a symbol; NaN for a symbol without one."""
-    states = np.asarray(recording.states)
-    found = states[in_cluster(recording, symbol)]
-    if len(found) == 0:
-        return np.full(states.shape[-1], np.nan, states.dtype)
-    return found.mean(0, dtype=np.float64).astype(states.dtype)
-
-
-def in_cluster(recording: Recording, symbol: int) -> Bool[np.ndarray, "B T"]:
-    """Which steps of a recording are in the cluster of a symbol."""
-    return (np.asarray(recording.zone) == CLUSTER) & (np.asarray(recording.symbols) == symbol)
 
 
 @partial(jax.jit, static_argnames=("cell", "before", "width"))

@@ -3,11 +3,20 @@
 The report looks for them under the names in `hmmrnn.report.FIGURES`.
 """
 
+from hmmrnn.figures.circuits import (
+    composition_figure,
+    kick_plane_figure,
+    kick_score_figure,
+    ordered_weights_figure,
+    transition_activity_figure,
+    weight_block_figure,
+)
 from hmmrnn.figures.development import development_figure
 from hmmrnn.figures.dynamics import trajectory_figure
 from hmmrnn.figures.fidelity import dwell_figure, ngram_figure, transition_figure
 from hmmrnn.figures.fixed_points import fixed_point_figure
 from hmmrnn.figures.flow import flow_figure
+from hmmrnn.figures.interventions import dial_figure, window_figure
 from hmmrnn.figures.local import mean_shift_figure, spectra_figure
 from hmmrnn.figures.losses import loss_figure
 from hmmrnn.figures.networks import networks_figure
@@ -19,23 +28,35 @@ from hmmrnn.figures.orbits import (
 )
 from hmmrnn.figures.residency import noise_sensitivity_figure, residency_figure
 from hmmrnn.figures.style import symbol_color
+from hmmrnn.figures.sufficiency import pulse_figure, replay_figure, resonance_figure
 from hmmrnn.figures.svg import save, save_png, to_svg
+from hmmrnn.figures.switching import holding_figure, optimal_kick_figure
 from hmmrnn.figures.training import training_figure
 
 __all__ = [
+    "composition_figure",
     "development_figure",
+    "dial_figure",
     "dwell_figure",
     "fixed_point_figure",
     "flow_figure",
+    "holding_figure",
+    "kick_plane_figure",
+    "kick_score_figure",
     "loss_figure",
     "mean_shift_figure",
     "networks_figure",
     "ngram_figure",
     "noise_level_figure",
     "noise_sensitivity_figure",
+    "optimal_kick_figure",
+    "ordered_weights_figure",
     "phase_figure",
+    "pulse_figure",
     "readout_figure",
+    "replay_figure",
     "residency_figure",
+    "resonance_figure",
     "rotation_figure",
     "save",
     "save_png",
@@ -44,5 +65,8 @@ __all__ = [
     "to_svg",
     "training_figure",
     "trajectory_figure",
+    "transition_activity_figure",
     "transition_figure",
+    "weight_block_figure",
+    "window_figure",
 ]

@@ -7,7 +7,8 @@ import pytest
 
 from hmmrnn import InputError
 from hmmrnn.circuits.dials import Group, dials, turned
-from hmmrnn.circuits.outcomes import Outcomes, experiment, measure, measure_baseline, outcomes
+from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
+from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.circuits.recording import record
 from hmmrnn.nets import RNNCell
 

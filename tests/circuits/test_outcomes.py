@@ -8,23 +8,16 @@ import pytest
 
 from hmmrnn import InputError
 from hmmrnn.circuits.events import find_events
-from hmmrnn.circuits.outcomes import (
-    FLOOR,
-    Outcomes,
+from hmmrnn.circuits.experiment import (
     cluster_starts,
-    counts,
-    escapes,
     experiment,
-    free_runs,
     has_critical_pair,
     measure,
     measure_baseline,
-    outcomes,
-    quantities,
-    settled,
     stacked,
-    weights_of,
 )
+from hmmrnn.circuits.free_runs import counts, escapes, free_runs, settled
+from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
 from hmmrnn.circuits.recording import WARM_UP, Recording, record, recorded
 from hmmrnn.dynamics import spectra_along, spectrum
 from hmmrnn.losses import kl, ngram_shares

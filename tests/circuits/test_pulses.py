@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
+from hmmrnn.circuits.clusters import cluster_starts
 from hmmrnn.circuits.events import Events
 from hmmrnn.circuits.pulses import (
-    cluster_starts,
     group_pulses,
     median_over_events,
     pulse_effects,
@@ -186,24 +186,23 @@ def recording(n_runs=4, n_steps=60):
 def test_starts_are_different_states_of_the_cluster():
     runs = recording()
     inside = (np.asarray(runs.zone) == 0) & (np.asarray(runs.symbols) == 2)
-    starts = cluster_starts(runs, 2, KEY, P)
-    assert starts.n_available == inside.sum() > P
-    for h, run in zip(starts.h0, starts.run, strict=True):
+    starts = cluster_starts(runs, 2, P, KEY)
+    assert len(starts.h) == P < inside.sum()
+    for h, run in zip(starts.h, starts.run, strict=True):
         found = np.flatnonzero((np.asarray(runs.states[run]) == np.asarray(h)).all(1))
         assert inside[run, found].all()
-    assert len(np.unique(starts.h0, axis=0)) == P
-    many = cluster_starts(runs, 2, KEY, 5 * int(inside.sum()))
-    assert len(many.h0) == 5 * inside.sum()
-    assert len(np.unique(many.h0, axis=0)) <= inside.sum()
-    other = cluster_starts(runs, 2, jax.random.key(1), P)
-    assert not np.array_equal(starts.h0, other.h0)
+    assert len(np.unique(starts.h, axis=0)) == P
+    many = cluster_starts(runs, 2, 5 * int(inside.sum()), KEY)
+    assert len(many.h) == inside.sum()  # all there are, each once
+    other = cluster_starts(runs, 2, P, jax.random.key(1))
+    assert not np.array_equal(starts.h, other.h)
 
 
 def test_a_symbol_without_a_cluster_has_no_starts_and_no_effects():
-    starts = cluster_starts(recording(), 1, KEY, P)
-    assert (starts.h0.shape, starts.n_available) == ((0, 12), 0)
+    starts = cluster_starts(recording(), 1, P, KEY)
+    assert starts.h.shape == (0, 12)
     params, _, pulses = random_network()
-    runs = pulsed(SMALL, params, starts.h0, pulses)
+    runs = pulsed(SMALL, params, starts.h, pulses)
     weights = bootstrap_weights(4, KEY)
     found = pulse_effects(runs, DOSES, starts, np.array([False, True, True]), weights)
     for table in (found.probability, found.effect, found.over_controls, found.latency):
@@ -224,7 +223,7 @@ def test_activity_in_transitions_and_the_way_between_clusters():
 
 
 def test_effects_are_paired_by_start():
-    starts = cluster_starts(recording(), 2, KEY, P)._replace(run=np.arange(P) // 2)
+    starts = cluster_starts(recording(), 2, P, KEY)._replace(run=np.arange(P) // 2)
     reached = np.zeros((4, 3, P))
     reached[:, 0, :2] = reached[:, 1, :3] = 1  # without a pulse 2 of 8; at dose 0.1 all equal
     reached[0, 2, :6] = reached[1, 2, :4] = reached[2, 2, :2] = 1

@@ -1,3 +1,4 @@
+import sys
 from dataclasses import dataclass
 
 import jax
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from hmmrnn.circuits.outcomes import experiment, measure, measure_baseline, outcomes, stacked
+from hmmrnn.circuits.experiment import experiment, measure, measure_baseline, stacked
+from hmmrnn.circuits.outcomes import outcomes
 from hmmrnn.circuits.recording import record
 from hmmrnn.circuits.resonance import resonance, time_scales
 from hmmrnn.nets import Intervention, RNNCell
@@ -114,7 +116,8 @@ def test_a_dip_is_found_where_it_is_planted(plain, monkeypatch):
         moments[:, :, 0] = np.stack([0 * dwell[..., 0] + 10, dwell.sum(-1), (dwell**2).sum(-1)], -1)
         many = jax.tree.map(lambda x: np.repeat(x, len(cv), axis=0), base)
         many = many._replace(counts=many.counts._replace(dwells=moments))
-        monkeypatch.setattr("hmmrnn.circuits.resonance.measure", lambda *_: many)
+        module = sys.modules["hmmrnn.circuits.resonance"]  # its name stands for a function
+        monkeypatch.setattr(module, "measure", lambda *_: many)
         gains = tuple(np.arange(len(cv)) / 2)
         return resonance(setting, base, np.arange(6) < 1, KEY, gains=gains)
 

@@ -1,0 +1,165 @@
+"""What all interventions on a network have in common, and the counts that each of them gives."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
+from hmmrnn.circuits.recording import Recording
+from hmmrnn.dynamics import jacobians, spectrum
+from hmmrnn.errors import InputError
+from hmmrnn.nets import (
+    NO_INTERVENTION,
+    Intervention,
+    Network,
+    RNNCell,
+)
+
+BLOCK = 8
+"""Interventions run by one call of a compiled function, so that any number compiles once."""
+
+
+class Starts(NamedTuple):
+    """P states from the cluster of each symbol, with replacement; NaN where there is no such."""
+
+    states: Float[Array, "K P N"]
+    run: Int[np.ndarray, "K P"]  # that each was recorded in
+    n_runs: int
+    n_found: Int[np.ndarray, " K"]  # cluster states that were there to draw from
+
+
+class Experiment(NamedTuple):
+    """What all interventions on a network have in common: its noise and where it starts."""
+
+    cell: RNNCell
+    params: Params
+    noise_std: Scalar
+    n_steps: int
+    keys: Keys  # (B,), one for each free run
+    starts: Starts
+    keys_starts: Keys  # (K, P)
+    law: Float[np.ndarray, " L"] | None  # of n-grams of the HMM; None without one
+
+
+class Measured(NamedTuple):
+    """Counts of G interventions, on the host."""
+
+    counts: Counts
+    escapes: Escapes
+    critical: Float[np.ndarray, "G B"]  # 1 if the last state has a critical pair; NaN if unknown
+
+
+def experiment(
+    network: Network,
+    recording: Recording,
+    law: Float[np.ndarray, " L"] | None,
+    key: Key,
+    *,
+    n_runs: int = 48,
+    n_steps: int = 400,
+    n_starts: int = 64,
+) -> Experiment:
+    """Runs of their own, whose noise no group was found on, and starts from a recording.
+
+    Raises:
+        InputError: no run or start, or a law of other n-grams than 4 of the network's symbols.
+    """
+    if min(n_runs, n_starts) < 1:
+        raise InputError(f"n_runs={n_runs}, n_starts={n_starts}: at least 1 of each")
+    n_symbols = network.cell.n_symbols
+    if law is not None and len(law) != n_symbols**ORDER:
+        raise InputError(f"law has {len(law)} entries; {n_symbols} symbols have {n_symbols**ORDER}")
+    key_runs, key_starts, key_noise = jax.random.split(key, 3)
+    return Experiment(
+        cell=network.cell,
+        params=network.params,
+        noise_std=network.noise_std,
+        n_steps=n_steps,
+        keys=jax.random.split(key_runs, n_runs),
+        starts=cluster_starts(recording, n_starts, key_starts),
+        keys_starts=jax.random.split(key_noise, (n_symbols, n_starts)),
+        law=law,
+    )
+
+
+def cluster_starts(recording: Recording, n_starts: int, key: Key) -> Starts:
+    """`n_starts` states from the cluster of each symbol."""
+    symbols, zone = np.asarray(recording.symbols), np.asarray(recording.zone)
+    n_symbols = recording.logits.shape[-1]
+    draws = np.asarray(jax.random.uniform(key, (n_symbols, n_starts)))
+    run, step = np.zeros((2, n_symbols, n_starts), int)
+    n_found = np.zeros(n_symbols, int)
+    for symbol in range(n_symbols):
+        where = np.nonzero((zone == 0) & (symbols == symbol))
+        n_found[symbol] = len(where[0])
+        if n_found[symbol]:
+            chosen = (draws[symbol] * n_found[symbol]).astype(int)
+            run[symbol], step[symbol] = (index[chosen] for index in where)
+    states = jnp.where((n_found > 0)[:, None, None], recording.states[run, step], jnp.nan)
+    return Starts(states, run, len(symbols), n_found)
+
+
+def stacked(interventions: list[Intervention], n_units: int) -> Intervention:
+    """Interventions with shape () or (N,), one after the other: each entry gets shape (G, N)."""
+    return Intervention(
+        *(
+            jnp.stack([jnp.broadcast_to(jnp.asarray(gate, float), n_units) for gate in gates])
+            for gates in zip(*interventions, strict=True)
+        )
+    )
+
+
+def measure(setting: Experiment, gains: Intervention, *, n_spectra: int = 0) -> Measured:
+    """Counts of G interventions, entries (G, N); spectra at the last states of some of the runs."""
+    cell, params, noise_std = setting.cell, setting.params, setting.noise_std
+    n = len(jnp.asarray(gains.state_gain))
+    order = ORDER if setting.law is not None else 1  # without a law nobody asks for n-grams
+    padded = jax.tree.map(lambda g: jnp.concatenate([g, jnp.repeat(g[-1:], -n % BLOCK, 0)]), gains)
+    parts = []
+    for first in range(0, n, BLOCK):
+        block = jax.tree.map(lambda g, i=first: g[i : i + BLOCK], padded)
+        run = counts(cell, params, noise_std, block, setting.n_steps, setting.keys, order=order)
+        left = escapes(cell, params, noise_std, block, setting.starts.states, setting.keys_starts)
+        parts.append(jax.tree.map(np.asarray, (run, left)))
+    run, left = jax.tree.map(lambda *x: np.concatenate(x)[:n], *parts)
+    critical = np.full(run.finite.shape, np.nan)
+    for i in range(n):
+        if n_spectra:
+            gates = jax.tree.map(lambda g, i=i: g[i], gains)
+            critical[i, :n_spectra] = has_critical_pair(
+                cell, params, gates, run.last[i, :n_spectra]
+            )
+    return Measured(run, left, np.where(run.finite, critical, np.nan))
+
+
+def measure_baseline(setting: Experiment, *, n_spectra: int = 0) -> Measured:
+    """The network left alone (G = 1), to which all interventions are compared."""
+    return measure(
+        setting, stacked([NO_INTERVENTION], setting.cell.hidden_size), n_spectra=n_spectra
+    )
+
+
+def has_critical_pair(
+    cell: RNNCell, params: Params, gates: Intervention, states: Float[Array | np.ndarray, "P N"]
+) -> Float[np.ndarray, " P"]:
+    """Whether the Jacobian at each state, without input, has a critical pair: 1, 0 or NaN.
+
+    The Jacobian is that of the network under the intervention, whose entries are () or (N,).
+    """
+    found = spectrum(_jacobians_under(cell, params, gates, jnp.asarray(states))).n_critical_pairs
+    return np.where(np.isnan(found), np.nan, found > 0)
+
+
+@partial(jax.jit, static_argnames="cell")
+def _jacobians_under(
+    cell: RNNCell, params: Params, gates: Intervention, states: Float[Array, "P N"]
+) -> Float[Array, "P N N"]:
+    """diag(state_gain) of the Jacobian with diag(recurrent_gain) W_rec."""
+    rows = jnp.broadcast_to(jnp.asarray(gates.recurrent_gain), cell.hidden_size)[:, None]
+    scale = jnp.broadcast_to(jnp.asarray(gates.state_gain), cell.hidden_size)[:, None]
+    return scale * jacobians(cell, {**params, "W_rec": rows * params["W_rec"]}, states)

@@ -1,0 +1,284 @@
+"""Prove or refute a kick circuit: every intervention on one ordered pair, in one call."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float
+
+from hmmrnn.arrays import Key
+from hmmrnn.circuits.clusters import cluster_starts
+from hmmrnn.circuits.controls import Controls, activity_and_norm, matched_controls
+from hmmrnn.circuits.dials import Dial, Group, dials
+from hmmrnn.circuits.events import find_events
+from hmmrnn.circuits.experiment import Experiment, Measured
+from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
+from hmmrnn.circuits.noise_replay import (
+    ReplayEffects,
+    replay_effects,
+    replay_groups,
+    replay_of,
+    replayed_runs,
+)
+from hmmrnn.circuits.pulses import (
+    DOSES,
+    N_STARTS,
+    PulseEffects,
+    group_pulses,
+    pulse_effects,
+    pulsed_runs,
+    state_difference,
+    transition_activity,
+)
+from hmmrnn.circuits.recording import Recording
+from hmmrnn.circuits.resonance import Resonance, TimeScales, resonance, time_scales
+from hmmrnn.circuits.windows import (
+    WIDTH,
+    WINDOWS,
+    WindowEffects,
+    aligned_events,
+    replacement,
+    window_effects,
+    windowed_runs,
+)
+from hmmrnn.nets import Network
+
+N_CONTROLS = 20
+N_WINDOW_CONTROLS = 4
+CONTROL_DOSES = (0.0,)
+
+
+class Windows(NamedTuple):
+    """A windowed ablation and the groups that were silenced."""
+
+    names: tuple[str, ...]
+    effects: WindowEffects
+
+
+class Pulses(NamedTuple):
+    """Pulses into groups; "all units" along the difference between the two clusters."""
+
+    names: tuple[str, ...]
+    effects: PulseEffects
+
+
+class Replays(NamedTuple):
+    """The noise of transitions replayed from a cluster state, and from the state that it met."""
+
+    names: tuple[str, ...]
+    elsewhere: ReplayEffects
+    own_start: ReplayEffects
+
+
+class Match(NamedTuple):
+    """How well controls match their group, as mean ratios."""
+
+    n_draws: int
+    n_available: int
+    activity: float
+    out_norm: float
+
+
+class Proof(NamedTuple):
+    """What interventions on the circuit of one ordered pair do."""
+
+    pair: tuple[int, int]
+    dials: dict[str, Dial]
+    kick_match: Match
+    population_match: Match
+    windows: Windows | None
+    pulses: Pulses | None
+    replays: Replays | None
+    resonance: Resonance
+    time_scales: TimeScales
+
+
+class Setting(NamedTuple):
+    """What all interventions on one network share."""
+
+    network: Network
+    recording: Recording
+    experiment: Experiment
+    baseline: Measured
+    weights: Float[np.ndarray, "R B"]  # over the runs of the recording
+
+
+class Rivals(NamedTuple):
+    """Control groups of one pair, C draws each."""
+
+    kick: Controls
+    population: Controls
+
+
+def prove(setting: Setting, circuit: KickCircuit, found: PairCircuit, key: Key) -> Proof:
+    """All interventions on the kick neurons and the population of one pair."""
+    keys = dict(
+        zip(
+            ("controls", "dials", "windows", "pulses", "replays", "resonance", "scales"),
+            jax.random.split(key, 7),
+            strict=True,
+        )
+    )
+    own = Group(found.kick.kick, found.population.members)
+    rivals = _rivals(setting, circuit, own, keys["controls"])
+    return Proof(
+        pair=found.pair,
+        dials=dials(
+            setting.experiment,
+            setting.baseline,
+            found.pair,
+            own,
+            Group(rivals.kick.masks, rivals.population.masks),
+            keys["dials"],
+            control_doses=CONTROL_DOSES,
+        ),
+        kick_match=match_of(rivals.kick),
+        population_match=match_of(rivals.population),
+        windows=_windows(setting, circuit, found, rivals, keys["windows"]),
+        pulses=_pulses(setting, circuit, found, rivals, keys["pulses"]),
+        replays=_replays(setting, found, rivals, keys["replays"]),
+        resonance=resonance(
+            setting.experiment, setting.baseline, own.population, keys["resonance"]
+        ),
+        time_scales=time_scales(setting.recording.states, own.population, own.kick, keys["scales"]),
+    )
+
+
+def match_of(controls: Controls) -> Match:
+    """Mean ratios of activity and out-weight norm over the draws; NaN without any."""
+    if len(controls.masks) == 0:
+        return Match(0, controls.n_available, np.nan, np.nan)
+    return Match(
+        len(controls.masks),
+        controls.n_available,
+        float(np.mean(controls.activity_ratio)),
+        float(np.mean(controls.out_norm_ratio)),
+    )
+
+
+def _rivals(setting: Setting, circuit: KickCircuit, own: Group, key: Key) -> Rivals:
+    """Control groups of units outside of the whole circuit; outside of all kick groups where it
+    leaves too few.
+    """
+    activity, norm = activity_and_norm(setting.network.params, setting.recording.states)
+    kicks = _any(circuit, "kick")
+    whole = kicks | _any(circuit, "population")
+
+    def drawn(group: Bool[np.ndarray, " N"], key: Key) -> Controls:
+        apart, near = (
+            matched_controls(activity, norm, group, outside, N_CONTROLS, key)
+            for outside in (whole, kicks | own.kick | own.population)
+        )
+        return apart if len(apart.masks) else near
+
+    key_kick, key_population = jax.random.split(key)
+    return Rivals(drawn(own.kick, key_kick), drawn(own.population, key_population))
+
+
+def _any(circuit: KickCircuit, kind: str) -> Bool[np.ndarray, " N"]:
+    masks = [mask for name, mask in circuit.groups.items() if name.startswith(kind)]
+    return np.any(masks, axis=0)
+
+
+def _windows(
+    setting: Setting, circuit: KickCircuit, found: PairCircuit, rivals: Rivals, key: Key
+) -> Windows | None:
+    """Silence in windows: both groups of the pair, both of the way back, and controls."""
+    back = found.pair[::-1]
+    names = [f"{kind} {name_of(p)}" for p in (found.pair, back) for kind in ("kick", "population")]
+    groups = {name: circuit.groups[name] for name in names if name in circuit.groups}
+    for i, mask in enumerate(rivals.kick.masks[:N_WINDOW_CONTROLS]):
+        groups[f"control {i}"] = mask
+    return windowed(setting, found.pair, groups, key)
+
+
+def windowed(
+    setting: Setting, pair: tuple[int, int], groups: dict[str, Bool[np.ndarray, " N"]], key: Key
+) -> Windows | None:
+    """Silence each group in each window around the events of a pair; None without events."""
+    events, around = aligned_events(setting.recording, pair, key)
+    if len(events.run) == 0:
+        return None
+    starts = tuple(w for w in WINDOWS if w >= -around.before and w % 2 == 0)
+    network = setting.network
+    runs = windowed_runs(
+        network.cell,
+        network.params,
+        around.h0,
+        around.noise,
+        around.before,
+        pair,
+        jnp.asarray(np.stack(list(groups.values()))),
+        jnp.asarray(replacement("silence", setting.recording, pair[0])),
+        jnp.asarray(starts),
+        WIDTH,
+    )
+    effects = window_effects(runs, starts, events, around.before, setting.weights)
+    return Windows(tuple(groups), effects)
+
+
+def _pulses(
+    setting: Setting, circuit: KickCircuit, found: PairCircuit, rivals: Rivals, key: Key
+) -> Pulses | None:
+    key_starts, key_runs = jax.random.split(key)
+    s, t = found.pair
+    recording, network = setting.recording, setting.network
+    starts = cluster_starts(recording, s, N_STARTS, key_starts)
+    there, back = (find_events(recording.symbols, pair) for pair in ((s, t), (t, s)))
+    if min(len(starts.h), len(there.run)) == 0:
+        return None
+    activity = transition_activity(recording, there)
+    rows = {f"kick {name_of((s, t))}": (activity, found.kick.kick)}
+    opposite = f"kick {name_of((t, s))}"
+    if opposite in circuit.groups and circuit.groups[opposite].any() and len(back.run):
+        rows[opposite] = (transition_activity(recording, back), circuit.groups[opposite])
+    difference = state_difference(recording, (s, t))
+    if np.isfinite(difference).all():
+        rows["all units"] = (difference, np.ones(len(difference), bool))
+    for i, mask in enumerate(rivals.kick.masks):
+        rows[f"control {i}"] = (activity, mask)
+    pulses = group_pulses(*(np.stack(part) for part in zip(*rows.values(), strict=True)))
+    runs = pulsed_runs(
+        network.cell,
+        network.params,
+        network.noise_std,
+        starts.h,
+        jnp.asarray(pulses),
+        jnp.asarray(DOSES),
+        t,
+        key_runs,
+    )
+    controls = np.array([name.startswith("control") for name in rows])
+    return Pulses(tuple(rows), pulse_effects(runs, DOSES, starts, controls, setting.weights))
+
+
+def _replays(setting: Setting, found: PairCircuit, rivals: Rivals, key: Key) -> Replays | None:
+    key_events, key_starts, key_fresh = jax.random.split(key, 3)
+    events, around = aligned_events(setting.recording, found.pair, key_events)
+    if len(events.run) == 0:
+        return None
+    replay = replay_of(setting.recording, events, around.before, key_starts)
+    groups = replay_groups(found.population.members, rivals.population.masks)
+    network = setting.network
+    elsewhere, own = (
+        replay_effects(
+            replayed_runs(
+                network.cell,
+                network.params,
+                network.noise_std,
+                h0,
+                replay.noise,
+                replay.lead,
+                jnp.asarray(groups),
+                found.pair[1],
+                key_fresh,
+            ),
+            replay.run,
+            setting.weights,
+        )
+        for h0 in (replay.h0, replay.own_h0)
+    )
+    named = ("nobody", "all units", f"population {name_of(found.pair)}", "all others")
+    controls = tuple(f"control {i}" for i in range(len(rivals.population.masks)))
+    return Replays(named + controls, elsewhere, own)

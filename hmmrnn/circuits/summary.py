@@ -1,0 +1,92 @@
+"""One row of numbers for each ordered pair: what tables and the report show of a survey."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hmmrnn.circuits.dials import Dial
+from hmmrnn.circuits.find import PairCircuit
+from hmmrnn.circuits.prove import Proof
+from hmmrnn.circuits.verdict import (
+    Criteria,
+    at,
+    control_ratio,
+    reverse_ratio,
+    silent_ratio,
+    specificity,
+)
+from hmmrnn.intervals import Estimate
+
+UNKNOWN = Estimate(np.nan, np.nan, np.nan)
+
+
+class AtZero(NamedTuple):
+    """A dial of s -> t at dose 0: ratios of rates to the baseline."""
+
+    own: Estimate  # of s -> t
+    back: Estimate  # of t -> s, from cluster states of t
+    control: Estimate  # of s -> t under matched controls: mean and 95 % of them
+    specificity: Estimate  # controls' mean minus own
+    selectivity: Estimate  # back minus own, both from cluster states, paired
+    rate: Estimate  # of s -> t per step under s
+
+
+class Row(NamedTuple):
+    """What is found and proved of one ordered pair."""
+
+    pair: tuple[int, int]
+    n_events: int
+    n_kick: int
+    n_kick_like: int
+    n_population: int
+    n_beyond_chance: int
+    group_push: Estimate
+    agreement: Estimate  # of weights and noise, as to who belongs to the population
+    baseline_rate: Estimate
+    kick: AtZero  # kick neurons silent
+    recurrent: AtZero  # kick neurons without their recurrent drive (the dial of the paper)
+    noise: AtZero  # no noise into their population
+    criteria: dict[str, bool | None]
+    holds: bool | None
+    problem: str
+
+
+NOTHING = AtZero(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
+
+
+def row(found: PairCircuit, proof: Proof | None, judged: Criteria, rate: Estimate) -> Row:
+    """The row of one pair; without kick neurons there is no dial to read."""
+    dials = proof.dials if proof is not None else {}
+    kick, recurrent, noise = (
+        at_zero(dials[kind]) if kind in dials else NOTHING for kind in ("silence", "kick", "noise")
+    )
+    return Row(
+        pair=found.pair,
+        n_events=found.kick.n_events,
+        n_kick=int(found.kick.kick.sum()),
+        n_kick_like=int(found.kick.kick_like.sum()),
+        n_population=int(found.population.members.sum()),
+        n_beyond_chance=int(found.population.beyond_chance.sum()),
+        group_push=found.kick.group_push,
+        agreement=found.population.agreement,
+        baseline_rate=rate,
+        kick=kick,
+        recurrent=recurrent,
+        noise=noise,
+        criteria=judged._asdict(),
+        holds=judged.holds,
+        problem=found.kick.problem,
+    )
+
+
+def at_zero(dial: Dial) -> AtZero:
+    """A dial at dose 0."""
+    zero = int(np.flatnonzero(dial.doses == 0)[0])
+    return AtZero(
+        own=silent_ratio(dial),
+        back=reverse_ratio(dial),
+        control=control_ratio(dial),
+        specificity=specificity(dial),
+        selectivity=at(dial.selectivity.hazard, zero),
+        rate=at(dial.outcome.rate, zero, *dial.pair),
+    )

@@ -1,0 +1,70 @@
+"""How a network switches, whichever way it works: what carries the state, holds it, pushes it."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from hmmrnn.arrays import Key
+from hmmrnn.circuits.clusters import cluster_starts, in_cluster
+from hmmrnn.circuits.controls import activity_and_norm, matched_controls
+from hmmrnn.circuits.kick_injection import PushOver, push_over
+from hmmrnn.circuits.prove import Setting, Windows, windowed
+from hmmrnn.circuits.state_units import Carriers, Holding, carriers, holding
+
+N_STARTS = 128
+N_CONTROLS = 5
+
+
+class Switching(NamedTuple):
+    """The measurements behind the account of one ordered pair of symbols."""
+
+    pair: tuple[int, int]
+    carriers: Carriers
+    holding: Holding
+    push: PushOver
+    windows: Windows | None  # carriers of both symbols and the units that the kick drives most
+
+
+def switching(setting: Setting, pair: tuple[int, int], key: Key) -> Switching | None:
+    """Measure how the network gets from pair[0] to pair[1]; None where a cluster is missing."""
+    keys = dict(
+        zip(
+            ("starts", "controls", "holding", "push", "windows"),
+            jax.random.split(key, 5),
+            strict=True,
+        )
+    )
+    network, recording, weights = setting.network, setting.recording, setting.weights
+    if not all(in_cluster(recording, symbol).any() for symbol in pair):
+        return None
+    found = carriers(
+        recording.states,
+        recording.symbols,
+        recording.zone,
+        network.params["W_out"],
+        pair,
+        weights,
+    )
+    inside = np.asarray(recording.states)[in_cluster(recording, pair[0])]
+    activity, norm = activity_and_norm(network.params, inside)
+    rivals = matched_controls(activity, norm, found.in_s, found.in_t, N_CONTROLS, keys["controls"])
+    starts = cluster_starts(recording, pair[0], N_STARTS, keys["starts"])
+    push = push_over(network, recording, found, weights, keys["push"])
+    groups = dict(zip(push.groups.names, push.groups.masks, strict=True))
+    return Switching(
+        pair=pair,
+        carriers=found,
+        holding=holding(
+            network.cell,
+            network.params,
+            network.noise_std,
+            starts,
+            found,
+            rivals.masks,
+            weights,
+            keys["holding"],
+        ),
+        push=push,
+        windows=windowed(setting, pair, groups, keys["windows"]),
+    )
