@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from hmmrnn.circuits.dials import Dial
 from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
-from hmmrnn.circuits.prove import Proof
+from hmmrnn.circuits.prove import Match, Proof, Pulses
+from hmmrnn.circuits.state_units import Arm
 from hmmrnn.circuits.switching import Switching
 from hmmrnn.circuits.verdict import (
     Criteria,
@@ -14,10 +16,13 @@ from hmmrnn.circuits.verdict import (
 )
 from hmmrnn.intervals import Estimate
 
+CONTROL_DRIVE = "drive of controls removed"
+PULSE_DOSE = 1.0
+"""Of pulses: what the kick neurons give in real changes."""
 KICK_DOSE = 3.0
 """Standard deviations of the noise: the size of kick that the sentences speak of."""
-READ_FROM = 0
-"""Windows that begin before this end before the steps at which the outcome is read."""
+LAST_START = -3
+"""Of three-step windows, so that they end before the onset."""
 PREVENTS = 0.02
 """Share of changes below which a silence is said to prevent none."""
 
@@ -29,10 +34,10 @@ VERDICTS: dict[Holds, str] = {
     "undecided": "Whether the paper's account holds cannot be said.",
 }
 PARTS = {
-    "found": "kick neurons are missing in one direction",
-    "kick": "silencing the kick neurons does not halve its rate",
-    "noise": "taking the noise from their population does not halve its rate",
-    "controls": "matched controls do as much",
+    "found": "kick neurons are missing in a direction",
+    "kick": "silencing the kick neurons does not surely halve its rate",
+    "noise": "taking the noise from their population does not surely halve its rate",
+    "controls": "matched controls change its rate too, or there is no difference to them",
     "selective": "the change back suffers too",
 }
 
@@ -65,18 +70,20 @@ def kick_sentences(found: PairCircuit, proof: Proof | None, judged: Criteria) ->
         return [f"{name}: no kick neuron ({found.kick.problem})."]
     silence, noise, dial = (proof.dials[kind] for kind in ("silence", "noise", "kick"))
     sentences = [
-        f"{name}: {_count(found.kick.kick.sum(), 'kick neuron')}. Silent, this change is "
-        f"{_number(silent_ratio(silence))} times as frequent and the change back "
-        f"{_number(reverse_ratio(silence))} times; matched controls leave it at "
-        f"{_number(control_ratio(silence))}. Without their recurrent drive it is "
-        f"{_number(silent_ratio(dial))} times as frequent.",
-        f"{name}: {_count(found.population.members.sum(), 'unit')} excite them and inhibit those "
-        f"of the change back. Without noise into these it is {_number(silent_ratio(noise))} times "
-        f"as frequent, without noise into matched controls {_number(control_ratio(noise))}. "
+        f"{name}: {_count(int(found.kick.kick.sum()), 'kick neuron')}. With them silent, this "
+        f"change is {_number(silent_ratio(silence))} times as frequent, "
+        f"{_controlled(silence, proof.kick_match)}, and states of the other cluster leave for this "
+        f"one {_number(reverse_ratio(silence))} times as often. Without their recurrent drive it "
+        f"is {_number(silent_ratio(dial))} times as frequent.",
+        f"{name}: {_count(int(found.population.members.sum()), 'unit')} {_acts(found)}. "
+        f"Without noise into these it is {_number(silent_ratio(noise))} times as frequent, "
+        f"{_controlled(noise, proof.population_match)}. "
         f"Weights and noise agree on who drives this change: rank correlation "
         f"{_number(found.population.agreement)} over units.",
         _regularity_sentence(name, proof),
     ]
+    if proof.pulses is not None:
+        sentences.append(_pulse_sentence(name, proof.pulses))
     if proof.replays is not None:
         mean = proof.replays.elsewhere.on_time
         sentences.append(
@@ -93,14 +100,54 @@ def kick_sentences(found: PairCircuit, proof: Proof | None, judged: Criteria) ->
     return sentences
 
 
+def _controlled(dial: Dial, match: Match) -> str:
+    """What the same does to controls, and how well they match."""
+    if match.n_draws == 0:
+        return "but no units are left for controls"
+    return (
+        f"with matched controls instead (of {match.activity:.2f} times their activity) "
+        f"{_number(control_ratio(dial))}"
+    )
+
+
+def _acts(found: PairCircuit) -> str:
+    """What makes a unit a member of the population."""
+    alone = "excite them (there are none of the change back to inhibit)"
+    return "excite them and inhibit those of the change back" if found.opposed else alone
+
+
+def _pulse_sentence(name: str, pulses: Pulses) -> str:
+    """What a pulse of natural size into the kick neurons does, which come first."""
+    dose = pulses.effects.doses.index(PULSE_DOSE)
+    row = pulses.effects.probability[0]
+    more = pulses.effects.over_controls[0][dose]
+    known = np.isfinite(more.value)
+    beside = f", {_number(more)} more than pulses of that energy into controls" if known else ""
+    return (
+        f"{name}: a pulse into them of the size that they give in real changes brings the change "
+        f"within 15 steps in {_number(row[dose])} of runs from the middle of the cluster{beside}; "
+        f"without a pulse {_number(row[0])} change."
+    )
+
+
 def _regularity_sentence(name: str, proof: Proof) -> str:
     """Whether noise into the population makes changes regular, and which group is slower."""
     found, times = proof.resonance, proof.time_scales
+    slower = (
+        f"The population remembers itself {_number(times.ratio)} times as long as the kick neurons."
+    )
+    if not np.isfinite(found.best_gain):
+        return f"{name}: {slower}"
+    if not found.dip.low > 0:
+        return (
+            f"{name}: no gain of the noise into the population makes stays under {found.symbol} "
+            f"more regular than both ends of the range do (CV lower by {_number(found.dip)} at "
+            f"{found.best_gain:g}). {slower}"
+        )
     return (
-        f"{name}: changes are most regular at {found.best_gain:g} times the noise into the "
-        f"population alone; their CV there is {_number(found.dip)} below that of the more regular "
-        f"end of the range, 0 to {found.gains[-1]:g} times. The population remembers itself "
-        f"{_number(times.ratio)} times as long as the kick neurons do."
+        f"{name}: stays under {found.symbol} are most regular at {found.best_gain:g} times the "
+        f"noise into the population alone; their CV there is {_number(found.dip)} below that of "
+        f"the more regular end of the range of gains. {slower}"
     )
 
 
@@ -126,16 +173,27 @@ def switching_sentences(found: Switching) -> list[str]:
         f"{name}: with the carriers of {t} kept as they are in the cluster of {s}, "
         f"{_number(arms['t clamped'].arrival)} of runs arrive at {t} within 40 steps (free "
         f"{_number(arms['baseline'].arrival)}); with all but the carriers kept there "
-        f"{_number(arms['rest clamped'].arrival)}, with as many others as carry {s} "
-        f"{_number(arms['controls clamped'].arrival)}.",
+        f"{_number(arms['rest clamped'].arrival)}"
+        + _beside(arms, "controls clamped", f", with as many others as carry {s} ")
+        + ".",
         f"{name}: without recurrent drive into the carriers of {s}, the symbol lasts "
         f"{_number(arms['drive of s removed'].survival, 1)} of at most 40 steps (free "
-        f"{_number(arms['baseline'].survival, 1)}, without drive into as many others "
-        f"{_number(arms['drive of controls removed'].survival, 1)}).",
+        f"{_number(arms['baseline'].survival, 1)}"
+        + (
+            f", without drive into as many others {_number(arms[CONTROL_DRIVE].survival, 1)}"
+            if CONTROL_DRIVE in arms
+            else ""
+        )
+        + ").",
         _push_sentence(found),
     ]
     late = _window_sentence(found)
     return [*sentences, late] if late else sentences
+
+
+def _beside(arms: dict[str, Arm], name: str, text: str) -> str:
+    """An arm of the controls, where there are any."""
+    return f"{text}{_number(arms[name].arrival)}" if name in arms else ""
 
 
 def _push_sentence(found: Switching) -> str:
@@ -143,7 +201,7 @@ def _push_sentence(found: Switching) -> str:
     injection, natural = push.injection, push.natural
     at = injection.doses.index(KICK_DOSE)
     s, t = found.pair
-    groups = (f"the carriers of {s}", f"those of {t}", "the units that it drives most")
+    groups = (f"the carriers of {s}", f"those of {t}", "those of the others that it drives most")
     shares = ", ".join(
         f"{100 * gain:.0f} % through {group}" for group, gain in zip(groups, push.gain, strict=True)
     )
@@ -162,13 +220,14 @@ def _window_sentence(found: Switching) -> str:
     if found.windows is None:
         return ""
     effects, (s, t) = found.windows.effects, found.pair
-    early = [i for i, w in enumerate(effects.windows) if w < READ_FROM]
+    early = [i for i, w in enumerate(effects.windows) if w <= LAST_START]
     values = np.array([[row[i].value for i in early] for row in effects.prevented])
     if not early or not np.isfinite(values).any():
         return ""
     group, i = np.unravel_index(np.nanargmax(values), values.shape)
     most = effects.prevented[group][early[i]]
-    groups = (f"the carriers of {s}", f"the carriers of {t}", "the units that the kick drives most")
+    others = "those of the others that the kick drives most"
+    groups = (f"the carriers of {s}", f"the carriers of {t}", others)
     if most.value < PREVENTS:
         return (
             f"{name_of(found.pair)}: no three-step silence before the change, of "
@@ -177,7 +236,7 @@ def _window_sentence(found: Switching) -> str:
     return (
         f"{name_of(found.pair)}: of three-step silences before the change, that of "
         f"{groups[group]} from step {effects.windows[early[i]]} on prevents most: "
-        f"{_number(most)} of changes."
+        f"{_number(most)} of changes (the largest of {values.size})."
     )
 
 
@@ -188,7 +247,7 @@ def _count(n: int, noun: str) -> str:
 def _number(estimate: Estimate, digits: int = 2) -> str:
     value, low, high = estimate
     if not np.isfinite(value):
-        return "an unknown share"
+        return "unknown"
     if not np.isfinite(low):
         return f"{value:.{digits}f}"
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

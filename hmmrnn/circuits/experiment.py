@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.dynamics import jacobians, spectrum
@@ -24,7 +25,7 @@ BLOCK = 8
 """Interventions run by one call of a compiled function, so that any number compiles once."""
 
 
-class Starts(NamedTuple):
+class AllStarts(NamedTuple):
     """P states from the cluster of each symbol, with replacement; NaN where there is no such."""
 
     states: Float[Array, "K P N"]
@@ -41,7 +42,7 @@ class Experiment(NamedTuple):
     noise_std: Scalar
     n_steps: int
     keys: Keys  # (B,), one for each free run
-    starts: Starts
+    starts: AllStarts
     keys_starts: Keys  # (K, P)
     law: Float[np.ndarray, " L"] | None  # of n-grams of the HMM; None without one
 
@@ -81,27 +82,26 @@ def experiment(
         noise_std=network.noise_std,
         n_steps=n_steps,
         keys=jax.random.split(key_runs, n_runs),
-        starts=cluster_starts(recording, n_starts, key_starts),
+        starts=all_cluster_starts(recording, n_starts, key_starts),
         keys_starts=jax.random.split(key_noise, (n_symbols, n_starts)),
         law=law,
     )
 
 
-def cluster_starts(recording: Recording, n_starts: int, key: Key) -> Starts:
+def all_cluster_starts(recording: Recording, n_starts: int, key: Key) -> AllStarts:
     """`n_starts` states from the cluster of each symbol."""
-    symbols, zone = np.asarray(recording.symbols), np.asarray(recording.zone)
     n_symbols = recording.logits.shape[-1]
     draws = np.asarray(jax.random.uniform(key, (n_symbols, n_starts)))
     run, step = np.zeros((2, n_symbols, n_starts), int)
     n_found = np.zeros(n_symbols, int)
     for symbol in range(n_symbols):
-        where = np.nonzero((zone == 0) & (symbols == symbol))
+        where = np.nonzero(in_cluster(recording, symbol))
         n_found[symbol] = len(where[0])
         if n_found[symbol]:
             chosen = (draws[symbol] * n_found[symbol]).astype(int)
             run[symbol], step[symbol] = (index[chosen] for index in where)
     states = jnp.where((n_found > 0)[:, None, None], recording.states[run, step], jnp.nan)
-    return Starts(states, run, len(symbols), n_found)
+    return AllStarts(states, run, len(recording.symbols), n_found)
 
 
 def stacked(interventions: list[Intervention], n_units: int) -> Intervention:

@@ -27,6 +27,7 @@ class PairCircuit(NamedTuple):
     pair: tuple[int, int]
     kick: KickNeurons
     population: Population
+    opposed: bool  # whether the change back has kick neurons, for the population to inhibit
     activity: dict[str, Float[np.ndarray, " L"]]  # mean of each group around the onset
 
 
@@ -75,7 +76,13 @@ def circuit_of(network: Network, recording: Recording, key: Key) -> KickCircuit:
     groups = {f"population {name_of(p)}": populations[p].members for p in pairs}
     groups |= {f"kick {name_of(p)}": kicks[p].kick for p in pairs}
     found = tuple(
-        PairCircuit(p, kicks[p], populations[p], _mean_activity(recording, p, groups))
+        PairCircuit(
+            pair=p,
+            kick=kicks[p],
+            population=populations[p],
+            opposed=p[::-1] in kicks and bool(kicks[p[::-1]].kick.any()),
+            activity=_mean_activity(recording, p, groups),
+        )
         for p in pairs
     )
     plane = pca(recording.states, min(2, network.cell.hidden_size))

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.circuits.clusters import Starts, cluster_starts
 from hmmrnn.circuits.events import aligned, find_events, mean_over_events
-from hmmrnn.circuits.optimal_kick import OptimalKick, _driven, optimal_kick
+from hmmrnn.circuits.optimal_kick import OptimalKick, driven_cell, optimal_kick
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Carriers
 from hmmrnn.dynamics import preferred_symbols
@@ -114,7 +114,7 @@ def first_step(
     n_steps = kicks.shape[1] + n_after
     noise = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
     pulls = drive(cell, params, noise)
-    driven, weights = _driven(cell, params)
+    driven, weights = driven_cell(cell, params)
     kicks = jnp.pad(kicks, ((0, 0), (0, n_after), (0, 0)))
 
     def run(kick: Array, dose: Array) -> Array:

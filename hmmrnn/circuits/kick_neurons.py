@@ -23,7 +23,7 @@ from hmmrnn.nets import Network
 
 BEFORE, AFTER = 12, 10
 """Steps around the onset of a change within which kick-zone and transition are looked for."""
-N_SHUFFLES = 200
+MIN_SHUFFLES = 200
 LEVEL = 0.05
 """Largest chance that any unit of any pair passes under shuffled times."""
 N_EVENTS = 96
@@ -59,6 +59,7 @@ class KickNeurons(NamedTuple):
     kick_like: Bool[np.ndarray, " N"]  # by definition and shuffles
     kick: Bool[np.ndarray, " N"]  # those that push; none if the group does not
     group_push: Estimate  # share of the swing that is lost without all that push
+    enough: bool  # whether there were events and zones to look at
     problem: str  # why there is no kick neuron; empty where there is one
 
 
@@ -81,16 +82,18 @@ def kick_neurons(
     unknown = np.full(len(score), np.nan)
     found = KickNeurons(
         pair, len(events.run), levels, score, unknown, unknown, unknown, none, none,
-        Estimate(np.nan, np.nan, np.nan), "",
+        Estimate(np.nan, np.nan, np.nan), False, "",
     )  # fmt: skip
     if len(events.run) < MIN_EVENTS:
         return found._replace(problem=f"only {len(events.run)} lasting changes of symbol")
     if not np.isfinite(score).any():
-        return found._replace(problem="no state in the source cluster, or none in transition")
-    best = best_by_chance(recording, events, levels, paths, key_shuffle)
+        return found._replace(problem="a cluster, the kick-zone or the transition has no state")
+    found = found._replace(enough=True)
+    n_shuffles = max(MIN_SHUFFLES, int(2 * n_pairs / LEVEL))
+    best = best_by_chance(recording, events, levels, paths, key_shuffle, n_shuffles)
     p_value = (1 + (best[:, None] >= score).sum(0)) / (1 + len(best))
     p_value = np.where(np.isfinite(score), p_value, np.nan)  # of a unit that never moves
-    kick_like = (score > 0) & (p_value <= max(LEVEL / n_pairs, 1.5 / (1 + N_SHUFFLES)))
+    kick_like = (score > 0) & (p_value <= LEVEL / n_pairs)
     found = found._replace(p_value=p_value, kick_like=kick_like)
     if not kick_like.any():
         return found._replace(problem="no unit has the paper's three levels of pre-activation")
@@ -143,7 +146,12 @@ def levels_of(recording: Recording, events: Events) -> tuple[Levels, Paths]:
 
 
 def best_by_chance(
-    recording: Recording, events: Events, levels: Levels, paths: Paths, key: Key
+    recording: Recording,
+    events: Events,
+    levels: Levels,
+    paths: Paths,
+    key: Key,
+    n_shuffles: int = MIN_SHUFFLES,
 ) -> Float[np.ndarray, " R"]:
     """The best score of all units when each event is moved to a random time in the cluster.
 
@@ -163,9 +171,9 @@ def best_by_chance(
     calm[:, :BEFORE] = False
     runs, steps = np.nonzero(calm)
     if len(runs) == 0:
-        return np.full(N_SHUFFLES, np.inf)  # nothing to compare with: no unit may pass
+        return np.full(n_shuffles, np.inf)  # nothing to compare with: no unit may pass
     scale = _std(a[old])
-    draws = np.asarray(jax.random.randint(key, (N_SHUFFLES, len(events.run)), 0, len(runs)))
+    draws = np.asarray(jax.random.randint(key, (n_shuffles, len(events.run)), 0, len(runs)))
     best = []
     for draw in draws:
         run, step = runs[draw], steps[draw]
@@ -199,9 +207,13 @@ def _that_push(
     )
     group_push = mean_over_events(np.asarray(silent.swing_lost[0, 0]), events.run, weights)
     if not (group_push.value >= MIN_GROUP_PUSH and group_push.low > 0):
-        problem = f"kick-like units push too little: {group_push.value:.2f} of the swing"
+        problem = f"kick-like units push too little: {_shown(group_push)} of the swing"
         return found._replace(group_push=group_push, problem=problem)
     return found._replace(kick=kick, group_push=group_push)
+
+
+def _shown(push: Estimate) -> str:
+    return f"{push.value:.2f} [{push.low:.2f}, {push.high:.2f}]"
 
 
 def _mean(x: Float[np.ndarray, "P N"]) -> Float[np.ndarray, " N"]:

@@ -65,7 +65,7 @@ def readout_adjoint(
 
     The gradient with respect to the input of step l is W_in^T times the adjoint of that step.
     """
-    driven, weights = _driven(cell, params)
+    driven, weights = driven_cell(cell, params)
 
     def last(pulls: Array) -> Array:
         return readout(rollout(driven, weights, h0, pulls).logits[-1], pair)
@@ -74,7 +74,7 @@ def readout_adjoint(
     return value, back(jnp.ones_like(value))[0]
 
 
-def _driven(cell: RNNCell, params: Params) -> tuple[RNNCell, Params]:
+def driven_cell(cell: RNNCell, params: Params) -> tuple[RNNCell, Params]:
     """The same network with drives in place of noise: each unit has an input of its own."""
     N = cell.hidden_size
     return cell.clone(noise_dim=N), {**params, "W_in": jnp.eye(N)}

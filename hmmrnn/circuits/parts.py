@@ -32,8 +32,8 @@ def parts(
 
     Necessity: the kick neurons of all pairs, all kick-like units, the populations (silent, and
     only without their noise), the whole circuit of kick neurons and populations. Sufficiency:
-    all units silent but the circuit, and but the circuit and the units that carry the state, which
-    the readout needs.
+    all units silent but the kick neurons, but the populations, but both, and but both and the
+    units that carry the state, which the readout needs.
     """
     n_units = len(carriers)
     nobody = np.zeros(n_units, bool)
@@ -46,6 +46,8 @@ def parts(
         "kick-like units silent": like,
         "populations silent": population,
         "circuit silent": whole,
+        "all but kick neurons silent": ~kick,
+        "all but populations silent": ~population,
         "all but circuit silent": ~whole,
         "all but circuit and carriers silent": ~(whole | carriers),
         "carriers silent": carriers,

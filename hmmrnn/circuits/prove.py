@@ -139,7 +139,11 @@ def prove(setting: Setting, circuit: KickCircuit, found: PairCircuit, key: Key) 
         pulses=_pulses(setting, circuit, found, rivals, keys["pulses"]),
         replays=_replays(setting, found, rivals, keys["replays"]),
         resonance=resonance(
-            setting.experiment, setting.baseline, own.population, keys["resonance"]
+            setting.experiment,
+            setting.baseline,
+            own.population,
+            keys["resonance"],
+            symbol=found.pair[0],
         ),
         time_scales=time_scales(setting.recording.states, own.population, own.kick, keys["scales"]),
     )
@@ -158,22 +162,18 @@ def match_of(controls: Controls) -> Match:
 
 
 def _rivals(setting: Setting, circuit: KickCircuit, own: Group, key: Key) -> Rivals:
-    """Control groups of units outside of the whole circuit; outside of all kick groups where it
-    leaves too few.
+    """Control groups of units outside of the whole circuit; none where it leaves too few. Units of
+    the opposite population are no controls: they act on this change as well.
     """
-    activity, norm = activity_and_norm(setting.network.params, setting.recording.states)
-    kicks = _any(circuit, "kick")
-    whole = kicks | _any(circuit, "population")
-
-    def drawn(group: Bool[np.ndarray, " N"], key: Key) -> Controls:
-        apart, near = (
-            matched_controls(activity, norm, group, outside, N_CONTROLS, key)
-            for outside in (whole, kicks | own.kick | own.population)
-        )
-        return apart if len(apart.masks) else near
-
     key_kick, key_population = jax.random.split(key)
-    return Rivals(drawn(own.kick, key_kick), drawn(own.population, key_population))
+    activity, norm = activity_and_norm(setting.network.params, setting.recording.states)
+    circuit_units = _any(circuit, "kick") | _any(circuit, "population")
+    return Rivals(
+        *(
+            matched_controls(activity, norm, group, circuit_units & ~group, N_CONTROLS, k)
+            for group, k in ((own.kick, key_kick), (own.population, key_population))
+        )
+    )
 
 
 def _any(circuit: KickCircuit, kind: str) -> Bool[np.ndarray, " N"]:

@@ -24,16 +24,19 @@ FALLEN = float(np.exp(-1))
 class Resonance(NamedTuple):
     """Transitions at V gains of the noise into some units, everything else as trained.
 
-    A resonance is a dip: transitions that are most regular at a gain between the smallest and the
-    largest. That gain is chosen on the even runs and the dip is measured on the odd ones, so that
-    a minimum found among noisy numbers is none.
+    A resonance is a dip: stays under one symbol that are most regular at a gain between the
+    smallest and the largest. That gain is chosen on the even runs and the dip is measured on the
+    odd ones, so that a minimum found among noisy numbers is none. Stays under all symbols together
+    would not do: where the gain moves only some of them, their pooled CV has a dip where all means
+    are equal.
     """
 
     gains: Float[np.ndarray, " V"]
     n_units: int  # that the gain applies to
     identity: bool  # true by construction: gains above 0 change no symbol at all
     outcome: Outcomes  # (V, ...): pooled_cv and dwell_cv say how regular, per_step how many
-    best_gain: float  # with the smallest pooled CV on the even runs; NaN without two CVs
+    symbol: int | None  # whose stays are judged; None: all together
+    best_gain: float  # with the smallest CV on the even runs; NaN without two CVs
     dip: Estimate  # the smaller CV of the two ends, minus that at the best gain; odd runs
 
 
@@ -57,16 +60,17 @@ def resonance(
     units: Bool[np.ndarray, " N"],
     key: Key,
     *,
+    symbol: int | None = None,
     gains: Sequence[float] = GAINS,
 ) -> Resonance:
-    """Vary the noise into `units` alone."""
+    """Vary the noise into `units` alone, and see how regular the stays under a symbol are."""
     units = np.asarray(units)
     measured = measure(setting, turned("noise", Group(np.zeros_like(units), units), gains))
     runs, starts = weights_of(setting, key)
     rows = quantities(setting, measured, baseline, runs, starts)
     even = np.arange(len(setting.keys)) % 2 == 0
-    choice = quantities(setting, measured, baseline, runs[:1] * even, starts[:1])["pooled_cv"][0]
-    tested = quantities(setting, measured, baseline, runs * ~even, starts)["pooled_cv"]
+    choice = _cv(quantities(setting, measured, baseline, runs[:1] * even, starts[:1]), symbol)[0]
+    tested = _cv(quantities(setting, measured, baseline, runs * ~even, starts), symbol)
     best = _least(choice)
     known = np.flatnonzero(np.isfinite(choice))
     ends = known[[0, -1]] if len(known) else [0, 0]
@@ -76,9 +80,14 @@ def resonance(
         n_units=int(units.sum()),
         identity=bool(units.all()) and homogeneous(setting.cell),
         outcome=summary(rows, measured),
+        symbol=symbol,
         best_gain=float(gains[best]) if len(known) > 1 else np.nan,
-        dip=interval(float(dip[0]), dip[1:]),
+        dip=interval(float(dip[0]) if len(known) > 1 else np.nan, dip[1:]),
     )
+
+
+def _cv(found: dict[str, np.ndarray], symbol: int | None) -> Float[np.ndarray, "R V"]:
+    return found["pooled_cv"] if symbol is None else found["dwell_cv"][..., symbol]
 
 
 def _least(values: np.ndarray) -> int:

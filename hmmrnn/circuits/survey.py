@@ -54,7 +54,7 @@ def survey(
     key: Key,
     sizes: Sizes = Sizes(),  # noqa: B008
 ) -> CircuitSurvey:
-    """Find the circuits of a network and intervene on them.
+    """Find the circuits of a network in one recording, and intervene on them in another.
 
     `law` is that of the HMM's 4-grams, flat; None without an HMM.
 
@@ -65,16 +65,28 @@ def survey(
     _expect(sizes)
     keys = dict(
         zip(
-            ("record", "find", "experiment", "boot", "prove", "parts", "resonance", "switching"),
-            jax.random.split(key, 8),
+            (
+                "record",
+                "find",
+                "prove_on",
+                "experiment",
+                "boot",
+                "baseline",
+                "prove",
+                "parts",
+                "resonance",
+                "switching",
+            ),
+            jax.random.split(key, 10),
             strict=True,
         )
     )
     recording = record(network, sizes.n_runs, sizes.n_steps, keys["record"])
     circuit = circuit_of(network, recording, keys["find"])
+    fresh = record(network, sizes.n_runs, sizes.n_steps, keys["prove_on"])
     trial = experiment(
         network,
-        recording,
+        fresh,
         law,
         keys["experiment"],
         n_runs=sizes.n_runs,
@@ -82,7 +94,7 @@ def survey(
     )
     baseline = measure_baseline(trial)
     weights = bootstrap_weights(sizes.n_runs, keys["boot"])
-    setting = Setting(network, recording, trial, baseline, weights)
+    setting = Setting(network, fresh, trial, baseline, weights)
     proofs, switches = {}, {}
     for i, found in enumerate(circuit.pairs):
         if found.kick.kick.any():
@@ -99,7 +111,7 @@ def survey(
         trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys["parts"]
     )
     verdict = network_verdict(list(judged.values()))
-    free = outcomes(trial, baseline, baseline, keys["boot"])
+    free = outcomes(trial, baseline, baseline, keys["baseline"])
     return CircuitSurvey(
         circuit=circuit,
         baseline=free,

@@ -2,7 +2,7 @@
 
 For the change s -> t all of these must be so:
 
-1. found: kick neurons of s -> t and of t -> s.
+1. found: kick neurons of s -> t and of t -> s (unknown where changes or zones are too few).
 2. kick: with the kick neurons of s -> t silent, its rate is below half of the baseline's.
 3. noise: without noise into their population, its rate is below half of the baseline's.
 4. controls: in both, matched controls of equal size leave at least three quarters of the rate in
@@ -36,7 +36,7 @@ Holds = Literal["holds", "in part", "does not hold", "undecided"]
 class Criteria(NamedTuple):
     """The parts of the rule for one ordered pair; None where one cannot be judged."""
 
-    found: bool
+    found: bool | None
     kick: bool | None
     noise: bool | None
     controls: bool | None
@@ -59,7 +59,7 @@ def criteria(
     own: KickNeurons, opposite: KickNeurons | None, dials: dict[str, Dial] | None
 ) -> Criteria:
     """Judge one ordered pair by its dials `silence` and `noise`, which contain dose 0."""
-    found = bool(own.kick.any() and opposite is not None and opposite.kick.any())
+    found = _found(own, opposite)
     if dials is None:
         return Criteria(found, None, None, None, None)
     silence, noise = dials["silence"], dials["noise"]
@@ -72,6 +72,13 @@ def criteria(
     )
 
 
+def _found(own: KickNeurons, opposite: KickNeurons | None) -> bool | None:
+    """Kick neurons in both directions; None where a direction has too little to look at."""
+    if opposite is None or not (own.enough and opposite.enough):
+        return None
+    return bool(own.kick.any() and opposite.kick.any())
+
+
 def network_verdict(pairs: list[Criteria]) -> Holds:
     """Of all ordered pairs together."""
     held = [pair.holds for pair in pairs]
@@ -79,9 +86,9 @@ def network_verdict(pairs: list[Criteria]) -> Holds:
         return "undecided"
     if all(held):
         return "holds"
-    if any(held):
-        return "in part"
-    return "does not hold" if all(part is False for part in held) else "undecided"
+    if None in held:
+        return "undecided"
+    return "in part" if any(held) else "does not hold"
 
 
 def silent_ratio(dial: Dial) -> Estimate:

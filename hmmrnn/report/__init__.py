@@ -1,12 +1,14 @@
 """The report of a run: what its folder holds, as one HTML file that opens offline."""
 
 from hmmrnn.report.build import build_report
+from hmmrnn.report.circuits import PATTERNS as CIRCUIT_FIGURES
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES
 from hmmrnn.report.summary import Number, estimate, five_numbers, verdict
 from hmmrnn.report.view import FILE as VIEW_FILE
 
 __all__ = [
+    "CIRCUIT_FIGURES",
     "DYNAMICS_FIGURES",
     "PAIR_FIGURES",
     "VIEW_FILE",

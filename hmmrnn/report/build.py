@@ -14,6 +14,9 @@ from hmmrnn.dynamics import homogeneous
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import name_of
 from hmmrnn.report import commands
+from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
+from hmmrnn.report.circuits import PATTERNS as CIRCUIT_PATTERNS
+from hmmrnn.report.circuits import circuits_section
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES, deep_section, dynamics_section
 from hmmrnn.report.inline import inline_svg
@@ -32,7 +35,9 @@ from hmmrnn.storage import plain, read_arrays, read_json, write_text
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
 
-FIGURES = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES)
+FIGURES = (
+    "training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES,
+)  # fmt: skip
 MARGINAL_ERROR_LIMIT = 1.0
 ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
 
@@ -70,7 +75,7 @@ def build_report(folder: Path) -> Path:
         StorageError: the report could not be written.
     """
     spec = read_spec(folder)
-    shown = {
+    shown: dict[str, Any] = {
         "spec": spec,
         "preset": name_of(spec.config.hmm),
         "hmm": plain(spec.config.hmm.to_dict()),
@@ -83,6 +88,8 @@ def build_report(folder: Path) -> Path:
         **_training(folder, spec.config.loss.tolerance),
         **_measures(folder),
     }
+    with _of_known_form(folder / "circuits.json"):
+        shown["circuits"] = circuits_section(_optional(folder / "circuits.json"))
     with _of_known_form(folder / "dynamics.json"):  # all other files were read above
         page = template("page.html").render(shown)
     path = folder / "report.html"
@@ -92,12 +99,13 @@ def build_report(folder: Path) -> Path:
 
 def _figures(folder: Path) -> dict[str, Markup | None]:
     """Every figure that the page has a place for; None for one that is not drawn."""
-    pairs = sorted(path.stem for path in folder.glob(f"{PAIR_FIGURES}.svg"))
+    patterns = (PAIR_FIGURES, *(name for name in CIRCUIT_PATTERNS if "*" in name))
+    pairs = sorted(path.stem for each in patterns for path in folder.glob(f"{each}.svg"))
     return {name: inline_svg(folder / f"{name}.svg") for name in (*FIGURES, *pairs)}
 
 
 def _commands(folder: Path, spec: RunSpec) -> dict[str, str]:
-    steps = ("evaluate", "dynamics", "report")
+    steps = ("evaluate", "dynamics", "circuits", "report")
     return {
         "train": commands.of_training(folder, spec),
         **{step: commands.of_step(step, folder) for step in steps},

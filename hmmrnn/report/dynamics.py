@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hmmrnn.report.summary import estimate, number
+from hmmrnn.report.summary import estimate, number, readable
 
 FIGURES = (
     "trajectories",
@@ -61,12 +61,12 @@ def deep_section(fields: dict[str, Any]) -> dict[str, Any] | None:
     kept = ("orbit", "surrogates", "emission_by_phase", "readout", "noise_levels", "manner")
     near = ("zones", "critical_share", "n_states", "censored_share", "noise_sensitivity")
     return {
-        **{name: _readable(fields[name]) for name in (*kept, *near, "mean_shift")},
-        "pairs": [_readable(pair) for pair in fields["pairs"]],
+        **{name: readable(fields[name]) for name in (*kept, *near, "mean_shift")},
+        "pairs": [readable(pair) for pair in fields["pairs"]],
         "fixed_points": {"summary": str(fields["fixed_points"]["summary"])},
         "development": None
         if development is None
-        else _readable({k: v for k, v in development.items() if k not in left_out}),
+        else readable({k: v for k, v in development.items() if k not in left_out}),
         "networks": None
         if fields["networks"] is None
         else {
@@ -74,14 +74,3 @@ def deep_section(fields: dict[str, Any]) -> dict[str, Any] | None:
             for name, entry in fields["networks"].items()
         },
     }
-
-
-def _readable(value: Any) -> Any:  # noqa: ANN401
-    """JSON with its estimates as such and NaN where it has null."""
-    if isinstance(value, dict):
-        if set(value) == {"value", "low", "high"}:
-            return estimate(value)
-        return {name: _readable(entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_readable(entry) for entry in value]
-    return number(value) if value is None else value

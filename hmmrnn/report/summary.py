@@ -166,3 +166,14 @@ def _manner(turns: float) -> str:
     if turns >= ORBIT:
         return "circles"
     return "goes back and forth" if turns <= BACK_AND_FORTH else "circles in part"
+
+
+def readable(value: Any) -> Any:  # noqa: ANN401
+    """JSON with its estimates as such and NaN where it has null."""
+    if isinstance(value, dict):
+        if set(value) == {"value", "low", "high"}:
+            return estimate(value)
+        return {name: readable(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [readable(entry) for entry in value]
+    return number(value) if value is None else value

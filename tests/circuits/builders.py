@@ -44,7 +44,7 @@ def dial(kind, own=0.1, back=1.0, control=1.0, specific=0.9, pair=(0, 1)):
     )
 
 
-def kick_neurons(n_kick=3, pair=(0, 1), n_units=10):
+def kick_neurons(n_kick=3, pair=(0, 1), n_units=10, enough=True):
     """A finding of `n_kick` kick neurons, the first units."""
     kick = np.arange(n_units) < n_kick
     level = np.zeros(n_units)
@@ -59,5 +59,6 @@ def kick_neurons(n_kick=3, pair=(0, 1), n_units=10):
         kick_like=kick,
         kick=kick,
         group_push=Estimate(0.5, 0.4, 0.6) if n_kick else UNKNOWN,
+        enough=enough,
         problem="" if n_kick else "nothing found",
     )

@@ -9,7 +9,7 @@ from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.kick_neurons import (
     AFTER,
     BEFORE,
-    N_SHUFFLES,
+    MIN_SHUFFLES,
     Levels,
     best_by_chance,
     kick_neurons,
@@ -189,16 +189,13 @@ def test_units_that_do_the_same_and_send_nothing_are_no_kick_neurons(small):
 
 
 def test_fewer_pairs_are_judged_less_strictly():
-    """The level of the shuffles is shared among the pairs, down to what 200 shuffles can tell."""
-    p_values = np.arange(1, 12) / (1 + N_SHUFFLES)
-    assert np.sum(p_values <= 0.05) == 10
+    """The level of the shuffles is shared among the pairs, and more pairs get more shuffles."""
     net = kick_network(jax.random.key(1), n_distractors=20)
     recording = record(net, 24, 300, jax.random.split(KEY)[0])
-    one, many = (kick_neurons(net, recording, (0, 1), n, KEY) for n in (1, 1_000))
+    one, many = (kick_neurons(net, recording, (0, 1), n, KEY) for n in (1, 20))
     np.testing.assert_array_equal(one.kick_like, (one.score > 0) & (one.p_value <= 0.05))
-    np.testing.assert_array_equal(
-        many.kick_like, (many.score > 0) & (many.p_value < 1.5 / (1 + N_SHUFFLES))
-    )
+    np.testing.assert_array_equal(many.kick_like, (many.score > 0) & (many.p_value <= 0.05 / 20))
+    assert np.nanmin(many.p_value) < 1 / (1 + MIN_SHUFFLES)
     assert many.kick[net.groups["kick 01"]].all()
 
 
@@ -282,7 +279,7 @@ def test_units_that_are_off_at_threshold_and_on_pass():
     score, p_value = chances(recording._replace(preactivation=a), KEY)
     assert np.argmax(score) == 3
     assert score[3] > 0
-    assert p_value[3] == 1 / (1 + N_SHUFFLES)
+    assert p_value[3] == 1 / (1 + MIN_SHUFFLES)
     assert np.delete(p_value, 3).min() > 0.05
 
 
@@ -350,4 +347,4 @@ def test_a_unit_that_never_moves_has_no_score():
     score, p_value = chances(recording, KEY)
     assert np.isnan(score[5])
     assert np.isfinite(np.delete(score, 5)).all()
-    assert p_value[3] == 1 / (1 + N_SHUFFLES)
+    assert p_value[3] == 1 / (1 + MIN_SHUFFLES)

@@ -9,7 +9,7 @@ import pytest
 from hmmrnn import InputError
 from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.experiment import (
-    cluster_starts,
+    all_cluster_starts,
     experiment,
     has_critical_pair,
     measure,
@@ -390,7 +390,7 @@ def test_starts_come_from_the_clusters():
     zone = jnp.array([[0, 0, 2, 0, 1], [1, 2, 0, 0, 3]])
     blank = jnp.zeros((2, 5, 1))
     recording = Recording(states, blank, states, jnp.zeros((2, 5, 3)), symbols, zone)
-    found = cluster_starts(recording, 50, KEY)
+    found = all_cluster_starts(recording, 50, KEY)
     np.testing.assert_array_equal(found.n_found, [3, 2, 0])
     for s, where in enumerate([{(0, 0), (0, 1), (1, 3)}, {(0, 3), (1, 2)}]):
         seen = set()
@@ -400,7 +400,7 @@ def test_starts_come_from_the_clusters():
         assert seen == where
     assert np.isnan(found.states[2]).all()
     assert found.n_runs == 2
-    assert not np.array_equal(found.run, cluster_starts(recording, 50, jax.random.key(4)).run)
+    assert not np.array_equal(found.run, all_cluster_starts(recording, 50, jax.random.key(4)).run)
 
 
 def test_a_symbol_without_a_cluster_has_no_escape(setting, baseline):

@@ -36,7 +36,15 @@ def test_each_part_can_fail(silence, noise, failing):
 
 @pytest.mark.parametrize("opposite", [None, kick_neurons(0, (1, 0))])
 def test_kick_neurons_are_needed_in_both_directions(opposite):
-    assert criteria(THERE, opposite, dials()).failing == ("found",)
+    judged = criteria(THERE, opposite, dials())
+    assert judged.found is (None if opposite is None else False)
+    assert judged.holds is judged.found
+
+
+def test_too_few_changes_refute_nothing():
+    few = kick_neurons(0, (1, 0), enough=False)
+    assert criteria(THERE, few, dials()).found is None
+    assert criteria(few, THERE, None).holds is None
 
 
 def test_without_kick_neurons_nothing_can_be_silenced():
@@ -62,6 +70,7 @@ def test_verdicts_of_networks():
     assert network_verdict([yes, yes]) == "holds"
     assert network_verdict([yes, no]) == "in part"
     assert network_verdict([no, no]) == "does not hold"
+    assert network_verdict([yes, unknown]) == "undecided"
     assert network_verdict([no, unknown]) == "undecided"
     assert network_verdict([]) == "undecided"
 

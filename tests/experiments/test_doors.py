@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.report import DYNAMICS_FIGURES
+from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ("--preset=linear3", "--profile=smoke")
@@ -40,19 +41,19 @@ def demo(tmp_path_factory):
 
 def test_reproduce_makes_the_whole_folder(demo):
     folder, printed = demo
-    for name in ("config", "manifest", "fidelity", "dynamics"):
+    for name in ("config", "manifest", "fidelity", "dynamics", "circuits"):
         assert isinstance(json.loads((folder / f"{name}.json").read_text()), dict)
     for name in ("history", "snapshots", "params", "trajectory_view"):
         assert np.load(folder / f"{name}.npz", allow_pickle=False).files
     drawn = {path.name for path in (folder / "figures").glob("*.svg")}
     pairs = json.loads((folder / "dynamics.json").read_text())["pairs"]
-    names = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES)
+    names = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES)
     between = {"flow_{}_{}".format(*pair["symbols"]) for pair in pairs}
     assert drawn == {f"{name}.svg" for name in {*names, *between} - {"networks"}}
     assert printed.strip().endswith(f"report: {folder / 'report.html'}")
     assert len(re.findall(r"^  \S", printed, flags=re.MULTILINE)) == 5
     page = (folder / "report.html").read_text()
-    assert page.count("<svg") == len(drawn)
+    assert page.count("<svg") == len(drawn - {"circuit_shared.svg"})  # no pairs that could share
     assert "fill this gap" not in page
     config = json.loads((folder / "config.json").read_text())
     assert (config["seed"], config["noise_std"]) == (0, 1.0)
@@ -68,13 +69,14 @@ def test_the_printed_numbers_are_those_of_the_files(demo):
 def test_each_step_alone_gives_the_same_files(demo, tmp_path):
     folder, _ = demo
     own = shutil.copytree(folder, tmp_path / "own", ignore=shutil.ignore_patterns("figures"))
-    for name in ("fidelity.json", "dynamics.json", "trajectory_view.npz", "report.html"):
+    files = ("fidelity.json", "dynamics.json", "circuits.json", "trajectory_view.npz")
+    for name in (*files, "report.html"):
         (own / name).unlink()
-    for door in ("evaluate", "dynamics"):
+    for door in ("evaluate", "dynamics", "circuits"):
         run(door, f"--run={own}")
     assert str(own / "report.html") in run("report", f"--run={own}").stdout
     drawn = [f"figures/{path.name}" for path in (folder / "figures").iterdir()]
-    for name in ("fidelity.json", "dynamics.json", "trajectory_view.npz", *drawn):
+    for name in (*files, *drawn):
         assert (own / name).read_bytes() == (folder / name).read_bytes(), name
 
 

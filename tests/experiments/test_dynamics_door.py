@@ -125,7 +125,7 @@ def test_the_report_shows_the_whole_analysis(second):
         assert pair.sentence in page.text
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
-    deep = page.text[page.text.index("Orbit or wells") : page.text.index("How it was made")]
+    deep = page.text[page.text.index("Orbit or wells") : page.text.index("What makes it switch")]
     assert "To fill this gap" not in deep
     assert not re.search(r"\b(nan|None|inf|null)\b", deep)
     assert len(page.all("script")) == 3  # of the view

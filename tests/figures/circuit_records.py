@@ -64,7 +64,7 @@ def circuit(pairs=TWO, n_units=40, n_kick=2, n_population=4, n_states=300, seed=
     preactivation = rng.normal(size=(n_states, n_units)) + points[:, :1]
     return KickCircuit(
         pairs=tuple(
-            PairCircuit(p, kick_neurons(p, kick, like, rng), population(p, members), activity)
+            PairCircuit(p, kick_neurons(p, kick, like, rng), population(p, members), True, activity)
             for p, kick, like, members in found
         ),
         groups=groups,
@@ -84,7 +84,7 @@ def kick_neurons(pair, kick, like, rng):
     problem = "" if kick.any() else "no unit has the paper's three levels of pre-activation"
     known = push if kick.any() else np.full(n, np.nan)
     return KickNeurons(
-        pair, 60, levels, score, known, known, known - 0.04, like, kick, near(0.9), problem
+        pair, 60, levels, score, known, known, known - 0.04, like, kick, near(0.9), True, problem
     )
 
 
@@ -176,7 +176,7 @@ def replay_effects(values):
 def resonance(n_units=20, identity=False, cv=(np.nan, 0.9, 0.7, 0.8, 1.0)):
     gains = np.linspace(0, 3, len(cv))
     found = outcomes(len(cv), pooled_cv=estimates(cv), per_step=estimates(0.02 + 0 * gains, 0.001))
-    return Resonance(gains, n_units, identity, found, 1.5, Estimate(0.1, -0.02, 0.2))
+    return Resonance(gains, n_units, identity, found, 0, 1.5, Estimate(0.1, -0.02, 0.2))
 
 
 def arm(escape, arrival=None):

@@ -11,10 +11,13 @@ from hmmrnn import figures
 from hmmrnn.dynamics import Across
 from hmmrnn.intervals import Estimate
 from hmmrnn.report import DYNAMICS_FIGURES
+from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
+from hmmrnn.report.circuits import OF_PAIRS
 from hmmrnn.storage import plain, write_arrays, write_json, write_text
 from hmmrnn.training.run_folder import RunSpec, open_run
 
 from .analysis import PAIRS, analysis
+from .circuit_analysis import circuit_analysis
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 MANIFEST = {
@@ -29,6 +32,9 @@ MANIFEST = {
 FIGURES = (
     *("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES),
     *(f"flow_{a}_{b}" for a, b in PAIRS),
+    *(name for name in CIRCUIT_FIGURES if name != "circuit_shared"),  # two pairs share too little
+    *(f"{name}_0_2" for name in OF_PAIRS),
+    *(f"{name}_2_0" for name in ("circuit_holding", "circuit_kick", "circuit_carriers")),
 )
 SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><path d="M0 0 4 3"/></svg>'
 LOSS = np.array([5.0, 2.0, 0.6, 0.1234], np.float32)
@@ -45,22 +51,25 @@ def fill(
     faithful=None,
     moving=None,
     analysed=None,
+    circuits=None,
     manifest=MANIFEST,
     drawn=False,
     **others,
 ):
     """Write all files of a run of `config` but the view; `others` are records of its history.
 
-    `moving` is the portrait and `analysed` all else of dynamics.json. Figures are sketches unless
-    `drawn`, and so are those then that tests of their own draw.
+    `moving` is the portrait and `analysed` all else of dynamics.json, `circuits` what circuits.json
+    holds. Figures are sketches unless `drawn`, and so are those then that tests of their own draw.
     """
     analysed = analysis() if analysed is None else analysed
+    circuits = circuit_analysis() if circuits is None else circuits
     faithful, moving = faithful or fidelity(), moving or portrait()
     record = fit(config, LOSS, floor=(0.05, 0.02), **others)
     open_run(folder, RunSpec(config, 1.0, 3), resume=False, overwrite=False)
     write_json(folder / "manifest.json", manifest)
     write_json(folder / "fidelity.json", faithful)
     write_json(folder / "dynamics.json", {**plain(moving), **analysed})
+    write_json(folder / "circuits.json", circuits)
     history = {"epoch": np.arange(1, 5), **record.records._asdict()}
     write_arrays(
         folder / "history.npz",

@@ -1,0 +1,128 @@
+"""Find the circuit that makes a trained network switch, and prove it: circuits.json and figures.
+
+    python -m experiments.circuits --run=runs/c
+
+Half a minute to a minute on 2 CPU cores for a network that uses two symbols, one and a half for
+three; the first time half a minute more, with compilation that is kept. No GPU was timed. Expect
+some ten kick neurons in each direction for `linear2` by the paper's recipe, none for `linear3` of
+the laptop profile (docs/kick_circuits.md).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments.cli import define_run_flag, launch
+from hmmrnn import figures
+from hmmrnn.circuits import CircuitSurvey, Sizes, survey, survey_numbers
+from hmmrnn.circuits.free_runs import ORDER
+from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.hmm import HMM, ngram_law
+from hmmrnn.report import CIRCUIT_FIGURES
+from hmmrnn.storage import plain, write_json
+from hmmrnn.training import Fit, load
+
+FLAGS = flags.FLAGS
+
+MOST_NGRAMS = 10_000
+"""Of which shares are kept for every intervention and bootstrap draw."""
+
+
+class Analysis(NamedTuple):
+    """What was found, or why nothing was."""
+
+    found: CircuitSurvey | None
+    problem: str | None
+
+
+def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Analysis:
+    """Find and prove the circuits of the network, write what was found and draw it.
+
+    For a network that diverges, circuits.json holds the reason and nothing else.
+
+    Raises:
+        InputError: sizes that are too small.
+    """
+    law = law_of(fit.config.hmm)
+    try:
+        found = survey(fit, law, jax.random.key(seed), sizes)
+    except DivergingNetworkError as error:
+        _remove_earlier(folder)
+        write_json(folder / "circuits.json", {"problem": str(error)})
+        return Analysis(None, str(error))
+    _remove_earlier(folder)
+    write_json(folder / "circuits.json", plain(survey_numbers(found)))
+    _draw(folder, fit, found)
+    return Analysis(found, None)
+
+
+def law_of(hmm: HMM) -> np.ndarray | None:
+    """The law of the HMM's 4-grams, flat; None where it is too large, for many symbols."""
+    if hmm.n_symbols**ORDER > MOST_NGRAMS:
+        return None
+    return np.asarray(ngram_law(hmm, ORDER)).ravel()
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Figures of an earlier analysis, of which this one may not draw them all."""
+    for pattern in CIRCUIT_FIGURES:
+        for path in (folder / "figures").glob(f"{pattern}.svg"):
+            path.unlink()
+
+
+def _draw(folder: Path, fit: Fit, found: CircuitSurvey) -> None:
+    """All figures of the analysis; those of a pair end in its symbols."""
+    circuit = found.circuit
+    drawn = {
+        "circuit_scores": figures.kick_score_figure(circuit),
+        "circuit_plane": figures.kick_plane_figure(circuit),
+        "circuit_blocks": figures.weight_block_figure(circuit.blocks),
+        "circuit_weights": figures.ordered_weights_figure(
+            np.asarray(fit.params["W_rec"]), circuit.groups
+        ),
+        "circuit_activity": figures.transition_activity_figure(circuit),
+        "circuit_shared": figures.composition_figure(circuit.shared),
+    }
+    for pair, proof in found.proofs.items():
+        end = "_{}_{}".format(*pair)
+        drawn["circuit_dial" + end] = figures.dial_figure(proof.dials, pair)
+        if proof.windows is not None:
+            names, effects = proof.windows
+            drawn["circuit_windows" + end] = figures.window_figure(effects, names)
+        if proof.pulses is not None:
+            names, pulses = proof.pulses
+            drawn["circuit_pulses" + end] = figures.pulse_figure(pulses, names)
+        if proof.replays is not None:
+            names, elsewhere, own = proof.replays
+            drawn["circuit_replay" + end] = figures.replay_figure(elsewhere, own, names)
+        drawn["circuit_resonance" + end] = figures.resonance_figure(
+            proof.resonance, found.everywhere
+        )
+    for pair, switch in found.switching.items():
+        end = "_{}_{}".format(*pair)
+        drawn["circuit_holding" + end] = figures.holding_figure(switch.holding)
+        drawn["circuit_kick" + end] = figures.optimal_kick_figure(switch.push)
+        if switch.windows is not None:
+            names, effects = switch.windows
+            drawn["circuit_carriers" + end] = figures.window_figure(effects, names, pair)
+    for name, figure in drawn.items():
+        figures.save(folder, name, figure)
+
+
+def main() -> None:
+    """Measure and print the account."""
+    folder = Path(FLAGS.run)
+    sizes = Sizes(FLAGS.n_runs, FLAGS.n_steps)
+    analysis = analyse(folder, load(folder), sizes, FLAGS.analysis_seed)
+    print(*(analysis.found.account if analysis.found else [analysis.problem]), sep="\n")
+    print(folder / "circuits.json")
+
+
+if __name__ == "__main__":
+    define_run_flag()
+    flags.DEFINE_integer("n_runs", Sizes().n_runs, "noise-driven runs", lower_bound=4)
+    flags.DEFINE_integer("n_steps", Sizes().n_steps, "steps of each run", lower_bound=100)
+    launch(main)

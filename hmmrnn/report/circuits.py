@@ -1,0 +1,85 @@
+"""What the page shows of circuits.json."""
+
+from typing import Any
+
+from hmmrnn.intervals import Estimate
+from hmmrnn.report.summary import estimate
+
+FIGURES = (
+    "circuit_scores",
+    "circuit_plane",
+    "circuit_blocks",
+    "circuit_weights",
+    "circuit_activity",
+    "circuit_shared",
+)
+
+OF_PAIRS = (
+    "circuit_dial",
+    "circuit_windows",
+    "circuit_pulses",
+    "circuit_replay",
+    "circuit_resonance",
+    "circuit_holding",
+    "circuit_kick",
+    "circuit_carriers",
+)
+"""Figures of each ordered pair of symbols, circuit_dial_0_2 and so on."""
+
+PATTERNS = (*FIGURES, *(f"{name}_*_*" for name in OF_PAIRS))
+
+
+def circuits_section(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """Verdict, account and rows; None if nothing was measured, only the reason if nothing could be.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError: fields of another form.
+    """
+    if not fields:
+        return None
+    if "problem" in fields:
+        return {"problem": str(fields["problem"])}
+    verdict, *sentences = (str(sentence) for sentence in fields["account"])
+    parts = fields["parts"]
+    return {
+        "problem": None,
+        "verdict": verdict,
+        "rows": [_row(row, sentences) for row in fields["rows"]],
+        "identity": bool(fields["noise_into_all_units"]["identity"]),
+        "parts": [
+            {
+                "name": name,
+                "n_units": int(n_units),
+                "rate": _estimate(parts["outcome"]["per_step_ratio"], i),
+                "kl": _estimate(parts["outcome"]["kl"], i),
+            }
+            for i, (name, n_units) in enumerate(zip(parts["names"], parts["n_units"], strict=True))
+        ],
+    }
+
+
+def _row(row: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
+    s, t = (int(symbol) for symbol in row["pair"])
+    name = f"{s}>{t}"
+    return {
+        "pair": (s, t),
+        "end": f"_{s}_{t}",
+        "n_kick": int(row["n_kick"]),
+        "kick": {which: estimate(row["kick"][which]) for which in ("own", "control", "back")},
+        "noise": {which: estimate(row["noise"][which]) for which in ("own", "control")},
+        "holds": row["holds"],
+        "problem": str(row["problem"]),
+        "account": [
+            _without(f"{name}: ", line) for line in sentences if line.startswith(f"{name}: ")
+        ],
+    }
+
+
+def _without(start: str, sentence: str) -> str:
+    """A sentence about a pair whose name stands above it."""
+    rest = sentence.removeprefix(start)
+    return rest[:1].upper() + rest[1:]
+
+
+def _estimate(table: dict[str, list[float]], i: int) -> Estimate:
+    return estimate({name: table[name][i] for name in Estimate._fields})
