@@ -18,6 +18,20 @@ jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / "
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+MAPPINGS = Path("/proc/self/maps")
+MANY_MAPPINGS = (
+    30_000  # Linux allows a process 65 530, and compiled code takes some for each program
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_compiled_programs():
+    """Forget compiled code before a process has so much of it that XLA aborts."""
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def linear3():
     return hmm.preset("linear3")
