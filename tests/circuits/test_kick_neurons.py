@@ -324,7 +324,8 @@ def test_a_source_without_a_cluster_has_no_kick_neurons():
     assert np.isposinf(best_by_chance(fleeting, events, levels, paths, KEY)).all()
     net = Planted({}, UNTRAINED["slow units"], jnp.asarray(1.0), {})
     found = kick_neurons(net, fleeting, (0, 1), 2, KEY)
-    assert "no state in the source cluster" in found.problem
+    assert "has no state" in found.problem
+    assert not found.enough
     assert not found.kick.any()
 
 
