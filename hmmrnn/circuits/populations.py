@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.signal import lfilter
 from scipy.special import ndtr
-from scipy.stats import rankdata
+from scipy.stats import false_discovery_control, rankdata, spearmanr
 
 from hmmrnn.arrays import Key, Params
 from hmmrnn.circuits.events import find_events
@@ -104,12 +104,10 @@ def _chance_of_contrast(
 
 def discoveries(p_value: Float[np.ndarray, " N"]) -> Bool[np.ndarray, " N"]:
     """Which of the known p-values pass at a false discovery rate of 5 %."""
-    known = np.flatnonzero(np.isfinite(p_value))
-    order = known[np.argsort(p_value[known])]
-    allowed = FALSE_DISCOVERIES * np.arange(1, len(order) + 1) / max(len(order), 1)
-    passing = np.flatnonzero(p_value[order] <= allowed)
+    known = np.isfinite(p_value)
     found = np.zeros(len(p_value), bool)
-    found[order[: passing[-1] + 1 if len(passing) else 0]] = True
+    if known.any():
+        found[known] = false_discovery_control(p_value[known]) <= FALSE_DISCOVERIES
     return found
 
 
@@ -174,7 +172,7 @@ def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's; NaN where one of them does not vary or is unknown."""
     if len(a) < 3 or not np.isfinite(b).all() or np.ptp(a) == 0 or np.ptp(b) == 0:
         return np.nan
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+    return float(spearmanr(a, b).statistic)
 
 
 def _mean_difference(draw: np.ndarray, members: np.ndarray, others: np.ndarray) -> float:
