@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Keys, Params, Scalar
-from hmmrnn.dynamics import preferred_symbols, residency, zones
-from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.dynamics import expect_finite, preferred_symbols, residency, zones
+from hmmrnn.errors import InputError
 from hmmrnn.nets import Network, RNNCell, drive, initial_state, preactivation, rollout
 from hmmrnn.nets.noise import white_noise
 
@@ -41,10 +41,7 @@ def record(network: Network, n_runs: int, n_steps: int, key: Key) -> Recording:
     keys = jax.random.split(key_runs, n_runs)
     cell, params, noise_std = network.cell, network.params, network.noise_std
     runs = recorded(cell, params, noise_std, n_steps, keys)
-    if not bool(jnp.isfinite(jnp.sum(runs.states**2))):
-        raise DivergingNetworkError(
-            "the hidden states are not finite: the network diverges under its noise"
-        )
+    expect_finite(runs.states)
     stay = residency(cell, params, noise_std, runs.states, key_zones)
     return runs._replace(zone=zones(stay.time, stay.max_probability))
 

@@ -64,7 +64,7 @@ from hmmrnn.dynamics.readout_geometry import (
     summarise_emission,
 )
 from hmmrnn.dynamics.residency import ZONES, Residency, residency, zone_shares, zones
-from hmmrnn.dynamics.runs import Runs, driven_runs, finite_runs
+from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite, finite_runs
 from hmmrnn.dynamics.spectra import Spectrum, jacobian, jacobians, spectra_along, spectrum
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.survey import Course, Sizes, Survey, survey
@@ -119,6 +119,7 @@ __all__ = [
     "dwell_moments",
     "emission_by_phase",
     "end_states",
+    "expect_finite",
     "find_fixed_points",
     "finite_runs",
     "first_jump",

@@ -108,7 +108,7 @@ def driven_states(network: Network, key: Key, n_states: int) -> Float[Array, "P 
     """
     keys = jax.random.split(key, n_states)
     runs = driven_runs(network.cell, network.params, network.noise_std, 80, keys)
-    expect_finite(runs)
+    expect_finite(runs.states)
     return runs.states[:, -1]
 
 

@@ -65,7 +65,7 @@ def mean_shift_report(
     cell, params, noise_std = network.cell, network.params, network.noise_std
     keys = jax.random.split(key_runs, n_trajectories)
     runs = driven_runs(cell, params, noise_std, n_steps, keys)
-    expect_finite(runs)
+    expect_finite(runs.states)
     shift, propagated, sampled = _measured(
         cell, params, noise_std, runs.states, key_draws, n_draws, horizon
     )

@@ -45,17 +45,17 @@ def finite_runs(network: Network, n_trajectories: int, n_steps: int, key: Key) -
         raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
     keys = jax.random.split(key, n_trajectories)
     runs = driven_runs(network.cell, network.params, network.noise_std, n_steps, keys)
-    expect_finite(runs)
+    expect_finite(runs.states)
     return runs
 
 
-def expect_finite(runs: Runs) -> None:
+def expect_finite(states: Float[Array, "B T N"]) -> None:
     """Refuse runs that have no variance.
 
     Raises:
         DivergingNetworkError: hidden states that are not finite, or too large to square.
     """
-    if not bool(jnp.isfinite(jnp.sum(runs.states**2))):
+    if not bool(jnp.isfinite(jnp.sum(states**2))):
         raise DivergingNetworkError(
             "the hidden states are not finite, or too large to have a variance: "
             "the network diverges under its noise"
