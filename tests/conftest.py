@@ -16,6 +16,7 @@ from hmmrnn import TrainConfig, hmm
 choose_cpu_products()  # as the programs do, so that their runs can be repeated here bit by bit
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".cache" / "tests"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
 
 
 MAPPINGS = Path("/proc/self/maps")

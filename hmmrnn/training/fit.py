@@ -86,7 +86,7 @@ def train(config: TrainConfig, noise_std: Scalar, key: Key) -> Fit:
 
 def start(config: TrainConfig, key: Key) -> Progress:
     """The training before its first epoch."""
-    streams = _streams(key)
+    streams = streams_of(key)
     state = init_state(config, streams.init)
     records = jax.eval_shape(
         partial(run_chunk, config, n_epochs=config.train.epochs),
@@ -117,28 +117,30 @@ def advance(
     The same `key` as for `start` continues the same random streams, so a training that was
     interrupted between two chunks ends in the same parameters, bit for bit.
     """
-    streams = _streams(key)
+    streams = streams_of(key)
     data: FixedData = make_data(config, streams.data)
     level = jnp.asarray(noise_std, jnp.float32)
     state = _own_buffers(progress.state, level)
     while done < config.train.epochs:
         n_epochs = min(config.train.chunk_epochs, config.train.epochs - done)
         state, records = run_chunk(config, state, data, level, streams.steps, n_epochs)
-        progress = Progress(
-            jax.tree.map(jnp.array, state),
-            jax.tree.map(
-                lambda all_, new, at=done: jax.lax.dynamic_update_slice(
-                    jnp.asarray(all_), new, (at,)
-                ),
-                progress.records,
-                records,
-            ),
-            progress.snapshots,
-            progress.floor,
-        )
+        progress = recorded(config, done, progress, jax.tree.map(jnp.array, state), records)
         done += n_epochs
-        progress = _with_snapshot(progress, config, done)
         yield progress
+
+
+def recorded(
+    config: TrainConfig, done: int, progress: Progress, state: TrainState, records: Records
+) -> Progress:
+    """`progress` after a chunk of epochs that began after `done` of them."""
+    n_epochs = len(records.loss)
+    history = jax.tree.map(
+        lambda all_, new: jax.lax.dynamic_update_slice(jnp.asarray(all_), new, (done,)),
+        progress.records,
+        records,
+    )
+    later = Progress(state, history, progress.snapshots, progress.floor)
+    return _with_snapshot(later, config, done + n_epochs)
 
 
 def snapshot_epochs(config: TrainConfig) -> list[int]:
@@ -169,5 +171,6 @@ def _own_buffers(state: TrainState, level: Array) -> TrainState:
     return jax.tree.map(lambda leaf: jnp.where(member, leaf, leaf), state)
 
 
-def _streams(key: Key) -> Streams:
+def streams_of(key: Key) -> Streams:
+    """The streams of a run."""
     return Streams(*jax.random.split(key, 4))

@@ -172,8 +172,7 @@ def validate(
     return jnp.mean(jax.lax.map(one, jnp.arange(len(held_out) // config.train.batch_size)))
 
 
-@partial(jax.jit, static_argnames=("config", "n_epochs"), donate_argnames="state")
-def run_chunk(
+def epochs(
     config: TrainConfig,
     state: TrainState,
     data: FixedData,
@@ -181,10 +180,14 @@ def run_chunk(
     key: Key,
     n_epochs: int,
 ) -> tuple[TrainState, Records]:
-    """`n_epochs` epochs in one compiled scan; the buffers of `state` are reused."""
+    """`n_epochs` epochs in one scan."""
     return jax.lax.scan(
         lambda state, _: epoch(config, state, data, noise_std, key), state, length=n_epochs
     )
+
+
+run_chunk = jax.jit(epochs, static_argnames=("config", "n_epochs"), donate_argnames="state")
+"""The compiled `epochs`; the buffers of `state` are reused."""
 
 
 def _slice(symbols: Array, i: Array, size: int) -> Array:
