@@ -64,6 +64,7 @@ class Checkpoints:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{folder}: {error.strerror or error}") from None
+        here = jax.process_index()
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             item_handlers=NpzHandler(),
@@ -71,6 +72,13 @@ class Checkpoints:
                 max_to_keep=keep,
                 enable_async_checkpointing=False,
                 cleanup_tmp_directories=True,
+                create=False,
+                # each process has run folders of its own, and never waits for another one's
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=None,
+                    active_processes={here},
+                    barrier_sync_key_prefix=f"process-{here}",
+                ),
             ),
         )
 

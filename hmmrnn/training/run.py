@@ -58,7 +58,7 @@ def train_run(
         TrainingDivergedError: too many bad steps in a row; a checkpoint was saved first.
         StorageError: a file could not be written; the checkpoints before it are intact.
     """
-    with _stop_requests() as stopping:
+    with stop_requests() as stopping:
         open_run(folder, spec, resume=resume, overwrite=overwrite)
         if is_finished(folder):
             with contextlib.suppress(InputError):  # damaged results are made again
@@ -89,7 +89,7 @@ def _train(
         done = int(progress.state.epoch)
         if int(progress.state.bad_in_row) >= config.train.max_bad_steps:
             save(progress, "diverged")
-            raise _diverged(spec, folder, done)
+            raise TrainingDivergedError(divergence(spec, folder, done))
         if stopping() and done < config.train.epochs:
             save(progress, "interrupted")
             raise InterruptedRun(done)
@@ -113,7 +113,7 @@ def _train(
 
 
 @contextlib.contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
+def stop_requests() -> Iterator[Callable[[], bool]]:
     """While open, SIGTERM and SIGINT only set a flag, which the yielded function reads.
 
     The second one raises KeyboardInterrupt at once.
@@ -137,9 +137,10 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _diverged(spec: RunSpec, folder: Path, epoch: int) -> TrainingDivergedError:
+def divergence(spec: RunSpec, folder: Path, epoch: int) -> str:
+    """What happened and what to try, of a training that diverged."""
     options = spec.config.train
-    return TrainingDivergedError(
+    return (
         f"training stopped at epoch {epoch}: {options.max_bad_steps} steps in a row had a "
         f"non-finite loss or gradient; the last good parameters are in {folder / CHECKPOINTS}; "
         f"try, in a new folder, a smaller --train.learning_rate (now {options.learning_rate:g}), "

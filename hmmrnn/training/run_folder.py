@@ -6,8 +6,10 @@ history.npz      per-epoch records; floor of the loss
 snapshots.npz    parameters at chosen epochs, leading axis = snapshot; epochs
 params.npz       final parameters by their flat names
 checkpoints/     resumable state
+failure.json     why the network of a sweep could not be made
 """
 
+import functools
 import importlib.metadata
 import platform
 import shutil
@@ -31,6 +33,7 @@ CONFIG = "config.json"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = "checkpoints-damaged"
+FAILURE = "failure.json"
 CONTENTS = (
     CONFIG,
     MANIFEST,
@@ -39,6 +42,7 @@ CONTENTS = (
     "params.npz",
     CHECKPOINTS,
     DAMAGED,
+    FAILURE,
     "fidelity.json",
     "dynamics.json",
     "trajectory_view.npz",
@@ -164,8 +168,14 @@ def load(folder: str | Path) -> Fit:
     )
 
 
-def write_manifest(folder: Path, spec: RunSpec, status: str, wall_time: float) -> None:
-    """Record where and with what the run was made. Raises `StorageError`."""
+def write_manifest(
+    folder: Path, spec: RunSpec, status: str, wall_time: float, n_members: int = 1
+) -> None:
+    """Record where and with what the run was made, `n_members` networks at once.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
     device = jax.devices()[0]
     write_json(
         folder / MANIFEST,
@@ -173,6 +183,7 @@ def write_manifest(folder: Path, spec: RunSpec, status: str, wall_time: float) -
             "status": status,
             "seed": spec.seed,
             "wall_time_s": round(wall_time, 2),
+            "networks_at_once": n_members,
             "device": f"{jax.device_count()} x {device.device_kind}",
             "platform": f"{platform.system()} {platform.machine()}, Python "
             f"{platform.python_version()}",
@@ -238,6 +249,7 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+@functools.cache
 def _commit() -> str | None:
     """The git commit of the source, marked if there are changes; None outside a checkout."""
     source = Path(__file__).parents[2]
