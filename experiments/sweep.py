@@ -1,0 +1,200 @@
+"""Train and measure all networks of a grid: one run folder each, one table, summary figures.
+
+    python -m experiments.sweep --grid=grid.json --outdir=runs/grid
+    python -m experiments.sweep --grid=paper --outdir=runs/paper --resume
+
+A grid file (docs/scaling.md) has what all networks share and lists of what varies:
+
+    {"base": {"profile": "laptop", "preset": "linear3"},
+     "vary": {"net.hidden_size": [50, 150], "seed": [0, 1, 2]}}
+
+Networks that differ in seed and noise level only share one compiled program. On a CPU one network
+is trained on each core, bit for bit as by experiments.train; on a GPU as many at once as fit. Stop
+it at any time, also with kill -9, and go on with --resume. 24 networks of profile laptop take about
+half an hour on 2 CPU cores.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import psutil
+from absl import flags
+
+from experiments.cli import command_line, launch
+from experiments.evaluate import evaluate
+from experiments.processes import all_are_there, join, leave
+from experiments.sweep_progress import SweepProgress
+from hmmrnn.errors import InputError
+from hmmrnn.figures import save
+from hmmrnn.figures.sweep import figures_of
+from hmmrnn.sweep.folder import (
+    failure,
+    forget_failure,
+    is_done,
+    only_one,
+    open_sweep,
+    wait_for_others,
+    working_as,
+)
+from hmmrnn.sweep.grid import Entry, read_grid
+from hmmrnn.sweep.lanes import Fitting, Sweep, lanes_of
+from hmmrnn.sweep.plan import share
+from hmmrnn.sweep.table import row, write_table
+from hmmrnn.training import TrainConfig, load
+from hmmrnn.training.ensemble import Placement
+from hmmrnn.training.memory import free_bytes, members_that_fit
+from hmmrnn.training.run import InterruptedRun, stop_requests
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """What to train, where to, and who takes part."""
+    flags.DEFINE_string("grid", None, "JSON file, or paper: its 150 networks", required=True)
+    flags.DEFINE_string("outdir", None, "folder of the sweep (unset: runs/GRID)")
+    flags.DEFINE_boolean("resume", False, "continue the sweep in outdir, or begin it")
+    flags.DEFINE_boolean("retry_failed", False, "forget earlier failures and try those again")
+    flags.DEFINE_integer(
+        "members_per_batch",
+        0,
+        "networks of one configuration that train at once; 0: one on each CPU core, on a GPU as "
+        "many as its memory holds",
+        lower_bound=0,
+    )
+    flags.DEFINE_integer(
+        "cpu_devices", 0, "networks side by side on a CPU; 0: one for each core", lower_bound=0
+    )
+    flags.DEFINE_integer("n_sequences", 10_000, "sequences generated to measure a network", 2)
+    flags.DEFINE_integer("analysis_seed", 0, "random seed of the measures", 0, 2**32 - 1)
+    flags.DEFINE_boolean(
+        "distributed", False, "take part in a cluster of processes (found by itself on SLURM, TPU)"
+    )
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, with --distributed")
+    flags.DEFINE_integer("num_processes", None, "processes that share the grid", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "number of this one, from 0", lower_bound=0)
+
+
+def outdir() -> Path:
+    """The folder of the sweep."""
+    return Path(FLAGS.outdir or f"runs/{Path(FLAGS.grid).stem}")
+
+
+def join_processes() -> tuple[int, int]:
+    """Number of this process and of all of them; with --distributed, JAX knows the others."""
+    if not FLAGS.distributed:
+        if FLAGS.coordinator is not None:
+            raise InputError("coordinator: only with --distributed")
+        n_processes, process_id = FLAGS.num_processes or 1, FLAGS.process_id or 0
+        if process_id >= n_processes:
+            raise InputError(f"process_id={process_id}: must be below num_processes={n_processes}")
+        return process_id, n_processes
+    return join(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+
+
+def n_cores() -> int:
+    """CPU cores that this process may use."""
+    own = psutil.Process()
+    return len(own.cpu_affinity()) if hasattr(own, "cpu_affinity") else psutil.cpu_count() or 1
+
+
+def fitting(lanes: Sequence[Placement]) -> Fitting:
+    """How many networks of a configuration train at once in a lane."""
+    placement, asked = lanes[0], FLAGS.members_per_batch
+
+    def fit(config: TrainConfig, n_members: int) -> int:
+        free = free_bytes(placement.devices[0]) // len(lanes)
+        wanted = asked or (n_members if placement.vectorised else len(placement.devices))
+        wanted = min(wanted, n_members)
+        fits = members_that_fit(config, placement, wanted, free)
+        return wanted if asked else fits
+
+    return fit
+
+
+def measure(folder: Path) -> None:
+    """fidelity.json and its figures."""
+    evaluate(folder, load(folder), FLAGS.n_sequences, FLAGS.analysis_seed)
+
+
+def write_summary(folder: Path, entries: Sequence[Entry]) -> None:
+    """The table of what is there, and its figures; one process at a time."""
+    with only_one(folder):
+        rows = [row(folder / entry.name) for entry in entries if (folder / entry.name).is_dir()]
+        paths = write_table(folder, rows)
+        for name, figure in figures_of(rows).items():
+            save(folder, name, figure)
+    unfinished = [entry.name for entry in entries if not is_done(folder / entry.name)]
+    unfinished = [name for name in unfinished if not failure(folder / name).given_up]
+    if unfinished:
+        print(
+            f"{len(unfinished)} of {len(entries)} networks are not finished "
+            f"({named(unfinished)}); where no other process is at work on them, continue with "
+            "--resume"
+        )
+    print(*paths, sep="\n")
+
+
+def named(names: Sequence[str]) -> str:
+    """The first three names."""
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
+    """Train and measure this process's networks, with a progress table."""
+    folder = outdir()
+    if FLAGS.retry_failed:
+        for entry in own:
+            forget_failure(folder / entry.name)
+    left = [
+        entry
+        for entry in own
+        if not failure(folder / entry.name).given_up and not is_done(folder / entry.name)
+    ]
+    lanes = lanes_of(jax.local_devices())
+    with (
+        stop_requests() as stopping,
+        SweepProgress(left, len(own) - len(left), len(lanes)) as progress,
+    ):
+        try:
+            Sweep(folder, measure, progress.watch, stopping).finish(left, fitting(lanes), lanes)
+        except InterruptedRun:
+            print("stopped; what was begun is saved. To continue:")
+            print(f"  {command_line('--resume')}")
+            raise SystemExit(0) from None
+
+
+def main() -> None:
+    """Train the grid, measure it and write the table."""
+    jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices or n_cores())
+    entries, folder = read_grid(FLAGS.grid), outdir()
+    several = FLAGS.distributed or (FLAGS.num_processes or 1) > 1
+    # of several processes only the first one finds an empty folder
+    open_sweep(folder, entries, resume=FLAGS.resume or several)
+    with contextlib.ExitStack() as stack:
+        if FLAGS.process_id is not None:  # before JAX hears of a number that is taken
+            stack.enter_context(working_as(folder, FLAGS.process_id))
+        process_id, n_processes = join_processes()
+        if FLAGS.process_id is None:
+            stack.enter_context(working_as(folder, process_id))
+        if FLAGS.distributed:
+            all_are_there()
+        train_all(entries, share(entries, process_id, n_processes))
+        if FLAGS.distributed:
+            if process_id != 0:
+                leave()  # before process 0 can take our place and end
+                return
+            wait_for_others(folder, process_id, n_processes)
+        write_summary(folder, entries)
+    failed = [entry.name for entry in entries if failure(folder / entry.name).given_up]
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(entries)} networks failed ({named(failed)}); sweep.csv holds "
+            "the reasons; after mending them, try again with --resume --retry_failed"
+        )
+
+
+if __name__ == "__main__":
+    define_flags()
+    launch(main)

@@ -1,0 +1,1 @@
+"""Many networks as one: a folder of run folders, and the table of what they are and show."""

@@ -1,0 +1,173 @@
+"""The folder of a sweep: which grid it belongs to, who works in it, and what failed.
+
+sweep.json       the grid, with a fingerprint of every network
+NAME/            one run folder for each network; failure.json in it says what went wrong
+sweep.csv  sweep.npz  figures/      the table, and what it shows
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from hmmrnn.errors import InputError, StorageError
+from hmmrnn.storage import plain, read_json, write_json
+from hmmrnn.sweep.grid import Entry
+from hmmrnn.training import RunSpec, load
+from hmmrnn.training.run_folder import CONFIG, FAILURE, is_finished
+
+SWEEP = "sweep.json"
+MEASURED = "fidelity.json"
+MAX_ATTEMPTS = 2
+
+
+class Failure(NamedTuple):
+    """Why a network could not be made, each time it was tried."""
+
+    reasons: list[str]
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it is not tried again."""
+        return len(self.reasons) >= MAX_ATTEMPTS
+
+
+def open_sweep(outdir: Path, entries: Sequence[Entry], *, resume: bool) -> None:
+    """Make `outdir` ready for a grid: new or empty, or the same grid again.
+
+    Raises:
+        InputError: it holds another grid, another thing, or this grid and `resume` is not asked.
+        StorageError: it cannot be written.
+    """
+    if outdir.exists() and not outdir.is_dir():
+        raise InputError(f"outdir={outdir}: is a file, not a folder")
+    occupied = outdir.exists() and any(not p.name.startswith(".") for p in outdir.iterdir())
+    if occupied and not (outdir / SWEEP).exists():
+        raise InputError(f"outdir={outdir}: holds files that are no sweep; choose another folder")
+    prints = {entry.name: fingerprint(entry.spec) for entry in entries}
+    with only_one(outdir):  # of several processes that begin together
+        if not (outdir / SWEEP).exists():
+            write_json(outdir / SWEEP, {"networks": prints})
+            return
+        _expect_same(outdir, prints)
+    if not resume:
+        raise InputError(
+            f"outdir={outdir}: already holds this sweep; continue it with --resume, or choose "
+            "another folder"
+        )
+
+
+@contextlib.contextmanager
+def only_one(outdir: Path) -> Iterator[None]:
+    """While open, no other process is in here with the same folder. Raises `StorageError`."""
+    with _taken(outdir, ".sweep.lock"):
+        yield
+
+
+def fingerprint(spec: RunSpec) -> str:
+    """Of everything that determines a network."""
+    fields = {**spec.config.to_dict(), "noise_std": spec.noise_std, "seed": spec.seed}
+    return hashlib.sha256(json.dumps(plain(fields), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _expect_same(outdir: Path, prints: dict[str, str]) -> None:
+    fields = read_json(outdir / SWEEP)
+    stored = fields.get("networks") if isinstance(fields, dict) else None
+    if stored == prints:
+        return
+    if not isinstance(stored, dict):
+        raise InputError(f"{outdir / SWEEP}: is no description of a sweep; choose another folder")
+    changed = sorted(name for name in {*stored, *prints} if stored.get(name) != prints.get(name))
+    raise InputError(
+        f"outdir={outdir}: belongs to another grid, of {len(stored)} networks (this one has "
+        f"{len(prints)}); they differ in {', '.join(changed[:3])}"
+        f"{' and others' if len(changed) > 3 else ''}; choose another folder"
+    )
+
+
+@contextlib.contextmanager
+def working_as(outdir: Path, process_id: int) -> Iterator[None]:
+    """Be the only process of this number in the folder; the system frees a dead one's place.
+
+    Raises:
+        InputError: another process has this number.
+    """
+    try:
+        with _taken(outdir, _lock_of(process_id), blocking=False):
+            yield
+    except Timeout:
+        raise InputError(
+            f"process_id={process_id}: another process with this number works in {outdir}; "
+            "give each its own number from 0 to num_processes - 1"
+        ) from None
+
+
+def wait_for_others(outdir: Path, process_id: int, n_processes: int) -> None:
+    """Wait until every other process has ended its work in the folder, or its life."""
+    for other in range(n_processes):
+        if other != process_id:
+            with _taken(outdir, _lock_of(other)):
+                pass
+
+
+def _lock_of(process_id: int) -> str:
+    return f".process-{process_id}.lock"
+
+
+@contextlib.contextmanager
+def _taken(outdir: Path, name: str, *, blocking: bool = True) -> Iterator[None]:
+    """Hold a lock file, which the system frees when its holder dies."""
+    lock = FileLock(outdir / name)
+    try:
+        outdir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=blocking)
+    except OSError as error:
+        if isinstance(error, Timeout):
+            raise
+        raise StorageError(f"outdir={outdir}: {error.strerror or error}") from None
+    with lock:
+        yield
+
+
+def failure(folder: Path) -> Failure:
+    """What went wrong with the network of a run folder so far."""
+    if not (folder / FAILURE).exists():
+        return Failure([])
+    with contextlib.suppress(InputError, KeyError, TypeError):
+        return Failure([str(reason) for reason in read_json(folder / FAILURE)["reasons"]])
+    return Failure([])  # a damaged record: try again
+
+
+def note_failure(folder: Path, earlier: Failure, reason: str) -> Failure:
+    """Record one more failure. Raises `StorageError`."""
+    now = Failure([*earlier.reasons, reason])
+    write_json(
+        folder / FAILURE,
+        {"attempts": len(now.reasons), "reasons": now.reasons, "given_up": now.given_up},
+    )
+    return now
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether a run folder holds a finished training whose files are whole."""
+    if not (folder / CONFIG).exists() or not is_finished(folder):
+        return False
+    try:
+        load(folder)
+    except InputError:
+        return False
+    return True
+
+
+def is_done(folder: Path) -> bool:
+    """Whether the network in a run folder is trained and measured."""
+    return (folder / MEASURED).exists() and is_trained(folder)
+
+
+def forget_failure(folder: Path) -> None:
+    """Let the network of a run folder be tried again."""
+    (folder / FAILURE).unlink(missing_ok=True)

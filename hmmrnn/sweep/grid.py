@@ -1,0 +1,186 @@
+"""A grid: which networks to train, from a few lines of JSON.
+
+    {"base": {"profile": "laptop", "preset": "linear3"},
+     "vary": {"net.hidden_size": [50, 150], "noise_std": [0.5, 1.0], "seed": [0, 1, 2]}}
+
+`base` holds what all networks share, `vary` lists of values, of which every combination is one
+network. Both know `profile`, `preset` or `hmm` (a JSON file), `noise_std`, `seed`, every option by
+its dotted name, and whole sections by theirs: `"loss": [{"divergence": "reference"}, ...]`. A list
+of such blocks is their union.
+"""
+
+import difflib
+import itertools
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hmmrnn.errors import InputError
+from hmmrnn.hmm import HMM, PRESETS, from_json, preset
+from hmmrnn.settings import option_types
+from hmmrnn.storage import read_json
+from hmmrnn.training import RunSpec, TrainConfig
+from hmmrnn.training.config import SECTIONS
+
+PAPER: list[dict[str, dict[str, Any]]] = [
+    {
+        "base": {"profile": "paper"},
+        "vary": {
+            "preset": ["linear2", "linear3", "linear4", "linear5"],
+            "net.hidden_size": [50, 150, 200],
+            "net.noise_dim": [1, 10, 100, 200],
+            "seed": [0, 1, 2],
+        },
+    },
+    {
+        "base": {"profile": "paper"},
+        "vary": {"preset": ["fully3", "cyclic4"], "seed": [0, 1, 2]},
+    },
+]
+"""The 144 + 6 networks of Torre et al. (2025)."""
+
+NAMED = {"paper": PAPER}
+PLAIN = ("profile", "preset", "hmm", "noise_std", "seed")
+KNOWN = (*PLAIN, *SECTIONS, *(f"{s}.{o}" for s in SECTIONS for o in option_types(SECTIONS[s])))
+
+
+class Entry(NamedTuple):
+    """One network of a grid."""
+
+    name: str  # of its run folder
+    spec: RunSpec
+
+
+def read_grid(grid: str) -> list[Entry]:
+    """The networks of a named grid or of a JSON file.
+
+    Raises:
+        InputError: no such file, no JSON, an empty grid, an unknown field, a value that is not
+            allowed, or the same network twice.
+    """
+    if grid in NAMED:
+        return entries(NAMED[grid])
+    path = Path(grid)
+    if not path.exists():
+        raise InputError(
+            f"grid={grid}: there is no such file, and the only named grid is {', '.join(NAMED)}"
+        )
+    try:
+        return entries(read_json(path), path.parent)
+    except InputError as error:
+        raise InputError(f"grid={grid}: {error}") from None
+
+
+def entries(blocks: Any, folder: Path = Path()) -> list[Entry]:  # noqa: ANN401
+    """The networks of one block or of several; paths of HMM files are relative to `folder`."""
+    blocks = blocks if isinstance(blocks, list) else [blocks]
+    by_spec: dict[RunSpec, str] = {}
+    names: set[str] = set()
+    for block in blocks:
+        for values in _combinations(block):
+            spec = _spec(values, folder)
+            varied = [field for field in block.get("vary", {}) if field not in ("preset", "hmm")]
+            name = _name({field: values[field] for field in varied}, values)
+            if spec in by_spec:
+                raise InputError(f"{by_spec[spec]} and {name} are the same network")
+            if name in names:
+                raise InputError(
+                    f"two networks would share the folder {name}: vary in one block what tells "
+                    "them apart"
+                )
+            by_spec[spec] = name
+            names.add(name)
+    if not by_spec:
+        raise InputError("the grid is empty: it names no network")
+    return [Entry(name, spec) for spec, name in by_spec.items()]
+
+
+def _combinations(block: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    if not isinstance(block, Mapping) or not set(block) <= {"base", "vary"}:
+        raise InputError('a block has "base" and "vary", each an object of fields')
+    base, vary = block.get("base", {}), block.get("vary", {})
+    for part in (base, vary):
+        if not isinstance(part, Mapping):
+            raise InputError('"base" and "vary" are objects, as in {"seed": [0, 1]}')
+        for name in part:
+            _expect_known(name)
+    if both := sorted(set(base) & set(vary)):
+        raise InputError(f"{both[0]} stands both in base and in vary")
+    for name, values in vary.items():
+        if not isinstance(values, list) or not values:
+            raise InputError(f"{name}={json.dumps(values)}: must be a list of at least one value")
+    if not base and not vary:
+        return []
+    return [
+        {**base, **dict(zip(vary, chosen, strict=True))}
+        for chosen in itertools.product(*vary.values())
+    ]
+
+
+def _expect_known(name: str) -> None:
+    if name in KNOWN:
+        return
+    near = difflib.get_close_matches(name, KNOWN, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(PLAIN)} and all options"
+    raise InputError(f"{name}: there is no such field; {hint}")
+
+
+def _spec(values: Mapping[str, Any], folder: Path) -> RunSpec:
+    config = TrainConfig.profile(values.get("profile", "laptop"), _hmm(values, folder))
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for name, value in values.items():
+        section, _, option = name.partition(".")
+        if option:
+            sections[section][option] = value
+        elif section in SECTIONS:
+            sections[section] |= _section(section, value)
+    noise_std, seed = values.get("noise_std", 1.0), values.get("seed", 0)
+    if (
+        isinstance(noise_std, bool)
+        or not isinstance(noise_std, int | float)
+        or not (0 <= noise_std < float("inf"))
+    ):
+        raise InputError(f"noise_std={noise_std!r}: must be a number, finite and not negative")
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise InputError(f"seed={seed!r}: must be a whole number from 0 to 4294967295")
+    return RunSpec(config.replace(**sections), float(noise_std), seed)
+
+
+def _hmm(values: Mapping[str, Any], folder: Path) -> HMM:
+    if ("preset" in values) == ("hmm" in values):
+        raise InputError(f"give each network either a preset ({', '.join(PRESETS)}) or an hmm file")
+    if "hmm" in values:
+        return from_json(str(folder / str(values["hmm"])))
+    if values["preset"] not in PRESETS:
+        raise InputError(f"preset={values['preset']}: there are {', '.join(PRESETS)}")
+    return preset(values["preset"])
+
+
+def _section(section: str, options: Any) -> dict[str, Any]:  # noqa: ANN401
+    if not isinstance(options, Mapping):
+        raise InputError(f'{section}={json.dumps(options)}: must be an object, as in {{"a": 1}}')
+    for option in options:
+        _expect_known(f"{section}.{option}")
+    return dict(options)
+
+
+def _name(varied: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Of the run folder: the HMM, then what varies, then the seed."""
+    target = values.get("preset") or Path(str(values["hmm"])).stem
+    parts = [
+        f"{name.rpartition('.')[2]}{_word(value)}"
+        for name, value in varied.items()
+        if name != "seed"
+    ]
+    return "-".join([target, *parts, f"seed{values.get('seed', 0)}"])
+
+
+def _word(value: Any) -> str:  # noqa: ANN401
+    """A value as part of a file's name."""
+    if isinstance(value, Mapping):
+        return "_".join(_word(entry) for entry in value.values())
+    if isinstance(value, list):
+        return "_".join(map(_word, value))
+    return re.sub(r"[^A-Za-z0-9.+]+", "_", str(value))

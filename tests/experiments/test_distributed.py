@@ -1,0 +1,143 @@
+"""A sweep by several processes on this machine, one of which is killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from hmmrnn import load
+from hmmrnn.sweep.grid import entries
+from hmmrnn.sweep.plan import share
+from hmmrnn.sweep.table import read_table
+from hmmrnn.training.run import train_run
+
+ROOT = Path(__file__).parents[2]
+GRID = {
+    "base": {
+        "profile": "smoke",
+        "preset": "linear3",
+        "train.epochs": 80,
+        "train.snapshot_every": 0,
+        "train.checkpoint_every": 5,
+    },
+    "vary": {"seed": [0, 1, 2, 3]},
+}
+
+
+def start(grid, outdir, port, process_id, *more):
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "experiments.sweep", f"--grid={grid}", f"--outdir={outdir}",
+            "--distributed", f"--coordinator=127.0.0.1:{port}", "--num_processes=2",
+            f"--process_id={process_id}", "--cpu_devices=1", "--n_sequences=500", *more,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def epoch_of(folder):
+    return max((int(p.name) for p in folder.glob("checkpoints/*") if p.name.isdigit()), default=0)
+
+
+def wait_until(condition, *processes):
+    while not condition():
+        for process in processes:
+            assert process.poll() is None, process.stdout.read()
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """Process 1 is killed in the middle of its first network; then both are started again."""
+    root = tmp_path_factory.mktemp("distributed")
+    grid, outdir = root / "grid.json", root / "sweep"
+    grid.write_text(json.dumps(GRID))
+    theirs = outdir / share(entries(GRID), 1, 2)[0].name
+    port = free_port()
+    first = [start(grid, outdir, port, i) for i in (0, 1)]
+    wait_until(lambda: epoch_of(theirs) > 10, *first)
+    first[1].send_signal(signal.SIGKILL)
+    survivor = first[0].communicate(timeout=240)[0]
+    first[1].communicate()
+    after_kill = {p.parent.name: p.stat().st_mtime_ns for p in outdir.glob("*/params.npz")}
+    port = free_port()
+    again = [start(grid, outdir, port, i, "--resume") for i in (0, 1)]
+    printed = [process.communicate(timeout=240)[0] for process in again]
+    assert [process.returncode for process in again] == [0, 0], printed
+    return outdir, first[0].returncode, survivor, after_kill, printed
+
+
+def test_the_survivor_finishes_its_share_and_says_what_is_missing(swept):
+    _, returncode, survivor, after_kill, _ = swept
+    assert returncode == 0, survivor
+    assert set(after_kill) == {entry.name for entry in share(entries(GRID), 0, 2)}
+    assert "2 of 4 networks are not finished" in survivor
+    assert "sweep.csv" in survivor
+
+
+def test_every_result_is_there_once(swept):
+    outdir, _, _, after_kill, printed = swept
+    rows = read_table(outdir)
+    assert [row["name"] for row in rows] == [f"linear3-seed{seed}" for seed in range(4)]
+    assert {row["status"] for row in rows} == {"finished"}
+    for name, written in after_kill.items():  # what was finished was not made again
+        assert (outdir / name / "params.npz").stat().st_mtime_ns == written
+    assert "sweep.csv" in printed[0]
+    assert "sweep.csv" not in printed[1]
+
+
+def test_the_killed_network_has_the_bits_of_a_run_alone(swept, tmp_path):
+    outdir = swept[0]
+    entry = share(entries(GRID), 1, 2)[0]
+    alone = train_run(tmp_path / "alone", entry.spec)
+    ours = load(outdir / entry.name)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_number_that_is_taken_is_refused_and_harms_nobody(tmp_path):
+    grid, outdir = tmp_path / "grid.json", tmp_path / "sweep"
+    grid.write_text(json.dumps(GRID))
+    port = free_port()
+    first = start(grid, outdir, port, 1)  # waits for process 0
+    wait_until(lambda: (outdir / ".process-1.lock").exists(), first)
+    second = start(grid, outdir, port, 1)
+    printed = second.communicate(timeout=120)[0]
+    assert first.poll() is None
+    first.kill()
+    first.communicate()
+    assert second.returncode == 1
+    assert printed.splitlines()[-1].startswith("error: process_id=1: another process")
+    assert "Traceback" not in printed
+
+
+def test_processes_that_nobody_named_are_asked_for(tmp_path):
+    grid = tmp_path / "grid.json"
+    grid.write_text(json.dumps(GRID))
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.sweep", f"--grid={grid}", "--distributed",
+         f"--outdir={tmp_path / 'sweep'}"],
+        cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: distributed: ")
+    assert "--coordinator=HOST:PORT" in done.stderr
+    assert "Traceback" not in done.stderr
