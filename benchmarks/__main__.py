@@ -26,6 +26,7 @@ from benchmarks import (
     residency,
     sampling,
     step,
+    sweep,
 )
 from benchmarks.plan import Plan
 from benchmarks.table import environment, markdown
@@ -41,6 +42,7 @@ PARTS = {
     "ensemble": ensemble.cases,
     "residency": residency.cases,
     "dynamics": dynamics.cases,
+    "sweep": sweep.cases,
 }
 TORCH = ("torch", "geomloss"), "pip install torch==2.13.0 geomloss==0.3.1"
 HMMLEARN = ("hmmlearn",), "pip install hmmlearn"

@@ -7,7 +7,7 @@ from hmmrnn.errors import (
     StorageError,
     TrainingDivergedError,
 )
-from hmmrnn.training import Fit, TrainConfig, load, train
+from hmmrnn.training import Fit, TrainConfig, load, train, train_ensemble
 
 __all__ = [
     "DivergingNetworkError",
@@ -24,5 +24,6 @@ __all__ = [
     "losses",
     "nets",
     "train",
+    "train_ensemble",
     "training",
 ]

@@ -5,6 +5,7 @@ name only, because orbax takes seconds to load.
 """
 
 from hmmrnn.training.config import DataConfig, OptimConfig, TrainConfig
+from hmmrnn.training.ensemble import Placement, member, train_ensemble
 from hmmrnn.training.fit import Fit, Progress, Snapshots, train
 from hmmrnn.training.floor import Floor, loss_floor
 from hmmrnn.training.run_folder import RunSpec, load, read_spec
@@ -15,6 +16,7 @@ __all__ = [
     "Fit",
     "Floor",
     "OptimConfig",
+    "Placement",
     "Progress",
     "Records",
     "RunSpec",
@@ -22,6 +24,8 @@ __all__ = [
     "TrainConfig",
     "load",
     "loss_floor",
+    "member",
     "read_spec",
     "train",
+    "train_ensemble",
 ]
