@@ -12,6 +12,7 @@ import pytest
 
 from experiments.cli import choose_cpu_products
 from hmmrnn import TrainConfig, hmm
+from hmmrnn.training.memory import forget_programs_if_many
 
 choose_cpu_products()  # as the programs do, so that their runs can be repeated here bit by bit
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".cache" / "tests"))
@@ -19,18 +20,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
 
 
-MAPPINGS = Path("/proc/self/maps")
-MANY_MAPPINGS = (
-    30_000  # Linux allows a process 65 530, and compiled code takes some for each program
-)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _few_compiled_programs():
     """Forget compiled code before a process has so much of it that XLA aborts."""
     yield
-    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
-        jax.clear_caches()
+    forget_programs_if_many()
 
 
 @pytest.fixture(scope="session")

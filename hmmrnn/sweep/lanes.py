@@ -15,6 +15,7 @@ from hmmrnn.sweep.plan import Batch, batches
 from hmmrnn.training import Progress, TrainConfig
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.ensemble_run import Run, train_runs
+from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run import InterruptedRun
 from hmmrnn.training.run_folder import open_run
 
@@ -93,6 +94,7 @@ class Sweep:
                 with jax.default_device(lanes[lane].devices[0]):
                     while (batch := next_batch()) is not None:
                         self._run_batch(lane, batch, lanes[lane])
+                        forget_programs_if_many()
             except BaseException as error:
                 self._broken.set()
                 errors.put(error)

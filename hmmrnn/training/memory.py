@@ -1,6 +1,7 @@
 """How much memory an ensemble needs, known before it starts, and how many members therefore fit."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,10 @@ from hmmrnn.training.ensemble import Placement, members_data, run_members, start
 
 SHARE = 0.8
 """Of the free memory that is planned with; the rest is for what no estimate knows of."""
+
+MAPPINGS = Path("/proc/self/maps")
+MANY_MAPPINGS = 30_000
+"""Linux allows a process 65 530, and XLA aborts there; a compiled program on CPUs takes some."""
 
 
 def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> int:
@@ -72,6 +77,15 @@ def members_that_fit(config: TrainConfig, placement: Placement, n_members: int, 
         fitting = max(1, min(per_device - 1, per_device * planned // needed))
         n_tried = fitting * n_devices
     return min(n_tried, n_members)
+
+
+def forget_programs_if_many() -> None:
+    """Drop compiled code before a process has so much of it that XLA aborts.
+
+    What is still needed is compiled again, or read from the cache on disk.
+    """
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
+        jax.clear_caches()
 
 
 def _too_large(config: TrainConfig, needed: int, free: int) -> str:
