@@ -15,7 +15,9 @@ half an hour on 2 CPU cores.
 """
 
 import contextlib
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -49,6 +51,9 @@ from hmmrnn.training.run import InterruptedRun, stop_requests
 
 FLAGS = flags.FLAGS
 
+MOST_LANES = 8
+"""On a CPU, unless asked for: each compiles code of its own, of which a process holds so much."""
+
 
 def define_flags() -> None:
     """What to train, where to, and who takes part."""
@@ -64,7 +69,10 @@ def define_flags() -> None:
         lower_bound=0,
     )
     flags.DEFINE_integer(
-        "cpu_devices", 0, "networks side by side on a CPU; 0: one for each core", lower_bound=0
+        "cpu_devices",
+        0,
+        "networks side by side on a CPU; 0: one for each core, at most 8",
+        lower_bound=0,
     )
     flags.DEFINE_integer("n_sequences", 10_000, "sequences generated to measure a network", 2)
     flags.DEFINE_integer("analysis_seed", 0, "random seed of the measures", 0, 2**32 - 1)
@@ -81,16 +89,36 @@ def outdir() -> Path:
     return Path(FLAGS.outdir or f"runs/{Path(FLAGS.grid).stem}")
 
 
-def join_processes() -> tuple[int, int]:
-    """Number of this process and of all of them; with --distributed, JAX knows the others."""
-    if not FLAGS.distributed:
-        if FLAGS.coordinator is not None:
-            raise InputError("coordinator: only with --distributed")
-        n_processes, process_id = FLAGS.num_processes or 1, FLAGS.process_id or 0
-        if process_id >= n_processes:
-            raise InputError(f"process_id={process_id}: must be below num_processes={n_processes}")
-        return process_id, n_processes
-    return join(FLAGS.coordinator, FLAGS.num_processes, FLAGS.process_id)
+def expect_processes() -> None:
+    """Raise an `InputError` for flags about processes that do not fit together."""
+    n_processes, process_id = FLAGS.num_processes, FLAGS.process_id
+    if FLAGS.coordinator is not None and not FLAGS.distributed:
+        raise InputError("coordinator: only with --distributed")
+    if process_id is not None and n_processes is None and not FLAGS.distributed:
+        raise InputError(f"process_id={process_id}: needs --num_processes, of all of them")
+    if process_id is not None and n_processes is not None and process_id >= n_processes:
+        raise InputError(f"process_id={process_id}: must be below num_processes={n_processes}")
+    if process_id is None and (n_processes or 1) > 1 and not FLAGS.distributed:
+        raise InputError(f"num_processes={n_processes}: give each its --process_id, from 0")
+
+
+@contextlib.contextmanager
+def place_among_processes(folder: Path) -> Iterator[tuple[int, int]]:
+    """Number of this process and of all, which no other has while this is open."""
+    process_id, n_processes = FLAGS.process_id, FLAGS.num_processes
+    with contextlib.ExitStack() as stack:
+        if not FLAGS.distributed:
+            process_id, n_processes = process_id or 0, n_processes or 1
+        known = process_id is not None and n_processes is not None
+        if known:  # before JAX hears of a number that is taken
+            stack.enter_context(working_as(folder, process_id, n_processes))
+        if FLAGS.distributed:
+            process_id, n_processes = join(FLAGS.coordinator, n_processes, process_id)
+        if not known:
+            stack.enter_context(working_as(folder, process_id, n_processes))
+        if FLAGS.distributed:
+            all_are_there()
+        yield process_id, n_processes
 
 
 def n_cores() -> int:
@@ -102,13 +130,13 @@ def n_cores() -> int:
 def fitting(lanes: Sequence[Placement]) -> Fitting:
     """How many networks of a configuration train at once in a lane."""
     placement, asked = lanes[0], FLAGS.members_per_batch
+    free = free_bytes(placement.devices[0]) // len(lanes)  # now, before any of them takes some
 
     def fit(config: TrainConfig, n_members: int) -> int:
-        free = free_bytes(placement.devices[0]) // len(lanes)
-        wanted = asked or (n_members if placement.vectorised else len(placement.devices))
-        wanted = min(wanted, n_members)
-        fits = members_that_fit(config, placement, wanted, free)
-        return wanted if asked else fits
+        if asked:
+            return min(asked, n_members)
+        wanted = n_members if placement.vectorised else len(placement.devices)
+        return members_that_fit(config, placement, min(wanted, n_members), free)
 
     return fit
 
@@ -147,15 +175,13 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
     if FLAGS.retry_failed:
         for entry in own:
             forget_failure(folder / entry.name)
-    left = [
-        entry
-        for entry in own
-        if not failure(folder / entry.name).given_up and not is_done(folder / entry.name)
-    ]
+    failed = [entry for entry in own if failure(folder / entry.name).given_up]
+    left = [e for e in own if e not in failed and not is_done(folder / e.name)]
+    n_done = len(own) - len(left) - len(failed)
     lanes = lanes_of(jax.local_devices())
     with (
         stop_requests() as stopping,
-        SweepProgress(left, len(own) - len(left), len(lanes)) as progress,
+        SweepProgress(left, n_done, len(lanes), len(failed)) as progress,
     ):
         try:
             Sweep(folder, measure, progress.watch, stopping).finish(left, fitting(lanes), lanes)
@@ -163,23 +189,26 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
             print("stopped; what was begun is saved. To continue:")
             print(f"  {command_line('--resume')}")
             raise SystemExit(0) from None
+        except (
+            KeyboardInterrupt
+        ):  # asked twice: the lanes compute on, so Python cannot end in order
+            print("error: interrupted; files written so far are whole", file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 def main() -> None:
     """Train the grid, measure it and write the table."""
-    jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices or n_cores())
+    expect_processes()
+    jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices or min(n_cores(), MOST_LANES))
     entries, folder = read_grid(FLAGS.grid), outdir()
     several = FLAGS.distributed or (FLAGS.num_processes or 1) > 1
-    # of several processes only the first one finds an empty folder
-    open_sweep(folder, entries, resume=FLAGS.resume or several)
-    with contextlib.ExitStack() as stack:
-        if FLAGS.process_id is not None:  # before JAX hears of a number that is taken
-            stack.enter_context(working_as(folder, FLAGS.process_id))
-        process_id, n_processes = join_processes()
-        if FLAGS.process_id is None:
-            stack.enter_context(working_as(folder, process_id))
-        if FLAGS.distributed:
-            all_are_there()
+    open_sweep(
+        folder,
+        entries,
+        resume=FLAGS.resume or several,  # of several only the first one finds an empty folder
+        measures={"n_sequences": FLAGS.n_sequences, "analysis_seed": FLAGS.analysis_seed},
+    )
+    with place_among_processes(folder) as (process_id, n_processes):
         train_all(entries, share(entries, process_id, n_processes))
         if FLAGS.distributed:
             if process_id != 0:
@@ -191,7 +220,7 @@ def main() -> None:
     if failed:
         raise InputError(
             f"{len(failed)} of {len(entries)} networks failed ({named(failed)}); sweep.csv holds "
-            "the reasons; after mending them, try again with --resume --retry_failed"
+            "the reasons; --resume --retry_failed tries them again"
         )
 
 

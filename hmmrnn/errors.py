@@ -15,3 +15,7 @@ class TrainingDivergedError(RuntimeError):
 
 class StorageError(OSError):
     """A file could not be written or read back (full disk, damaged checkpoint, foreign format)."""
+
+
+class NoWholeCheckpointError(StorageError):
+    """All checkpoints of a run are damaged; they were moved aside."""

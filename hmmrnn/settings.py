@@ -55,7 +55,10 @@ def checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> An
             raise InputError(f"{name}={value!r}: must be a list of at least one value")
         return tuple(checked(name, item, get_args(kind)[0], metadata) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise InputError(f"{name}={value}: must be finite") from None
     if type(value) is not kind:
         raise InputError(f"{name}={value!r}: must be of type {kind.__name__}")
     low, high = metadata.get("low"), metadata.get("high")

@@ -8,8 +8,9 @@ sweep.csv  sweep.npz  figures/      the table, and what it shows
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
@@ -36,8 +37,14 @@ class Failure(NamedTuple):
         return len(self.reasons) >= MAX_ATTEMPTS
 
 
-def open_sweep(outdir: Path, entries: Sequence[Entry], *, resume: bool) -> None:
-    """Make `outdir` ready for a grid: new or empty, or the same grid again.
+def open_sweep(
+    outdir: Path,
+    entries: Sequence[Entry],
+    *,
+    resume: bool,
+    measures: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """Make `outdir` ready for a grid: new or empty, or the same grid and `measures` again.
 
     Raises:
         InputError: it holds another grid, another thing, or this grid and `resume` is not asked.
@@ -51,9 +58,9 @@ def open_sweep(outdir: Path, entries: Sequence[Entry], *, resume: bool) -> None:
     prints = {entry.name: fingerprint(entry.spec) for entry in entries}
     with only_one(outdir):  # of several processes that begin together
         if not (outdir / SWEEP).exists():
-            write_json(outdir / SWEEP, {"networks": prints})
+            write_json(outdir / SWEEP, {"measures": measures, "networks": prints})
             return
-        _expect_same(outdir, prints)
+        _expect_same(outdir, prints, measures)
     if not resume:
         raise InputError(
             f"outdir={outdir}: already holds this sweep; continue it with --resume, or choose "
@@ -74,13 +81,18 @@ def fingerprint(spec: RunSpec) -> str:
     return hashlib.sha256(json.dumps(plain(fields), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _expect_same(outdir: Path, prints: dict[str, str]) -> None:
+def _expect_same(outdir: Path, prints: dict[str, str], measures: Mapping[str, int]) -> None:
     fields = read_json(outdir / SWEEP)
     stored = fields.get("networks") if isinstance(fields, dict) else None
-    if stored == prints:
-        return
     if not isinstance(stored, dict):
         raise InputError(f"{outdir / SWEEP}: is no description of a sweep; choose another folder")
+    if stored == prints:
+        if (known := fields.get("measures", {})) != dict(measures):
+            raise InputError(
+                f"outdir={outdir}: its networks are measured with {known}, not {dict(measures)}; "
+                "one table holds one kind of numbers"
+            )
+        return
     changed = sorted(name for name in {*stored, *prints} if stored.get(name) != prints.get(name))
     raise InputError(
         f"outdir={outdir}: belongs to another grid, of {len(stored)} networks (this one has "
@@ -90,14 +102,16 @@ def _expect_same(outdir: Path, prints: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def working_as(outdir: Path, process_id: int) -> Iterator[None]:
+def working_as(outdir: Path, process_id: int, n_processes: int = 1) -> Iterator[None]:
     """Be the only process of this number in the folder; the system frees a dead one's place.
 
     Raises:
-        InputError: another process has this number.
+        InputError: another process has this number, or others share the grid in another way.
+        StorageError: the folder cannot be written.
     """
     try:
-        with _taken(outdir, _lock_of(process_id), blocking=False):
+        with _taken(outdir, _lock_of(process_id, n_processes), blocking=False):
+            _expect_same_sharing(outdir, n_processes)
             yield
     except Timeout:
         raise InputError(
@@ -106,31 +120,53 @@ def working_as(outdir: Path, process_id: int) -> Iterator[None]:
         ) from None
 
 
+def _expect_same_sharing(outdir: Path, n_processes: int) -> None:
+    """Two ways to share a grid would train the same networks at once."""
+    for path in outdir.glob(_lock_of("*", "*")):
+        others = path.stem.rpartition("-")[2]
+        if others != str(n_processes):
+            try:
+                with _taken(outdir, path.name, blocking=False):
+                    pass
+            except Timeout:
+                raise InputError(
+                    f"num_processes={n_processes}: a sweep of {others} processes is at work in "
+                    f"{outdir}; wait for its end, or take the same number"
+                ) from None
+
+
 def wait_for_others(outdir: Path, process_id: int, n_processes: int) -> None:
     """Wait until every other process has ended its work in the folder, or its life."""
     for other in range(n_processes):
         if other != process_id:
-            with _taken(outdir, _lock_of(other)):
+            with _taken(outdir, _lock_of(other, n_processes)):
                 pass
 
 
-def _lock_of(process_id: int) -> str:
-    return f".process-{process_id}.lock"
+def _lock_of(process_id: int | str, n_processes: int | str) -> str:
+    return f".process-{process_id}-of-{n_processes}.lock"
 
 
 @contextlib.contextmanager
 def _taken(outdir: Path, name: str, *, blocking: bool = True) -> Iterator[None]:
-    """Hold a lock file, which the system frees when its holder dies."""
+    """Hold a lock file, which the system frees when its holder dies.
+
+    Raises:
+        Timeout: it is held, and we are not to wait.
+        StorageError: it cannot be written.
+    """
     lock = FileLock(outdir / name)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=blocking)
+    except Timeout:
+        raise
     except OSError as error:
-        if isinstance(error, Timeout):
-            raise
         raise StorageError(f"outdir={outdir}: {error.strerror or error}") from None
-    with lock:
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def failure(folder: Path) -> Failure:
@@ -142,14 +178,24 @@ def failure(folder: Path) -> Failure:
     return Failure([])  # a damaged record: try again
 
 
-def note_failure(folder: Path, earlier: Failure, reason: str) -> Failure:
+def note_failure(folder: Path, reason: str) -> Failure:
     """Record one more failure. Raises `StorageError`."""
-    now = Failure([*earlier.reasons, reason])
-    write_json(
-        folder / FAILURE,
-        {"attempts": len(now.reasons), "reasons": now.reasons, "given_up": now.given_up},
-    )
+    now = Failure([*failure(folder).reasons, reason])
+    keep_failure(folder, now)
     return now
+
+
+def keep_failure(folder: Path, known: Failure) -> None:
+    """Write what went wrong so far, if anything. Raises `StorageError`."""
+    if known.reasons:
+        write_json(
+            folder / FAILURE,
+            {
+                "attempts": len(known.reasons),
+                "reasons": known.reasons,
+                "given_up": known.given_up,
+            },
+        )
 
 
 def is_trained(folder: Path) -> bool:

@@ -13,6 +13,7 @@ import difflib
 import itertools
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from hmmrnn.hmm import HMM, PRESETS, from_json, preset
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_json
 from hmmrnn.training import RunSpec, TrainConfig
-from hmmrnn.training.config import SECTIONS
+from hmmrnn.training.config import PROFILES, SECTIONS
 
 PAPER: list[dict[str, dict[str, Any]]] = [
     {
@@ -63,7 +64,7 @@ def read_grid(grid: str) -> list[Entry]:
     if grid in NAMED:
         return entries(NAMED[grid])
     path = Path(grid)
-    if not path.exists():
+    if not _is_there(path):
         raise InputError(
             f"grid={grid}: there is no such file, and the only named grid is {', '.join(NAMED)}"
         )
@@ -71,6 +72,13 @@ def read_grid(grid: str) -> list[Entry]:
         return entries(read_json(path), path.parent)
     except InputError as error:
         raise InputError(f"grid={grid}: {error}") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def entries(blocks: Any, folder: Path = Path()) -> list[Entry]:  # noqa: ANN401
@@ -128,20 +136,22 @@ def _expect_known(name: str) -> None:
 
 
 def _spec(values: Mapping[str, Any], folder: Path) -> RunSpec:
-    config = TrainConfig.profile(values.get("profile", "laptop"), _hmm(values, folder))
+    profile = values.get("profile", "laptop")
+    if profile not in list(PROFILES):
+        raise InputError(f"profile={profile}: unknown; there are {', '.join(PROFILES)}")
+    config = TrainConfig.profile(profile, _hmm(values, folder))
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for name, value in values.items():
         section, _, option = name.partition(".")
-        if option:
-            sections[section][option] = value
-        elif section in SECTIONS:
-            sections[section] |= _section(section, value)
+        if section not in SECTIONS:
+            continue
+        given = {option: value} if option else _section(section, value)
+        if twice := sorted(set(given) & set(sections[section])):
+            raise InputError(f"{section}.{twice[0]} is given twice, by itself and in {section}")
+        sections[section] |= given
     noise_std, seed = values.get("noise_std", 1.0), values.get("seed", 0)
-    if (
-        isinstance(noise_std, bool)
-        or not isinstance(noise_std, int | float)
-        or not (0 <= noise_std < float("inf"))
-    ):
+    number = isinstance(noise_std, int | float) and not isinstance(noise_std, bool)
+    if not (number and 0 <= noise_std <= sys.float_info.max):
         raise InputError(f"noise_std={noise_std!r}: must be a number, finite and not negative")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise InputError(f"seed={seed!r}: must be a whole number from 0 to 4294967295")
@@ -153,7 +163,7 @@ def _hmm(values: Mapping[str, Any], folder: Path) -> HMM:
         raise InputError(f"give each network either a preset ({', '.join(PRESETS)}) or an hmm file")
     if "hmm" in values:
         return from_json(str(folder / str(values["hmm"])))
-    if values["preset"] not in PRESETS:
+    if values["preset"] not in list(PRESETS):
         raise InputError(f"preset={values['preset']}: there are {', '.join(PRESETS)}")
     return preset(values["preset"])
 
@@ -168,9 +178,9 @@ def _section(section: str, options: Any) -> dict[str, Any]:  # noqa: ANN401
 
 def _name(varied: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """Of the run folder: the HMM, then what varies, then the seed."""
-    target = values.get("preset") or Path(str(values["hmm"])).stem
+    target = values.get("preset") or _word(Path(str(values["hmm"])).stem).lstrip(".+") or "hmm"
     parts = [
-        f"{name.rpartition('.')[2]}{_word(value)}"
+        _word(value) if name in SECTIONS else f"{name.rpartition('.')[2]}{_word(value)}"
         for name, value in varied.items()
         if name != "seed"
     ]
@@ -180,7 +190,7 @@ def _name(varied: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 def _word(value: Any) -> str:  # noqa: ANN401
     """A value as part of a file's name."""
     if isinstance(value, Mapping):
-        return "_".join(_word(entry) for entry in value.values())
+        return "_".join(f"{name}{_word(entry)}" for name, entry in value.items())
     if isinstance(value, list):
         return "_".join(map(_word, value))
     return re.sub(r"[^A-Za-z0-9.+]+", "_", str(value))

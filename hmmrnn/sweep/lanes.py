@@ -8,19 +8,26 @@ from typing import NamedTuple
 
 import jax
 
-from hmmrnn.errors import InputError, StorageError
-from hmmrnn.sweep.folder import Failure, failure, is_done, is_trained, note_failure
+from hmmrnn.errors import InputError
+from hmmrnn.sweep.folder import (
+    Failure,
+    failure,
+    is_done,
+    is_trained,
+    keep_failure,
+    note_failure,
+)
 from hmmrnn.sweep.grid import Entry
-from hmmrnn.sweep.plan import Batch, batches
+from hmmrnn.sweep.plan import TROUBLE, Batch, batches, reason_of
 from hmmrnn.training import Progress, TrainConfig
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.ensemble_run import Run, train_runs
 from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run import InterruptedRun
-from hmmrnn.training.run_folder import open_run
+from hmmrnn.training.run_folder import has_diverged, open_run
 
 Measure = Callable[[Path], None]
-"""What is done with a trained network in its folder; raises `InputError` if it cannot be."""
+"""What is done with a trained network in its folder."""
 
 Fitting = Callable[[TrainConfig, int], int]
 """How many of n networks of a configuration train at once; refuses with an `InputError`."""
@@ -119,57 +126,65 @@ class Sweep:
 
     def _run_batch(self, lane: int, batch: Batch, placement: Placement) -> None:
         self.watch.begins(lane, batch)
-        runs = {entry.name: Run(self.outdir / entry.name, entry.spec) for entry in batch.entries}
-        earlier = {name: failure(run.folder) for name, run in runs.items()}
-        problems = self._train(batch.problem, list(runs.values()), placement, lane, earlier)
-        for entry in batch.entries:
-            folder = self.outdir / entry.name
-            problem = problems.get(entry.name) or self._measured(folder)
-            failed = note_failure(folder, earlier[entry.name], problem) if problem else None
+        runs = [Run(self.outdir / entry.name, entry.spec) for entry in batch.entries]
+        problems = self._train(batch.problem, runs, placement, lane)
+        for entry, run in zip(batch.entries, runs, strict=True):
+            problem = problems.get(run.folder) or self._measured(run.folder)
+            failed = note_failure(run.folder, problem) if problem else None
             self.watch.ends(lane, entry, failed)
 
     def _train(
-        self,
-        problem: str | None,
-        runs: list[Run],
-        placement: Placement,
-        lane: int,
-        earlier: dict[str, Failure],
-    ) -> dict[str, str]:
-        """Train what is not trained yet, unless there is a `problem`; what went wrong, by name."""
-        left = [run for run in runs if not is_trained(run.folder)]
+        self, problem: str | None, runs: list[Run], placement: Placement, lane: int
+    ) -> dict[Path, str]:
+        """Train what is not trained yet, unless there is a `problem`; what went wrong."""
+        problems: dict[Path, str] = {}
+        left = []
+        for run in runs:
+            try:
+                if is_trained(run.folder):
+                    continue
+                _make_ready(run)
+                left.append(run)
+            except InputError as error:
+                problems[run.folder] = str(error)
         if not left:
-            return {}
+            return problems
+        if problem is not None:
+            return problems | {run.folder: problem for run in left}
         try:
-            for run in left:  # what failed begins again
-                failed = bool(earlier[run.folder.name].reasons)
-                open_run(run.folder, run.spec, resume=not failed, overwrite=failed)
-            if problem is not None:
-                return {run.folder.name: problem for run in left}
-            problems = train_runs(
+            found = train_runs(
                 left,
                 placement,
                 stopping=self._stopping,
                 observe=lambda progress: self.watch.advances(lane, progress),
             )
-        except (InterruptedRun, StorageError):
-            raise
-        except (InputError, RuntimeError, MemoryError) as error:  # XLA's are RuntimeErrors
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            return {run.folder.name: reason for run in left}
-        return {
-            run.folder.name: problem
-            for run, problem in zip(left, problems, strict=True)
-            if problem is not None
-        }
+        except TROUBLE as error:
+            found = [reason_of(error)] * len(left)
+        named = zip(left, found, strict=True)
+        return problems | {run.folder: why for run, why in named if why is not None}
 
     def _measured(self, folder: Path) -> str | None:
         """Measure a trained network, unless that was done; what went wrong."""
         if is_done(folder):
             return None
+        if self._stopping():
+            raise InterruptedRun(0)
         with self._measuring:
             try:
                 self.measure(folder)
-            except InputError as error:
-                return str(error)
+            except TROUBLE as error:
+                return reason_of(error)
         return None
+
+
+def _make_ready(run: Run) -> None:
+    """Begin or continue; what has diverged would stay so, and begins again.
+
+    Raises:
+        InputError: the folder holds something else, which is left alone.
+    """
+    open_run(run.folder, run.spec, resume=True, overwrite=False)
+    if has_diverged(run.folder):
+        earlier = failure(run.folder)
+        open_run(run.folder, run.spec, resume=False, overwrite=True)
+        keep_failure(run.folder, earlier)

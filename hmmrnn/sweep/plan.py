@@ -18,11 +18,26 @@ class Batch(NamedTuple):
     problem: str | None = None  # why they cannot be trained
 
 
+TROUBLE = (InputError, RuntimeError, MemoryError)
+"""What concerns one network or one configuration and stops no other; XLA's are RuntimeErrors."""
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one line."""
+    text = (str(error) or type(error).__name__).splitlines()[0]
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+
+
 def work(config: TrainConfig) -> float:
-    """Multiplications of one training, roughly: products of the cell and costs of the loss."""
+    """What one training costs, roughly, in multiplications.
+
+    The products of the cell, the work on each unit and step beside them, and the matrices of costs
+    of the loss. The two constants make it fit the times of 24 laptop networks on a CPU.
+    """
     options, net, k = config.train, config.net, config.hmm.n_symbols
     n_units, n_steps = net.hidden_size, config.data.n_steps
-    cell = options.batch_size * n_steps * n_units * (n_units + net.noise_dim + k)
+    each_step = n_units * (n_units + net.noise_dim + k + 300) + 20_000
+    cell = options.batch_size * n_steps * each_step
     costs = 0 if config.loss.divergence == "none" else options.batch_size**2 * (n_steps * k + 50)
     return 3.0 * options.epochs * config.steps_per_epoch * (cell + costs)
 
@@ -36,7 +51,7 @@ def by_shape(entries: Iterable[Entry]) -> dict[TrainConfig, list[Entry]]:
     groups: dict[TrainConfig, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.spec.config, []).append(entry)
-    per_step = {config: work(config) / config.train.epochs for config in groups}
+    per_step = {c: work(c) / (c.train.epochs * c.steps_per_epoch) for c in groups}
     return {config: groups[config] for config in sorted(groups, key=lambda c: -per_step[c])}
 
 
@@ -63,8 +78,8 @@ def batches(
     for config, group in by_shape(entries).items():
         try:
             n_batches = -(-len(group) // members_per_batch(config, len(group)))
-        except InputError as error:
-            yield Batch(config, tuple(group), str(error))
+        except TROUBLE as error:
+            yield Batch(config, tuple(group), reason_of(error))
             continue
         size = -(-len(group) // n_batches)
         for first in range(0, len(group), size):

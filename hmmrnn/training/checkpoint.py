@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from hmmrnn.errors import StorageError
+from hmmrnn.errors import NoWholeCheckpointError, StorageError
 from hmmrnn.storage import DAMAGE, read_npz, save_npz
 from hmmrnn.training.fit import Progress
 from hmmrnn.training.run_folder import DAMAGED
@@ -106,7 +106,8 @@ class Checkpoints:
         Damaged ones are reported and moved aside, not removed.
 
         Raises:
-            StorageError: the disk cannot be read, or there are checkpoints but none is whole.
+            StorageError: the disk cannot be read.
+            NoWholeCheckpointError: there are checkpoints, but none is whole.
         """
         epochs = sorted(self._manager.all_steps(), reverse=True)
         for epoch in epochs:
@@ -124,7 +125,7 @@ class Checkpoints:
                 )
                 self._move_aside(epoch)
         if epochs:
-            raise StorageError(
+            raise NoWholeCheckpointError(
                 f"no checkpoint in {self.folder} is whole (they were moved to {self._aside}); "
                 "begin again with --overwrite"
             )

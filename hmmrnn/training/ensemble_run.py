@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.errors import InputError
+from hmmrnn.errors import InputError, NoWholeCheckpointError
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.ensemble import Placement, advance_members, start_members
@@ -114,8 +114,7 @@ class _Company:
     def _restored(self) -> list[Part]:
         """The newest checkpoints, or the start, by how far they are."""
         like = jax.eval_shape(partial(start, self.config), self.keys[0])
-        warn = partial(warnings.warn, stacklevel=3)
-        restored = [book.restore(like, warn) for book in self.books]
+        restored = [_newest(book, like) for book in self.books]
         by_epoch: dict[int, list[int]] = {}
         for row, progress in enumerate(restored):
             done = 0 if progress is None else int(progress.state.epoch)
@@ -200,6 +199,16 @@ class _Company:
         folder, spec = self.runs[row]
         elapsed = time.monotonic() - self.began[row]
         write_manifest(folder, spec, status, elapsed, len(self.runs))
+
+
+def _newest(book: Checkpoints, like: Progress) -> Progress | None:
+    """The newest checkpoint; one whose checkpoints are all damaged begins again."""
+    warn = partial(warnings.warn, stacklevel=4)
+    try:
+        return book.restore(like, warn)
+    except NoWholeCheckpointError:
+        warn(f"no checkpoint in {book.folder} is whole; this network begins again")
+        return None
 
 
 def _stacked(progresses: list[Progress]) -> Progress:

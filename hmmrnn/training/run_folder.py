@@ -204,6 +204,11 @@ def is_finished(folder: Path) -> bool:
     return _manifest(folder).get("status") == "finished"
 
 
+def has_diverged(folder: Path) -> bool:
+    """Whether the manifest says that the training has diverged."""
+    return _manifest(folder).get("status") == "diverged"
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     """The manifest; empty if it is missing or damaged, since no number depends on it."""
     try:

@@ -118,7 +118,7 @@ def test_a_number_that_is_taken_is_refused_and_harms_nobody(tmp_path):
     grid.write_text(json.dumps(GRID))
     port = free_port()
     first = start(grid, outdir, port, 1)  # waits for process 0
-    wait_until(lambda: (outdir / ".process-1.lock").exists(), first)
+    wait_until(lambda: list(outdir.glob(".process-1-*")), first)
     second = start(grid, outdir, port, 1)
     printed = second.communicate(timeout=120)[0]
     assert first.poll() is None
