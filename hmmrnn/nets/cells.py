@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hmmrnn.arrays import HIGHEST, Key, Keys, Params
+from hmmrnn.errors import InputError
 from hmmrnn.nets.noise import white_noise
 from hmmrnn.settings import Section, option
 
@@ -37,7 +38,8 @@ class NetConfig(Section):
 class Gates(NamedTuple):
     """What an intervention does to one step: multiply, multiply, multiply, add.
 
-    Each entry broadcasts to (N,); the defaults leave the step alone.
+    Each entry broadcasts to (N,); the defaults leave the step alone. The two on the state come
+    last, after the leak: a gain of 0 and an offset of c hold a unit at c, whatever it was before.
     """
 
     recurrent_gain: Array | float = 1.0  # on W_rec h, per receiving unit
@@ -49,7 +51,11 @@ class Gates(NamedTuple):
 class RNNCell(nn.Module):
     """h_t = f(W_in x_t + W_rec h_{t-1} + b), logits_t = W_out h_t + c (Torre et al. 2025, eq. 1).
 
-    Weights and biases start uniform in +-1/sqrt(N), as torch's RNN and Linear layers do.
+    With a leak l < 1, h_t = (1-l) h_{t-1} + l f(W_in x_t + W_rec h_{t-1} + b). Weights and biases
+    start uniform in +-1/sqrt(N), as torch's RNN and Linear layers do.
+
+    Raises:
+        InputError: a leak outside (0, 1], as soon as the cell is used.
     """
 
     n_symbols: int  # K
@@ -58,9 +64,12 @@ class RNNCell(nn.Module):
     activation: str = "relu"
     bias: bool = False
     initial_state: str = "zero"
+    leak: float = 1.0  # l, the share of the state that is new in each step
 
     def setup(self) -> None:
         """Declare the parameters."""
+        if not 0 < self.leak <= 1:
+            raise InputError(f"leak={self.leak}: must be above 0 and at most 1 (1 is no leak)")
         n, d, k = self.hidden_size, self.noise_dim, self.n_symbols
         init = _uniform(n**-0.5)
         self.W_in = self.param("W_in", init, (n, d))
@@ -77,8 +86,10 @@ class RNNCell(nn.Module):
         self, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float, gates: Gates
     ) -> Float[Array, "*B N"]:
         """The hidden state after one step."""
-        a = self.preactivation(h, drive, gates)
-        return gates.state_gain * ACTIVATIONS[self.activation](a) + gates.state_offset
+        new = ACTIVATIONS[self.activation](self.preactivation(h, drive, gates))
+        if self.leak != 1:  # at 1 it would only cost time and rounding
+            new = (1 - self.leak) * h + self.leak * new
+        return gates.state_gain * new + gates.state_offset
 
     def preactivation(
         self, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float, gates: Gates
