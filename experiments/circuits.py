@@ -1,6 +1,7 @@
 """Find the circuit that makes a trained network switch, and prove it: circuits.json and figures.
 
     python -m experiments.circuits --run=runs/c
+    python -m experiments.circuits --runs='runs/c-seed*'     many networks, one line each
 
 Half a minute to a minute on 2 CPU cores for a network that uses two symbols, one and a half for
 three; the first time half a minute more, with compilation that is kept. No GPU was timed. Expect
@@ -8,22 +9,26 @@ some ten kick neurons in each direction for `linear2` by the paper's recipe, non
 the laptop profile (docs/kick_circuits.md).
 """
 
+from collections.abc import Hashable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
+from jaxtyping import Float
 
 from experiments.cli import define_run_flag, launch
+from experiments.run_folders import Many, Step, analyse_all, one_or_many, second_process
 from hmmrnn import figures
-from hmmrnn.circuits import CircuitSurvey, Sizes, survey, survey_numbers
+from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many, survey_numbers
 from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.report import CIRCUIT_FIGURES
 from hmmrnn.storage import plain, write_json
-from hmmrnn.training import Fit, load
+from hmmrnn.training import Fit, RunSpec, load
 
 FLAGS = flags.FLAGS
 
@@ -46,17 +51,54 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Analysis:
     Raises:
         InputError: sizes that are too small.
     """
-    law = law_of(fit.config.hmm)
-    try:
-        found = survey(fit, law, jax.random.key(seed), sizes)
-    except DivergingNetworkError as error:
-        _remove_earlier(folder)
-        write_json(folder / "circuits.json", {"problem": str(error)})
-        return Analysis(None, str(error))
+    (measured,) = measure(sizes, seed, [fit])
+    write(folder, measured)
+    return Analysis(measured.found, measured.problem)
+
+
+class Measured(NamedTuple):
+    """What was found of a network, and the weights that a figure shows beside it."""
+
+    found: CircuitSurvey | None
+    problem: str | None
+    w_rec: Float[np.ndarray, "N N"]
+
+
+def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
+    """Find and prove the circuits of networks of one cell.
+
+    The recordings and the free runs are made for all of them at once. What is found and proved in
+    each network has shapes of its own, so it follows network by network.
+
+    Raises:
+        InputError: sizes that are too small.
+    """
+    laws = [law_of(fit.config.hmm) for fit in fits]
+    surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
+    for fit, found in zip(fits, surveys, strict=True):
+        weights = np.asarray(fit.params["W_rec"])
+        if isinstance(found, DivergingNetworkError):
+            yield Measured(None, str(found), weights)
+        else:
+            yield Measured(found, None, weights)
+
+
+def write(folder: Path, measured: Measured) -> str:
+    """Write figures and numbers, the numbers last: where they are, all is."""
+    found = measured.found
     _remove_earlier(folder)
+    if found is None:
+        write_json(folder / "circuits.json", {"problem": measured.problem})
+        return str(measured.problem)
+    _draw(folder, found, measured.w_rec)
     write_json(folder / "circuits.json", plain(survey_numbers(found)))
-    _draw(folder, fit, found)
-    return Analysis(found, None)
+    n_kick = sum(int(pair.kick.kick.sum()) for pair in found.circuit.pairs)
+    return f"{n_kick} kick neurons in {len(found.circuit.pairs)} changes, verdict {found.verdict}"
+
+
+def shape(spec: RunSpec) -> Hashable:
+    """What networks must have in common to be recorded side by side."""
+    return spec.config.cell
 
 
 def law_of(hmm: HMM) -> np.ndarray | None:
@@ -73,16 +115,14 @@ def _remove_earlier(folder: Path) -> None:
             path.unlink()
 
 
-def _draw(folder: Path, fit: Fit, found: CircuitSurvey) -> None:
+def _draw(folder: Path, found: CircuitSurvey, w_rec: Float[np.ndarray, "N N"]) -> None:
     """All figures of the analysis; those of a pair end in its symbols."""
     circuit = found.circuit
     drawn = {
         "circuit_scores": figures.kick_score_figure(circuit),
         "circuit_plane": figures.kick_plane_figure(circuit),
         "circuit_blocks": figures.weight_block_figure(circuit.blocks),
-        "circuit_weights": figures.ordered_weights_figure(
-            np.asarray(fit.params["W_rec"]), circuit.groups
-        ),
+        "circuit_weights": figures.ordered_weights_figure(w_rec, circuit.groups),
         "circuit_activity": figures.transition_activity_figure(circuit),
         "circuit_shared": figures.composition_figure(circuit.shared),
     }
@@ -114,11 +154,15 @@ def _draw(folder: Path, fit: Fit, found: CircuitSurvey) -> None:
 
 def main() -> None:
     """Measure and print the account."""
-    folder = Path(FLAGS.run)
+    chosen = one_or_many()
     sizes = Sizes(FLAGS.n_runs, FLAGS.n_steps)
-    analysis = analyse(folder, load(folder), sizes, FLAGS.analysis_seed)
+    if isinstance(chosen, Many):
+        measuring = partial(measure, sizes, FLAGS.analysis_seed)
+        analyse_all(Step("circuits.json", shape, measuring, write, second_process), chosen)
+        return
+    analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed)
     print(*(analysis.found.account if analysis.found else [analysis.problem]), sep="\n")
-    print(folder / "circuits.json")
+    print(chosen / "circuits.json")
 
 
 if __name__ == "__main__":

@@ -51,8 +51,17 @@ def choose_cpu_products() -> None:
 
 
 def define_run_flag() -> None:
-    """The flag `--run`, for command lines that read a run folder."""
-    flags.DEFINE_string("run", None, "run folder to read and to write to", required=True)
+    """Flags of command lines that read run folders: `--run` for one of them, `--runs` for many."""
+    flags.DEFINE_string("run", None, "run folder to read and to write to")
+    flags.DEFINE_string("runs", None, "pattern of run folders, in quotes; instead of --run")
+    flags.DEFINE_bool("missing_only", False, "leave out those of --runs that were analysed before")
+    flags.DEFINE_integer(
+        "networks_at_once",
+        None,
+        "networks of --runs and of equal shape that share the device; memory grows with them "
+        "(default: 1 on a CPU, else 8)",
+        lower_bound=1,
+    )
     flags.DEFINE_integer("analysis_seed", 0, "random seed of the analysis", 0, 2**32 - 1)
 
 

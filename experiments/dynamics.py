@@ -2,30 +2,36 @@
 
     python -m experiments.dynamics --run=runs/c
     python -m experiments.dynamics --run=runs/c --others='runs/c-seed*'     beside sister networks
+    python -m experiments.dynamics --runs='runs/c-seed*'     many networks, one line each
 
-About half a minute on 2 CPU cores, the first time a minute, with compilation that is kept. Networks
-of the `reference` loss that have left its plateau often turn about once per pair of transitions,
-others hardly.
+About half a minute on 2 CPU cores, the first time a minute, with compilation that is kept; one of
+many takes ten seconds. Networks of the `reference` loss that have left its plateau often turn about
+once per pair of transitions, others hardly.
 """
 
+from collections.abc import Hashable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from absl import flags
+from jaxtyping import Float
 
 from experiments.cli import define_run_flag, launch
+from experiments.run_folders import Many, Step, analyse_all, one_or_many, second_process
 from experiments.sister_networks import beside_others, rotations, sister_networks
 from hmmrnn import figures
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey, survey_numbers
-from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey_many, survey_numbers
+from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity import kl_through_training
 from hmmrnn.intervals import Estimate
 from hmmrnn.report import DYNAMICS_FIGURES, PAIR_FIGURES, VIEW_FILE
 from hmmrnn.storage import plain, write_arrays, write_json
-from hmmrnn.training import Fit, load
+from hmmrnn.training import Fit, RunSpec, load
+from hmmrnn.training.fit import snapshot_epochs
 
 FLAGS = flags.FLAGS
 
@@ -46,24 +52,67 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -
     Raises:
         InputError: sizes that are too small, or others that do not compare.
     """
-    sisters = sister_networks(folder, others) if others else None
-    key_survey, key_fidelity, key_others = jax.random.split(jax.random.key(seed), 3)
-    course = Course(fit.snapshots.epochs, fit.snapshots.params, np.asarray(fit.records.loss))
-    try:
-        found = survey(fit, course, key_survey, sizes)
-    except DivergingNetworkError as error:
-        _remove_earlier(folder)
-        write_json(folder / "dynamics.json", {"problem": str(error)})
-        return Analysis(None, str(error))
+    sisters = sister_networks(folder, others) if others else {}
+    (measured,) = measure(sizes, seed, [fit])
+    write(folder, measured, sisters, seed)
+    return Analysis(measured.found, measured.problem)
+
+
+class Measured(NamedTuple):
+    """What was found of a network, and what the figures show beside it."""
+
+    found: Survey | None
+    problem: str | None
+    loss: Float[np.ndarray, " L"]
+    floor: float  # of the loss
+    kl: list[Estimate]  # at each snapshot
+
+
+class _Keys(NamedTuple):
+    survey: Key
+    fidelity: Key
+    others: Key
+
+
+def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
+    """Measure networks of one cell, with as many snapshots of each.
+
+    Raises:
+        InputError: sizes that are too small.
+    """
+    keys = _Keys(*jax.random.split(jax.random.key(seed), 3))
+    courses = [
+        Course(fit.snapshots.epochs, fit.snapshots.params, np.asarray(fit.records.loss))
+        for fit in fits
+    ]
+    surveys = survey_many(fits, courses, keys.survey, sizes)
+    for fit, course, found in zip(fits, courses, surveys, strict=True):
+        floor = float(fit.floor.mean)
+        if isinstance(found, DivergingNetworkError):
+            yield Measured(None, str(found), course.loss, floor, [])
+            continue
+        kl = [] if found.development is None else _kl_through_training(fit, keys.fidelity)
+        yield Measured(found, None, course.loss, floor, kl)
+
+
+def _kl_through_training(fit: Fit, key: Key) -> list[Estimate]:
+    hmm, n_steps = fit.config.hmm, fit.config.data.n_steps
+    return kl_through_training(fit.cell, fit.snapshots.params, fit.noise_std, hmm, n_steps, key)
+
+
+def write(folder: Path, measured: Measured, sisters: dict[str, Any], seed: int) -> None:
+    """Write figures, view and numbers, the numbers last: where they are, all is."""
+    keys = _Keys(*jax.random.split(jax.random.key(seed), 3))
+    found = measured.found
     _remove_earlier(folder)
+    if found is None:
+        write_json(folder / "dynamics.json", {"problem": measured.problem})
+        return
     numbers = plain(survey_numbers(found))
-    numbers["networks"] = (
-        None if sisters is None else beside_others(folder, numbers, sisters, key_others)
-    )
-    write_json(folder / "dynamics.json", numbers)
+    numbers["networks"] = beside_others(folder, numbers, sisters, keys.others) if sisters else None
+    _draw(folder, found, measured, rotations(sisters))
     write_arrays(folder / VIEW_FILE, found.view._asdict())
-    _draw(folder, fit, found, rotations(sisters or {}), key_fidelity)
-    return Analysis(found, None)
+    write_json(folder / "dynamics.json", numbers)
 
 
 def _remove_earlier(folder: Path) -> None:
@@ -75,7 +124,7 @@ def _remove_earlier(folder: Path) -> None:
 
 
 def _draw(
-    folder: Path, fit: Fit, found: Survey, others: list[tuple[str, Estimate]], key: Key
+    folder: Path, found: Survey, measured: Measured, others: list[tuple[str, Estimate]]
 ) -> None:
     """All figures of the analysis; `others` are rotations of sister networks."""
     whole, near = found.globally, found.locally
@@ -102,16 +151,8 @@ def _draw(
         name = "flow_{}_{}".format(*pair.symbols)
         drawn[name] = figures.flow_figure(pair.along, pair.flow, pair.symbols)
     if found.development is not None:
-        kl = kl_through_training(
-            fit.cell,
-            fit.snapshots.params,
-            fit.noise_std,
-            fit.config.hmm,
-            fit.config.data.n_steps,
-            key,
-        )
         drawn["development"] = figures.development_figure(
-            found.development, np.asarray(fit.records.loss), float(fit.floor.mean), kl
+            found.development, measured.loss, measured.floor, measured.kl
         )
     for name, figure in drawn.items():
         figures.save(folder, name, figure)
@@ -159,16 +200,38 @@ def _epoch(value: float) -> str:
     return "none" if np.isnan(value) else f"epoch {value:.0f}"
 
 
+def write_one(seed: int, folder: Path, measured: Measured) -> str:
+    """Write what was found of one of many; rotation and manner are the line."""
+    write(folder, measured, {}, seed)
+    if measured.found is None:
+        return str(measured.problem)
+    whole = measured.found.globally
+    turns = whole.orbit.rotation
+    return f"rotation {turns.value:.3f} [{turns.low:.3f}, {turns.high:.3f}], {whole.manner.kind}"
+
+
+def shape(spec: RunSpec) -> Hashable:
+    """What networks must have in common to be measured side by side."""
+    return spec.config.cell, len(snapshot_epochs(spec.config))
+
+
 def main() -> None:
     """Measure and print what matters most."""
-    folder = Path(FLAGS.run)
+    chosen = one_or_many()
     sizes = Sizes(FLAGS.n_trajectories, FLAGS.n_steps, FLAGS.n_starts, FLAGS.n_states)
-    analysis = analyse(folder, load(folder), sizes, FLAGS.analysis_seed, FLAGS.others)
+    if isinstance(chosen, Many):
+        if FLAGS.others:
+            raise InputError("others: goes with --run; analyse all by --runs first, then one by it")
+        measuring = partial(measure, sizes, FLAGS.analysis_seed)
+        writing = partial(write_one, FLAGS.analysis_seed)
+        analyse_all(Step("dynamics.json", shape, measuring, writing, second_process), chosen)
+        return
+    analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed, FLAGS.others)
     if analysis.found is None:
         print(analysis.problem)
     else:
         print(*report_lines(analysis.found), sep="\n")
-    print(folder / "dynamics.json")
+    print(chosen / "dynamics.json")
 
 
 if __name__ == "__main__":

@@ -1,54 +1,87 @@
 """Measure how faithful a trained network is: fidelity.json and its figures.
 
     python -m experiments.evaluate --run=runs/c
+    python -m experiments.evaluate --runs='runs/c-seed*'     many networks, one line each
 
-About 30 seconds on 2 CPU cores, most of it compilation.
+About 30 seconds on 2 CPU cores, most of it compilation. Many at once: SECONDS each.
 """
 
+from collections.abc import Hashable, Iterator
+from functools import partial
 from pathlib import Path
 
 import jax
 from absl import flags
 
 from experiments.cli import define_run_flag, launch
-from hmmrnn.fidelity import Fidelity, compare
+from experiments.run_folders import Many, Step, analyse_all, one_or_many
+from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.fidelity import Fidelity, Sizes, compare_many
 from hmmrnn.figures import dwell_figure, ngram_figure, save, transition_figure
 from hmmrnn.storage import write_json
-from hmmrnn.training import Fit, load
+from hmmrnn.training import Fit, RunSpec, load
 
 FLAGS = flags.FLAGS
 
 
 def evaluate(folder: Path, fit: Fit, n_sequences: int, seed: int) -> Fidelity:
-    """Compare the network with its HMM and write what was found."""
-    hmm, n_steps = fit.config.hmm, fit.config.data.n_steps
+    """Compare the network with its HMM and write what was found.
+
+    Raises:
+        DivergingNetworkError: a network that diverges within the sequences.
+    """
+    (found,) = measure(n_sequences, seed, [fit])
+    if isinstance(found, DivergingNetworkError):
+        raise found
+    write(folder, found)
+    return found
+
+
+def measure(
+    n_sequences: int, seed: int, fits: list[Fit]
+) -> Iterator[Fidelity | DivergingNetworkError]:
+    """Compare networks of one HMM and one length of sequence with it."""
+    hmm, n_steps = fits[0].config.hmm, fits[0].config.data.n_steps
     n_matched = min(1_000, n_sequences)
-    fidelity = compare(
-        fit,
-        hmm,
-        jax.random.key(seed),
-        n_sequences=n_sequences,
-        n_steps=n_steps,
-        n_matched=n_matched,
-    )
-    write_json(folder / "fidelity.json", fidelity)
+    sizes = Sizes(n_sequences=n_sequences, n_steps=n_steps, n_matched=n_matched)
+    return compare_many(fits, hmm, jax.random.key(seed), sizes)
+
+
+def write(folder: Path, fidelity: Fidelity) -> str:
+    """Write figures and numbers; the divergence of the longest n-grams is the line."""
     save(folder, "transitions", transition_figure(fidelity))
     save(folder, "ngrams", ngram_figure(fidelity))
     save(folder, "dwell", dwell_figure(fidelity))
-    return fidelity
+    write_json(folder / "fidelity.json", fidelity)
+    return kl_line(fidelity, max(fidelity.kl))
+
+
+def kl_line(fidelity: Fidelity, n: int) -> str:
+    """The divergence of n-grams beside that of an HMM sample."""
+    entry = fidelity.kl[n]
+    return (
+        f"KL of {n}-grams {entry.network.value:.4f} "
+        f"[{entry.network.low:.4f}, {entry.network.high:.4f}], "
+        f"HMM sample {entry.floor.value:.4f}"
+    )
+
+
+def shape(spec: RunSpec) -> Hashable:
+    """What networks must have in common to be compared side by side."""
+    return spec.config.cell, spec.config.data.n_steps, spec.config.hmm
 
 
 def main() -> None:
     """Measure and print the divergence of n-grams."""
-    folder = Path(FLAGS.run)
-    fidelity = evaluate(folder, load(folder), FLAGS.n_sequences, FLAGS.analysis_seed)
-    for n, entry in fidelity.kl.items():
-        print(
-            f"KL of {n}-grams {entry.network.value:.4f} "
-            f"[{entry.network.low:.4f}, {entry.network.high:.4f}], "
-            f"HMM sample {entry.floor.value:.4f}"
-        )
-    print(folder / "fidelity.json")
+    chosen = one_or_many()
+    if isinstance(chosen, Many):
+        measuring = partial(measure, FLAGS.n_sequences, FLAGS.analysis_seed)
+        analyse_all(Step("fidelity.json", shape, measuring, write), chosen)
+        return
+    fidelity = evaluate(chosen, load(chosen), FLAGS.n_sequences, FLAGS.analysis_seed)
+    for n in fidelity.kl:
+        print(kl_line(fidelity, n))
+    print(chosen / "fidelity.json")
 
 
 if __name__ == "__main__":

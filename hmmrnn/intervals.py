@@ -1,11 +1,9 @@
 """Numbers with intervals, by bootstrap over independent samples (sequences, trajectories)."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -39,9 +37,12 @@ def bootstrap_weights(n_sequences: int, key: Key) -> Float[np.ndarray, "R B"]:
 
     One row of weights serves every statistic, so intervals of different statistics are paired.
     """
-    index = jax.random.randint(key, (BOOTSTRAP_DRAWS, n_sequences), 0, n_sequences)
-    counts = jax.vmap(partial(jnp.bincount, length=n_sequences))(index)
-    return np.concatenate([np.ones((1, n_sequences)), np.asarray(counts, np.float64)]) / n_sequences
+    shape = BOOTSTRAP_DRAWS, n_sequences
+    drawn = np.asarray(jax.random.randint(key, shape, 0, n_sequences))
+    drawn = drawn + n_sequences * np.arange(BOOTSTRAP_DRAWS)[:, None]
+    # Counted by numpy: compiled code would be made anew for each number of sequences.
+    counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape)
+    return np.concatenate([np.ones((1, n_sequences)), counts]) / n_sequences
 
 
 def estimate(

@@ -1,6 +1,6 @@
 """Circuits: which units make a network switch, found by algorithm and proved by intervention.
 
-`survey` does everything. Its parts, each a function of its own:
+`survey` does everything, `survey_many` for many networks. Its parts, each a function of its own:
 
 | find                |                                                                      |
 |---------------------|----------------------------------------------------------------------|
@@ -49,7 +49,7 @@ from hmmrnn.circuits.pulses import PulseEffects, pulsed_runs
 from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.circuits.resonance import Resonance, TimeScales, resonance, time_scales
 from hmmrnn.circuits.state_units import Carriers, Holding, carriers, holding
-from hmmrnn.circuits.survey import CircuitSurvey, Sizes, survey
+from hmmrnn.circuits.survey import CircuitSurvey, Sizes, survey, survey_many
 from hmmrnn.circuits.survey import numbers as survey_numbers
 from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, criteria, network_verdict
@@ -110,6 +110,7 @@ __all__ = [
     "replayed_runs",
     "resonance",
     "survey",
+    "survey_many",
     "survey_numbers",
     "switching",
     "time_scales",

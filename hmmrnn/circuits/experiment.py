@@ -1,5 +1,6 @@
 """What all interventions on a network have in common, and the counts that each of them gives."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from hmmrnn.arrays import Key, Keys, Params, Scalar
 from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.dynamics import jacobians, spectrum
+from hmmrnn.dynamics import jacobians, side_by_side, spectrum
 from hmmrnn.errors import InputError
 from hmmrnn.nets import (
     NO_INTERVENTION,
@@ -116,23 +117,19 @@ def stacked(interventions: list[Intervention], n_units: int) -> Intervention:
 
 def measure(setting: Experiment, gains: Intervention, *, n_spectra: int = 0) -> Measured:
     """Counts of G interventions, entries (G, N); spectra at the last states of some of the runs."""
-    cell, params, noise_std = setting.cell, setting.params, setting.noise_std
     n = len(jnp.asarray(gains.state_gain))
-    order = ORDER if setting.law is not None else 1  # without a law nobody asks for n-grams
-    padded = jax.tree.map(lambda g: jnp.concatenate([g, jnp.repeat(g[-1:], -n % BLOCK, 0)]), gains)
+    padded = _padded(gains)
     parts = []
     for first in range(0, n, BLOCK):
         block = jax.tree.map(lambda g, i=first: g[i : i + BLOCK], padded)
-        run = counts(cell, params, noise_std, block, setting.n_steps, setting.keys, order=order)
-        left = escapes(cell, params, noise_std, block, setting.starts.states, setting.keys_starts)
-        parts.append(jax.tree.map(np.asarray, (run, left)))
+        parts.append(jax.tree.map(np.asarray, _counted(_fixed(setting), block, _own(setting))))
     run, left = jax.tree.map(lambda *x: np.concatenate(x)[:n], *parts)
     critical = np.full(run.finite.shape, np.nan)
     for i in range(n):
         if n_spectra:
             gates = jax.tree.map(lambda g, i=i: g[i], gains)
             critical[i, :n_spectra] = has_critical_pair(
-                cell, params, gates, run.last[i, :n_spectra]
+                setting.cell, setting.params, gates, run.last[i, :n_spectra]
             )
     return Measured(run, left, np.where(run.finite, critical, np.nan))
 
@@ -141,6 +138,62 @@ def measure_baseline(setting: Experiment, *, n_spectra: int = 0) -> Measured:
     """The network left alone (G = 1), to which all interventions are compared."""
     return measure(
         setting, stacked([NO_INTERVENTION], setting.cell.hidden_size), n_spectra=n_spectra
+    )
+
+
+def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
+    """`measure_baseline` of networks of one shape, by vmapped calls.
+
+    Raises:
+        InputError: experiments of different cells or sizes, or with a law and without one.
+    """
+    fixed = {_fixed(setting) for setting in settings}
+    if len(fixed) != 1:
+        raise InputError("side by side: need the same cell and steps, and a law for all or none")
+    block = _padded(stacked([NO_INTERVENTION], settings[0].cell.hidden_size))
+    found = side_by_side(
+        partial(_counted, fixed.pop(), block), [(_own(setting),) for setting in settings]
+    )
+    baselines = []
+    for setting, counted in zip(settings, found, strict=True):
+        run, left = jax.tree.map(lambda x: np.asarray(x)[:1], counted)
+        baselines.append(Measured(run, left, np.full((1, len(setting.keys)), np.nan)))
+    return baselines
+
+
+def _padded(gains: Intervention) -> Intervention:
+    """Whole blocks of interventions, the last one repeated."""
+    n = len(jnp.asarray(gains.state_gain))
+    return jax.tree.map(lambda g: jnp.concatenate([g, jnp.repeat(g[-1:], -n % BLOCK, 0)]), gains)
+
+
+def _fixed(setting: Experiment) -> tuple[RNNCell, int, int]:
+    """What is compiled in; without a law nobody asks for n-grams."""
+    return setting.cell, setting.n_steps, ORDER if setting.law is not None else 1
+
+
+class _Own(NamedTuple):
+    """What a network has of its own."""
+
+    params: Params
+    noise_std: Scalar
+    keys: Keys
+    starts: Float[Array, "K P N"]
+    keys_starts: Keys
+
+
+def _own(setting: Experiment) -> _Own:
+    starts = setting.starts.states
+    return _Own(dict(setting.params), setting.noise_std, setting.keys, starts, setting.keys_starts)
+
+
+def _counted(
+    fixed: tuple[RNNCell, int, int], block: Intervention, own: _Own
+) -> tuple[Counts, Escapes]:
+    (cell, n_steps, order), (params, noise_std, keys, starts, keys_starts) = fixed, own
+    return (
+        counts(cell, params, noise_std, block, n_steps, keys, order=order),
+        escapes(cell, params, noise_std, block, starts, keys_starts),
     )
 
 

@@ -35,13 +35,24 @@ def record(network: Network, n_runs: int, n_steps: int, key: Key) -> Recording:
         InputError: no run, or fewer than 2 steps.
         DivergingNetworkError: hidden states that are not finite.
     """
+    recording = record_zones(network.cell, network.params, network.noise_std, n_runs, n_steps, key)
+    expect_finite(recording.states)
+    return recording
+
+
+def record_zones(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_runs: int, n_steps: int, key: Key
+) -> Recording:
+    """As `record`, whether the states are finite or not; vmap it over networks.
+
+    Raises:
+        InputError: no run, or fewer than 2 steps.
+    """
     if n_runs < 1 or n_steps < 2:
         raise InputError(f"n_runs={n_runs}, n_steps={n_steps}: at least 1 run of 2 steps")
     key_runs, key_zones = jax.random.split(key)
     keys = jax.random.split(key_runs, n_runs)
-    cell, params, noise_std = network.cell, network.params, network.noise_std
     runs = recorded(cell, params, noise_std, n_steps, keys)
-    expect_finite(runs.states)
     stay = residency(cell, params, noise_std, runs.states, key_zones)
     return runs._replace(zone=zones(stay.time, stay.max_probability))
 

@@ -1,27 +1,30 @@
 """Everything that is found and proved of the circuits of one network, in one call."""
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.circuits.account import account
-from hmmrnn.circuits.experiment import experiment, measure_baseline
+from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
 from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
 from hmmrnn.circuits.find import numbers as circuit_numbers
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.circuits.parts import Parts, parts
 from hmmrnn.circuits.prove import Proof, Setting, prove
-from hmmrnn.circuits.recording import record
+from hmmrnn.circuits.recording import Recording, record_zones
 from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.summary import Row, row
 from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, Holds, at, criteria, network_verdict
-from hmmrnn.errors import InputError
+from hmmrnn.dynamics import common_cell, expect_finite, side_by_side
+from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import Network
+from hmmrnn.nets import Network, RNNCell
 
 MIN_RUNS = 4
 
@@ -62,61 +65,100 @@ def survey(
         InputError: fewer than 4 runs or 100 steps.
         DivergingNetworkError: hidden states that are not finite.
     """
+    (found,) = survey_many([network], [law], key, sizes)
+    if isinstance(found, DivergingNetworkError):
+        raise found
+    return found
+
+
+def survey_many(
+    networks: Sequence[Network],
+    laws: Sequence[Float[np.ndarray, " L"] | None],
+    key: Key,
+    sizes: Sizes = Sizes(),  # noqa: B008
+) -> Iterator[CircuitSurvey | DivergingNetworkError]:
+    """What `survey` finds of each network, or the error that it raises, one after the other.
+
+    The recordings and the runs without intervention have fixed shapes: they are made first, vmapped
+    over all networks, under the same noise. What follows depends on the pairs of symbols and the
+    groups found in each network, so it goes network by network, with code that is compiled once.
+
+    Raises:
+        InputError: networks of different cells, some with a law and some without, or fewer than 4
+            runs or 100 steps.
+    """
     _expect(sizes)
-    keys = dict(
-        zip(
-            (
-                "record",
-                "find",
-                "prove_on",
-                "experiment",
-                "boot",
-                "baseline",
-                "prove",
-                "parts",
-                "resonance",
-                "switching",
-            ),
-            jax.random.split(key, 10),
-            strict=True,
-        )
+    cell, keys = common_cell(networks), _Keys(*jax.random.split(key, 10))
+    each = [(dict(network.params), network.noise_std) for network in networks]
+    recordings = side_by_side(partial(_recordings, cell, sizes, keys), each)
+    trials = [
+        experiment(network, fresh, law, keys.experiment, n_runs=sizes.n_runs, n_steps=sizes.n_steps)
+        for network, law, (_, fresh) in zip(networks, laws, recordings, strict=True)
+    ]
+    baselines = measure_baselines(trials)
+    for network, trial, baseline in zip(networks, trials, baselines, strict=True):
+        try:
+            yield _survey_of(network, recordings.pop(0), trial, baseline, keys)
+        except DivergingNetworkError as error:
+            yield error
+
+
+class _Keys(NamedTuple):
+    record: Key
+    find: Key
+    prove_on: Key
+    experiment: Key
+    boot: Key
+    baseline: Key
+    prove: Key
+    parts: Key
+    resonance: Key
+    switching: Key
+
+
+def _recordings(
+    cell: RNNCell, sizes: Sizes, keys: _Keys, params: Params, noise_std: Scalar
+) -> tuple[Recording, Recording]:
+    """One to find circuits in, and one to prove them on."""
+    first, second = (
+        record_zones(cell, params, noise_std, sizes.n_runs, sizes.n_steps, key)
+        for key in (keys.record, keys.prove_on)
     )
-    recording = record(network, sizes.n_runs, sizes.n_steps, keys["record"])
-    circuit = circuit_of(network, recording, keys["find"])
-    fresh = record(network, sizes.n_runs, sizes.n_steps, keys["prove_on"])
-    trial = experiment(
-        network,
-        fresh,
-        law,
-        keys["experiment"],
-        n_runs=sizes.n_runs,
-        n_steps=sizes.n_steps,
-    )
-    baseline = measure_baseline(trial)
-    weights = bootstrap_weights(sizes.n_runs, keys["boot"])
+    return first, second
+
+
+def _survey_of(
+    network: Network,
+    recordings: tuple[Recording, Recording],
+    trial: Experiment,
+    baseline: Measured,
+    keys: _Keys,
+) -> CircuitSurvey:
+    """The survey of one network from its recordings and its free runs."""
+    for recording in recordings:
+        expect_finite(recording.states)
+    recording, fresh = recordings
+    circuit = circuit_of(network, recording, keys.find)
+    weights = bootstrap_weights(len(trial.keys), keys.boot)
     setting = Setting(network, fresh, trial, baseline, weights)
     proofs, switches = {}, {}
     for i, found in enumerate(circuit.pairs):
         if found.kick.kick.any():
-            proofs[found.pair] = prove(
-                setting, circuit, found, jax.random.fold_in(keys["prove"], i)
-            )
-        switch = switching(setting, found.pair, jax.random.fold_in(keys["switching"], i))
+            proofs[found.pair] = prove(setting, circuit, found, jax.random.fold_in(keys.prove, i))
+        switch = switching(setting, found.pair, jax.random.fold_in(keys.switching, i))
         if switch is not None:
             switches[found.pair] = switch
     everyone = np.ones(network.cell.hidden_size, bool)
     carry = [switch.carriers.both for switch in switches.values()]
     judged = _judged(circuit, proofs)
-    found_parts = parts(
-        trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys["parts"]
-    )
+    found_parts = parts(trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys.parts)
     verdict = network_verdict(list(judged.values()))
-    free = outcomes(trial, baseline, baseline, keys["baseline"])
+    free = outcomes(trial, baseline, baseline, keys.baseline)
     return CircuitSurvey(
         circuit=circuit,
         baseline=free,
         proofs=proofs,
-        everywhere=resonance(trial, baseline, everyone, keys["resonance"]),
+        everywhere=resonance(trial, baseline, everyone, keys.resonance),
         parts=found_parts,
         switching=switches,
         criteria=judged,

@@ -1,6 +1,6 @@
 """Dynamics: how the state of a network moves, with its noise and without it.
 
-`survey` measures everything. Its parts, each a function of its own:
+`survey` measures everything, `survey_many` of many networks. Its parts, each a function of its own:
 
 | as a whole        |                                                                        |
 |-------------------|------------------------------------------------------------------------|
@@ -65,9 +65,10 @@ from hmmrnn.dynamics.readout_geometry import (
 )
 from hmmrnn.dynamics.residency import ZONES, Residency, residency, zone_shares, zones
 from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite, finite_runs
+from hmmrnn.dynamics.side_by_side import common_cell, side_by_side
 from hmmrnn.dynamics.spectra import Spectrum, jacobian, jacobians, spectra_along, spectrum
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
-from hmmrnn.dynamics.survey import Course, Sizes, Survey, survey
+from hmmrnn.dynamics.survey import Course, Sizes, Survey, survey, survey_many
 from hmmrnn.dynamics.survey import numbers as survey_numbers
 from hmmrnn.dynamics.symbol_pairs import SymbolPair, pair_sums, symbol_pair
 from hmmrnn.dynamics.transitions import (
@@ -113,6 +114,7 @@ __all__ = [
     "TrajectoryView",
     "across_networks",
     "change_point",
+    "common_cell",
     "development",
     "drift_diffusion",
     "driven_runs",
@@ -156,12 +158,14 @@ __all__ = [
     "residency",
     "scaling_error",
     "second_descent",
+    "side_by_side",
     "spectra_along",
     "spectrum",
     "speed",
     "summarise_emission",
     "summarise_orbit",
     "survey",
+    "survey_many",
     "survey_numbers",
     "symbol_pair",
     "time_reversed",

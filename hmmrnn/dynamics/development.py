@@ -103,8 +103,36 @@ def development(
     """
     if len(epochs) == 0:
         return None
-    key_runs, key_boot = jax.random.split(key)
-    found = _measure_all(cell, dict(params), noise_std, n_steps, jax.random.split(key_runs, n_runs))
+    found = measure_snapshots(cell, params, noise_std, key, n_runs=n_runs, n_steps=n_steps)
+    return development_of(cell, epochs, params, found, loss, key)
+
+
+def measure_snapshots(
+    cell: RNNCell,
+    params: Params,
+    noise_std: Scalar,
+    key: Key,
+    *,
+    n_runs: int = N_RUNS,
+    n_steps: int = N_STEPS,
+) -> Snapshot:
+    """The measures of every snapshot that need no host; vmap it over networks."""
+    key_runs, _ = jax.random.split(key)
+    keys = jax.random.split(key_runs, n_runs)
+    return _measure_all(cell, dict(params), noise_std, n_steps, keys)
+
+
+def development_of(
+    cell: RNNCell,
+    epochs: Int[Array, " E"],
+    params: Params,
+    found: Snapshot,
+    loss: Float[np.ndarray, " L"],
+    key: Key,
+) -> Development:
+    """As `development`, from what the device measured (host; same key)."""
+    n_runs, n_steps = found.rate.shape[1], found.path.shape[1]
+    _, key_boot = jax.random.split(key)
     critical, unstable = _spectra(cell, params, found.probes)
     weights = bootstrap_weights(n_runs, key_boot)
     rate, turns = (np.asarray(x, np.float64) for x in (found.rate, found.turns))

@@ -10,19 +10,18 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy.stats import binomtest
 
 from hmmrnn.arrays import Key, Params, Scalar
-from hmmrnn.dynamics.end_states import RELATIVE_TOLERANCE, end_states
+from hmmrnn.dynamics.end_states import RELATIVE_TOLERANCE, end_states_of
 from hmmrnn.dynamics.fixed_points import (
     FIXED,
     INVALID,
     SLOW,
     UNFINISHED,
     FixedPoints,
-    find_fixed_points,
 )
 from hmmrnn.dynamics.pca import PCA, pca, project
-from hmmrnn.dynamics.runs import driven_runs, expect_finite
+from hmmrnn.dynamics.point_search import Search, search, settle
+from hmmrnn.dynamics.runs import expect_variance
 from hmmrnn.dynamics.spectra import spectra_along
-from hmmrnn.errors import InputError
 from hmmrnn.intervals import LEVEL, Estimate
 from hmmrnn.nets import Network, RNNCell, step
 
@@ -34,7 +33,6 @@ N_SHOWN = 30
 
 N_TOLD = 4
 
-QUIET_STEPS = 1_000
 N_NEARBY = 32
 NEARBY_STEPS = 400
 APPROACH_STEPS = 20
@@ -92,24 +90,21 @@ def fixed_points(
     Raises:
         InputError: no start, or hidden states that are not finite.
     """
-    if n_starts < 1:
-        raise InputError(f"n_starts={n_starts}: at least 1")
-    key_runs, key_nearby = jax.random.split(key)
-    starts = driven_states(network, key_runs, n_starts)
-    found = find_fixed_points(network.cell, network.params, starts)
-    return distinct(network.cell, network.params, starts, found, key_nearby, plane)
+    found = search(network.cell, network.params, network.noise_std, key, n_starts)
+    return fixed_points_of(network.cell, network.params, found, key, plane)
 
 
-def driven_states(network: Network, key: Key, n_states: int) -> Float[Array, "P N"]:
-    """States of independent driven runs, after 20 steps of warm-up and 80 more.
+def fixed_points_of(
+    cell: RNNCell, params: Params, found: Search, key: Key, plane: PCA | None = None
+) -> DistinctPoints:
+    """What a search found, grouped (host); `key` is that of the search.
 
     Raises:
-        InputError: hidden states that are not finite.
+        DivergingNetworkError: hidden states that are not finite.
     """
-    keys = jax.random.split(key, n_states)
-    runs = driven_runs(network.cell, network.params, network.noise_std, 80, keys)
-    expect_finite(runs.states)
-    return runs.states[:, -1]
+    expect_variance(found.known)
+    _, key_nearby = jax.random.split(key)
+    return _grouped(cell, params, found, key_nearby, plane)
 
 
 def distinct(
@@ -130,11 +125,18 @@ def distinct(
     stability is decided by simulation (`returns`), and the eigenvalues are those of the
     region that the farthest of the nearby states is in after 20 steps.
     """
+    return _grouped(cell, params, settle(cell, params, starts, found), key, plane)
+
+
+def _grouped(
+    cell: RNNCell, params: Params, search: Search, key: Key, plane: PCA | None
+) -> DistinctPoints:
+    """As `distinct`, with the starts already settled."""
+    starts, found, at_rest = search.starts, search.found, search.at_rest
     scale = float(found.scale)
     plane = pca(starts, min(2, starts.shape[1])) if plane is None else plane
-    quiet = end_states(cell, params, starts, QUIET_STEPS)
+    quiet = end_states_of(starts, search.quiet, search.quiet_residual)
     settled = np.asarray(quiet.residual) < RELATIVE_TOLERANCE
-    at_rest = find_fixed_points(cell, params, quiet.states, found.scale)
     points, q, residual, kind = (
         np.concatenate([getattr(found, name), getattr(at_rest, name)])
         for name in ("points", "q", "residual", "kind")

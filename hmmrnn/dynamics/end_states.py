@@ -33,7 +33,13 @@ def end_states(
     Lengths are relative to the mean norm of the starts; two end states are the same if they are
     closer than 0.1 % of it. A slow approach counts as not settled: raise `n_steps`.
     """
-    states, residual = _relax(cell, params, starts, n_steps)
+    return end_states_of(starts, *relax(cell, params, starts, n_steps))
+
+
+def end_states_of(
+    starts: Float[Array, "P N"], states: Float[Array, "P N"], residual: Float[Array, " P"]
+) -> EndStates:
+    """What `relax` found, counted (host)."""
     scale = float(jnp.mean(jnp.linalg.norm(starts, axis=1)))
     scale = scale if scale > 0 else 1.0
     residual = residual / scale
@@ -52,9 +58,11 @@ def end_states(
 
 
 @partial(jax.jit, static_argnames=("cell", "n_steps"))
-def _relax(
+def relax(
     cell: RNNCell, params: Params, starts: Float[Array, "P N"], n_steps: int
-) -> tuple[Array, Array]:
+) -> tuple[Float[Array, "P N"], Float[Array, " P"]]:
+    """States after `n_steps` steps without noise, and |F(h) - h| there."""
+
     def one(h: Float[Array, " N"]) -> tuple[Array, Array]:
         end = jax.lax.fori_loop(0, n_steps, lambda _, h: step(cell, params, h, 0.0), h)
         return end, jnp.linalg.norm(step(cell, params, end, 0.0) - end)

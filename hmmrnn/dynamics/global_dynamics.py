@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, Params
 from hmmrnn.dynamics.current import Flow, flow, flow_sums
 from hmmrnn.dynamics.kramers_moyal import (
     KramersMoyal,
@@ -18,6 +18,7 @@ from hmmrnn.dynamics.kramers_moyal import (
 from hmmrnn.dynamics.manner import Manner, evidence, manner
 from hmmrnn.dynamics.noise_levels import (
     LEVELS,
+    NoiseRuns,
     RadiusFit,
     Region,
     fit_radius,
@@ -39,7 +40,7 @@ from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.symbol_pairs import SymbolPair, all_pairs, leading_pair, pair_sums, symbol_pair
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import Network
+from hmmrnn.nets import Network, RNNCell
 
 N_LEVEL_RUNS = 16
 N_LEVEL_STEPS = 500
@@ -77,33 +78,53 @@ def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
     Raises:
         InputError: a network of one symbol.
     """
-    key_orbit, key_reverse, key_shuffle, key_emission, key_levels, key_flow, key_pairs = (
-        jax.random.split(key, 7)
-    )
+    return global_of(network, runs, level_runs(network.cell, network.params, key), key)
+
+
+class _Keys(NamedTuple):
+    orbit: Key
+    reverse: Key
+    shuffle: Key
+    emission: Key
+    levels: Key
+    flow: Key
+    pairs: Key
+
+
+def level_runs(cell: RNNCell, params: Params, key: Key) -> NoiseRuns:
+    """Runs at each noise level for the same draw of the noise; vmap it over networks."""
+    key_runs, _ = jax.random.split(_Keys(*jax.random.split(key, 7)).levels)
+    keys = jax.random.split(key_runs, N_LEVEL_RUNS)
+    return radius_by_noise(cell, params, jnp.asarray(LEVELS), N_LEVEL_STEPS, keys)
+
+
+def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> GlobalDynamics:
+    """As `global_dynamics`, from runs at several noise levels that are at hand (same key)."""
+    keys = _Keys(*jax.random.split(key, 7))
     cell, params = network.cell, network.params
     plane, points = plane_points(runs.states)
     moments = orbit(points, runs.changes)
-    turning = summarise_orbit(moments, key_orbit)
-    reversed_time = time_reversed(moments.turns, moments.n_transitions, key_reverse)
-    weights = bootstrap_weights(len(points), key_flow)
+    turning = summarise_orbit(moments, keys.orbit)
+    reversed_time = time_reversed(moments.turns, moments.n_transitions, keys.reverse)
+    weights = bootstrap_weights(len(points), keys.flow)
     symbols = leading_pair(runs.symbols, cell.n_symbols)
     x = readout_difference(runs.logits, symbols)
     along = kramers_moyal(drift_diffusion(x, bin_edges(x)), weights)
-    in_plane = flow(flow_sums(points), weights, key_flow)
+    in_plane = flow(flow_sums(points), weights, keys.flow)
     rate = float(jnp.mean(runs.changes))
-    pairs = _pairs(runs, cell.n_symbols, key_pairs)
-    radius, regions = _levels(network, key_levels)
+    pairs = _pairs(runs, cell.n_symbols, keys.pairs)
+    _, key_fit = jax.random.split(keys.levels)
     return GlobalDynamics(
         plane=plane,
         orbit=turning,
         time_reversed=reversed_time,
-        phase_shuffled=phase_shuffled(points, moments.n_transitions, key_shuffle),
-        emission=summarise_emission(emission_by_phase(phase(points), runs.logits), key_emission),
+        phase_shuffled=phase_shuffled(points, moments.n_transitions, keys.shuffle),
+        emission=summarise_emission(emission_by_phase(phase(points), runs.logits), keys.emission),
         axes=readout_axes(params["W_out"], plane),
         carried=carried_variance(params["W_out"], plane, runs.states),
         region=occupied_region(np.asarray(points).reshape(-1, 2)),
-        radius=radius,
-        regions=regions,
+        radius=fit_radius(jnp.asarray(LEVELS), levels.radius, cell, key_fit),
+        regions=[occupied_region(np.asarray(at).reshape(-1, 2)) for at in levels.points],
         symbols=(int(symbols[0]), int(symbols[1])),
         along=along,
         flow=in_plane,
@@ -118,16 +139,6 @@ def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
             for p in pairs
         ],
     )
-
-
-def _levels(network: Network, key: Key) -> tuple[RadiusFit, list[Region]]:
-    """Radius and occupied region at each noise level, for the same draw of the noise."""
-    key_runs, key_fit = jax.random.split(key)
-    levels = jnp.asarray(LEVELS)
-    keys = jax.random.split(key_runs, N_LEVEL_RUNS)
-    runs = radius_by_noise(network.cell, network.params, levels, N_LEVEL_STEPS, keys)
-    regions = [occupied_region(np.asarray(points).reshape(-1, 2)) for points in runs.points]
-    return fit_radius(levels, runs.radius, network.cell, key_fit), regions
 
 
 def _pairs(runs: Runs, n_symbols: int, key: Key) -> list[SymbolPair]:

@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key
-from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, mean_shift_report
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, Shifts, report_of, shifts
 from hmmrnn.dynamics.noise_sensitivity import (
     MIXES,
+    NoiseSensitivity,
     ZoneSensitivity,
     noise_sensitivity,
     sensitivity_by_zone,
@@ -29,7 +30,7 @@ from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.spectra import Spectrum, spectra_along
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
-from hmmrnn.nets import Network
+from hmmrnn.nets import Network, RNNCell
 
 N_SPECTRA = 512
 N_SENSITIVITY_STARTS = 32
@@ -62,26 +63,70 @@ def local_dynamics(
     Raises:
         InputError: fewer states than runs.
     """
-    n_runs, n_steps, _ = runs.states.shape
+    cell, params, noise_std = network.cell, network.params, network.noise_std
+    near = near_states(cell, params, noise_std, runs, key, n_states)
+    return local_of(network, near, plane, key)
+
+
+class _Keys(NamedTuple):
+    residency: Key
+    starts: Key
+    spread: Key
+    zones: Key
+    boot: Key
+    shift: Key
+
+
+class Near(NamedTuple):
+    """What the device measures near the states; B runs."""
+
+    states: Float[Array, "B P N"]
+    stay: Residency  # (B, P)
+    zone: Int[Array, "B P"]
+    spread: NoiseSensitivity  # from some states of each zone
+    shifts: Shifts
+
+
+def near_states(
+    cell: RNNCell, params: Params, noise_std: Scalar, runs: Runs, key: Key, n_states: int
+) -> Near:
+    """The measures of `local_dynamics` that need no host; vmap it over networks.
+
+    Raises:
+        InputError: fewer states than runs.
+    """
+    n_runs, n_steps, n_units = runs.states.shape
     if n_states < n_runs:
         raise InputError(f"n_states={n_states}: at least one for each of the {n_runs} runs")
-    key_residency, key_starts, key_spread, key_zones, key_boot, key_shift = jax.random.split(key, 6)
-    cell, params, noise_std = network.cell, network.params, network.noise_std
+    keys = _Keys(*jax.random.split(key, 6))
     states = runs.states[:, _evenly(n_steps, n_states // n_runs)]
-    flat = states.reshape(-1, states.shape[-1])
-    stay = residency(cell, params, noise_std, states, key_residency)
+    stay = residency(cell, params, noise_std, states, keys.residency)
     zone = zones(stay.time, stay.max_probability)
-    weights = bootstrap_weights(n_runs, key_boot)
+    flat = states.reshape(-1, n_units)
+    starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, keys.starts)
+    spread = noise_sensitivity(cell, params, noise_std, starts, keys.spread)
+    return Near(states, stay, zone, spread, shifts(cell, params, noise_std, keys.shift))
+
+
+def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamics:
+    """As `local_dynamics`, from what the device measured (host; same key).
+
+    Raises:
+        DivergingNetworkError: hidden states that are not finite.
+    """
+    keys = _Keys(*jax.random.split(key, 6))
+    cell, params = network.cell, network.params
+    states, stay, zone = near.states, near.stay, near.zone
+    n_runs = len(states)
+    weights = bootstrap_weights(n_runs, keys.boot)
     some = _evenly(states.shape[1], max(1, N_SPECTRA // n_runs))
     spectrum = spectra_along(cell, params, states[:, some].reshape(-1, states.shape[-1]))
     spectrum_zone = zone[:, some]
     critical = spectrum.n_critical_pairs.reshape(n_runs, -1)
-    starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, key_starts)
-    spread = noise_sensitivity(cell, params, noise_std, starts, key_spread)
     return LocalDynamics(
         residency=stay,
         zone=np.asarray(zone).ravel(),
-        points=np.asarray(padded(project(plane, flat), 2)),
+        points=np.asarray(padded(project(plane, states.reshape(-1, states.shape[-1])), 2)),
         explained=np.asarray(plane.explained),
         shares=zone_shares(zone, weights),
         times=zone_means(stay.time, zone, weights),
@@ -91,8 +136,8 @@ def local_dynamics(
         unstable=zone_means(spectrum.n_unstable.reshape(n_runs, -1), spectrum_zone, weights),
         critical=zone_means(critical, spectrum_zone, weights),
         critical_share=zone_means((critical > 0) * 1.0, np.zeros(critical.shape, int), weights)[0],
-        sensitivity=sensitivity_by_zone(spread, key_zones),
-        shift=mean_shift_report(network, key_shift),
+        sensitivity=sensitivity_by_zone(near.spread, keys.zones),
+        shift=report_of(near.shifts, keys.shift),
     )
 
 

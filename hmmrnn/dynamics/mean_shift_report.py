@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.dynamics.mean_shift import (
@@ -15,7 +15,7 @@ from hmmrnn.dynamics.mean_shift import (
     one_step_shift,
     propagated_shift,
 )
-from hmmrnn.dynamics.runs import driven_runs, expect_finite
+from hmmrnn.dynamics.runs import driven_runs, expect_variance, has_variance
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network, RNNCell
@@ -56,19 +56,72 @@ def mean_shift_report(
     Raises:
         InputError: fewer than 2 trajectories or draws, no steps, or states that are not finite.
     """
+    cell, params, noise_std = network.cell, network.params, network.noise_std
+    sizes = ShiftSizes(n_trajectories, n_steps, n_draws, horizon)
+    return report_of(shifts(cell, params, noise_std, key, sizes), key, sizes)
+
+
+class ShiftSizes(NamedTuple):
+    """How much is simulated."""
+
+    n_trajectories: int = 32
+    n_steps: int = 200
+    n_draws: int = 400
+    horizon: int = 20
+
+
+class Shifts(NamedTuple):
+    """What the device measures, along B runs and T steps from the last state of each."""
+
+    known: Bool[Array, ""]  # whether the runs have a variance
+    activity: Float[Array, " B"]  # mean hidden state
+    one_step: Float[Array, "B N"]  # mean over each path
+    propagated: Float[Array, "T B N"]
+    sampled: MonteCarloShift
+
+
+def shifts(
+    cell: RNNCell,
+    params: Params,
+    noise_std: Scalar,
+    key: Key,
+    sizes: ShiftSizes = ShiftSizes(),  # noqa: B008
+) -> Shifts:
+    """The measures of `mean_shift_report` that need no host; vmap it over networks.
+
+    Raises:
+        InputError: fewer than 2 trajectories or draws, or no steps.
+    """
+    n_trajectories, n_steps, n_draws, horizon = sizes
     if min(n_trajectories, n_draws) < 2 or min(n_steps, horizon) < 1:
         raise InputError(
             f"n_trajectories={n_trajectories}, n_draws={n_draws}, n_steps={n_steps}, "
             f"horizon={horizon}: at least 2, 2, 1 and 1"
         )
-    key_runs, key_draws, key_boot = jax.random.split(key, 3)
-    cell, params, noise_std = network.cell, network.params, network.noise_std
+    key_runs, key_draws, _ = jax.random.split(key, 3)
     keys = jax.random.split(key_runs, n_trajectories)
-    runs = driven_runs(cell, params, noise_std, n_steps, keys)
-    expect_finite(runs.states)
+    states = driven_runs(cell, params, noise_std, n_steps, keys).states
     shift, propagated, sampled = _measured(
-        cell, params, noise_std, runs.states, key_draws, n_draws, horizon
+        cell, params, noise_std, states, key_draws, n_draws, horizon
     )
+    activity = jnp.mean(states, axis=(1, 2))
+    return Shifts(has_variance(states), activity, shift, propagated, sampled)
+
+
+def report_of(
+    found: Shifts,
+    key: Key,
+    sizes: ShiftSizes = ShiftSizes(),  # noqa: B008
+) -> MeanShiftReport:
+    """As `mean_shift_report`, from what the device measured (host; same key and sizes).
+
+    Raises:
+        DivergingNetworkError: hidden states that are not finite.
+    """
+    expect_variance(found.known)
+    n_trajectories, _, n_draws, _ = sizes
+    propagated, sampled = found.propagated, found.sampled
+    _, _, key_boot = jax.random.split(key, 3)
     weights = bootstrap_weights(n_trajectories, key_boot)
     norms = _norms(propagated, sampled, n_draws)
 
@@ -77,9 +130,9 @@ def mean_shift_report(
         return [estimate(_root_ratio, at_step, weights) for at_step in parts]
 
     return MeanShiftReport(
-        shift=estimate(np.asarray, jnp.mean(shift, axis=1), weights),
-        unit_shift=[estimate(np.asarray, unit, weights) for unit in shift.T],
-        activity=estimate(np.asarray, jnp.mean(runs.states, axis=(1, 2)), weights),
+        shift=estimate(np.asarray, jnp.mean(found.one_step, axis=1), weights),
+        unit_shift=[estimate(np.asarray, unit, weights) for unit in found.one_step.T],
+        activity=estimate(np.asarray, found.activity, weights),
         exact=np.asarray(propagated[0]).mean(axis=0),
         monte_carlo=np.asarray(sampled.mean[0]).mean(axis=0),
         monte_carlo_error=_error_of_mean(np.asarray(sampled.standard_error[0])),

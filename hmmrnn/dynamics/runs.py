@@ -55,7 +55,17 @@ def expect_finite(states: Float[Array, "B T N"]) -> None:
     Raises:
         DivergingNetworkError: hidden states that are not finite, or too large to square.
     """
-    if not bool(jnp.isfinite(jnp.sum(states**2))):
+    expect_variance(has_variance(states))
+
+
+def has_variance(states: Float[Array, "B T N"]) -> Bool[Array, ""]:
+    """Whether the states are finite, and small enough to square."""
+    return jnp.isfinite(jnp.sum(states**2))
+
+
+def expect_variance(known: Bool[Array, ""]) -> None:
+    """Raise `DivergingNetworkError` unless `has_variance` holds."""
+    if not bool(known):
         raise DivergingNetworkError(
             "the hidden states are not finite, or too large to have a variance: "
             "the network diverges under its noise"

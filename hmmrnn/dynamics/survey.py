@@ -1,26 +1,31 @@
 """Everything that is measured of the dynamics of one network, in one call."""
 
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Params
-from hmmrnn.dynamics.development import Development, development
-from hmmrnn.dynamics.distinct_points import DistinctPoints, fixed_points
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.dynamics.development import Development, Snapshot, development_of, measure_snapshots
+from hmmrnn.dynamics.distinct_points import DistinctPoints, fixed_points_of
 from hmmrnn.dynamics.distinct_points import numbers as fixed_point_numbers
-from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_dynamics
+from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_of, level_runs
 from hmmrnn.dynamics.global_dynamics import numbers as global_numbers
-from hmmrnn.dynamics.local_dynamics import LocalDynamics, local_dynamics
+from hmmrnn.dynamics.local_dynamics import LocalDynamics, Near, local_of, near_states
 from hmmrnn.dynamics.local_dynamics import numbers as local_numbers
+from hmmrnn.dynamics.noise_levels import NoiseRuns
+from hmmrnn.dynamics.point_search import Search, search
 from hmmrnn.dynamics.portrait import Portrait, portrait_of
 from hmmrnn.dynamics.portrait import numbers as portrait_numbers
 from hmmrnn.dynamics.residency import residency, zones
-from hmmrnn.dynamics.runs import driven_runs, finite_runs
+from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite
+from hmmrnn.dynamics.side_by_side import common_cell, side_by_side
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
-from hmmrnn.errors import InputError
-from hmmrnn.nets import Network
+from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.nets import Network, RNNCell
 
 VIEW_STEPS = 400
 
@@ -60,26 +65,123 @@ def survey(network: Network, course: Course, key: Key, sizes: Sizes = Sizes()) -
         InputError: sizes that are too small, or a network of one symbol.
         DivergingNetworkError: hidden states that are not finite.
     """
-    key_runs, key_portrait, key_global, key_fixed, key_local, key_view, key_course = (
-        jax.random.split(key, 7)
+    (found,) = survey_many([network], [course], key, sizes)
+    if isinstance(found, DivergingNetworkError):
+        raise found
+    return found
+
+
+def survey_many(
+    networks: Sequence[Network],
+    courses: Sequence[Course],
+    key: Key,
+    sizes: Sizes = Sizes(),  # noqa: B008
+) -> Iterator[Survey | DivergingNetworkError]:
+    """What `survey` finds of each network, or the error that it raises, one after the other.
+
+    First `measure` is vmapped over all networks, under the same noise; memory is that of all of
+    them together. What the host does with it follows network by network.
+
+    Raises:
+        InputError: networks of different cells or numbers of snapshots, sizes that are too small,
+            or networks of one symbol.
+    """
+    _expect(sizes)
+    cell = common_cell(networks)
+    if len({len(course.epochs) for course in courses}) > 1:
+        raise InputError("networks side by side need the same number of snapshots")
+    each = [
+        (dict(network.params), network.noise_std, _snapshots(course))
+        for network, course in zip(networks, courses, strict=True)
+    ]
+    found = side_by_side(partial(measure, cell, key, sizes), each)
+    for network, course in zip(networks, courses, strict=True):
+        try:
+            yield _survey_of(network, course, found.pop(0), key)
+        except DivergingNetworkError as error:
+            yield error
+
+
+class _Keys(NamedTuple):
+    runs: Key
+    portrait: Key
+    globally: Key
+    fixed: Key
+    locally: Key
+    view: Key
+    course: Key
+
+
+class Measured(NamedTuple):
+    """What the device measures of one network for a survey, in arrays of fixed shape."""
+
+    runs: Runs
+    levels: NoiseRuns
+    search: Search
+    near: Near
+    snapshots: Snapshot | None
+
+
+def measure(
+    cell: RNNCell,
+    key: Key,
+    sizes: Sizes,
+    params: Params,
+    noise_std: Scalar,
+    snapshots: Params | None,
+) -> Measured:
+    """Runs, search and residency: the work of a survey that takes the device the longest.
+
+    Each part is compiled for itself, so that a survey of one network and one of many share it.
+    """
+    keys = _Keys(*jax.random.split(key, 7))
+    keys_runs = jax.random.split(keys.runs, sizes.n_trajectories)
+    runs = driven_runs(cell, params, noise_std, sizes.n_steps, keys_runs)
+    return Measured(
+        runs=runs,
+        levels=level_runs(cell, params, keys.globally),
+        search=search(cell, params, noise_std, keys.fixed, sizes.n_starts),
+        near=near_states(cell, params, noise_std, runs, keys.locally, sizes.n_states),
+        snapshots=None
+        if snapshots is None
+        else measure_snapshots(cell, snapshots, noise_std, keys.course),
     )
+
+
+def _expect(sizes: Sizes) -> None:
+    if sizes.n_trajectories < 2 or sizes.n_steps < 2:
+        raise InputError(
+            f"n_trajectories={sizes.n_trajectories}, n_steps={sizes.n_steps}: at least 2 of each"
+        )
     if sizes.n_states < sizes.n_trajectories:
         raise InputError(
             f"n_states={sizes.n_states}: at least one for each of the "
             f"{sizes.n_trajectories} trajectories"
         )
-    runs = finite_runs(network, sizes.n_trajectories, sizes.n_steps, key_runs)
-    globally = global_dynamics(network, runs, key_global)
+
+
+def _snapshots(course: Course) -> dict[str, Array] | None:
+    return dict(course.params) if len(course.epochs) else None
+
+
+def _survey_of(network: Network, course: Course, found: Measured, key: Key) -> Survey:
+    """What follows from the measures of one network, most of it on the host."""
+    keys = _Keys(*jax.random.split(key, 7))
+    cell, runs = network.cell, found.runs
+    expect_finite(runs.states)
+    globally = global_of(network, runs, found.levels, keys.globally)
     # the same number twice: keep one of its two bootstrap intervals
-    seen = portrait_of(network, runs, key_portrait)._replace(rotation=globally.orbit.rotation)
+    seen = portrait_of(network, runs, keys.portrait)._replace(rotation=globally.orbit.rotation)
     return Survey(
         portrait=seen,
         globally=globally,
-        fixed=fixed_points(network, key_fixed, n_starts=sizes.n_starts, plane=globally.plane),
-        locally=local_dynamics(network, runs, globally.plane, key_local, n_states=sizes.n_states),
-        view=_view(network, course, seen, key_view),
-        development=development(
-            network.cell, course.epochs, course.params, network.noise_std, course.loss, key_course
+        fixed=fixed_points_of(cell, network.params, found.search, keys.fixed, globally.plane),
+        locally=local_of(network, found.near, globally.plane, keys.locally),
+        view=_view(network, course, seen, keys.view),
+        development=None
+        if found.snapshots is None
+        else development_of(
+            cell, course.epochs, course.params, found.snapshots, course.loss, keys.course
         ),
     )
 

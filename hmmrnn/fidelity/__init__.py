@@ -1,8 +1,9 @@
 """Fidelity: what a network generates against exact HMM quantities, each beside its floor."""
 
-from hmmrnn.fidelity.compare import Fidelity, SymbolDwell, compare
+from hmmrnn.fidelity.compare import Fidelity, SymbolDwell, compare, compare_many
 from hmmrnn.fidelity.compared import Compared
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
+from hmmrnn.fidelity.generated import Sizes
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.fidelity.surprise import excess_surprise, surprise
@@ -11,8 +12,10 @@ from hmmrnn.fidelity.through_training import kl_through_training
 __all__ = [
     "Compared",
     "Fidelity",
+    "Sizes",
     "SymbolDwell",
     "compare",
+    "compare_many",
     "dwell_cv",
     "dwell_mean",
     "excess_surprise",

@@ -1,35 +1,21 @@
 """How faithful a network is: what it generates against the exact quantities of its HMM."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.errors import InputError
+from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity.compared import Compared
-from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
-from hmmrnn.fidelity.matching import matched_distances
-from hmmrnn.fidelity.ngrams import impossible_share, kl, ngram_shares
-from hmmrnn.fidelity.surprise import excess_surprise, surprise
-from hmmrnn.hmm import (
-    HMM,
-    dwell_law,
-    ngram_law,
-    sample_batch,
-    symbol_law,
-    symbol_transitions,
-    volatility,
-)
-from hmmrnn.intervals import Statistic, bootstrap_weights, estimate, interval
-from hmmrnn.nets import Network, generate
-
-Weights = Float[np.ndarray, "R B"]  # bootstrap samples
-ORDERS = (1, 2, 3, 4, 5, 6)
-MAX_NGRAMS = 2**13
+from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
+from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
+from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
+from hmmrnn.nets import Network
 
 
 class SymbolDwell(NamedTuple):
@@ -82,136 +68,115 @@ def compare(
     NaN if the network diverges on the way.
 
     Raises:
-        InputError: network and HMM have different numbers of symbols, sizes too small, or a
-            network that diverges within `n_steps`.
+        InputError: network and HMM have different numbers of symbols, or sizes too small.
+        DivergingNetworkError: a network that diverges within `n_steps`.
     """
-    k = hmm.n_symbols
-    if network.cell.n_symbols != k:
-        raise InputError(f"the network has {network.cell.n_symbols} symbols, the HMM {k}")
-    if n_sequences < 2 or n_steps < 2 or not 1 <= n_matched <= n_sequences:
-        raise InputError(
-            f"n_sequences={n_sequences}, n_steps={n_steps}, n_matched={n_matched}: need at least "
-            "2 sequences of 2 steps, and no more matched than generated"
-        )
-    key_net, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
-    ours = generate(network.cell, network.params, network.noise_std, n_sequences, n_steps, key_net)
-    if bool(jnp.any(ours < 0)):
-        raise InputError(
+    sizes = Sizes(n_sequences, n_steps, n_long, n_long_steps, n_matched)
+    (found,) = compare_many([network], hmm, key, sizes)
+    if isinstance(found, DivergingNetworkError):
+        raise found
+    return found
+
+
+def compare_many(
+    networks: Sequence[Network],
+    hmm: HMM,
+    key: Key,
+    sizes: Sizes = Sizes(),  # noqa: B008
+) -> Iterator[Fidelity | DivergingNetworkError]:
+    """What `compare` finds of each network, or the error that it raises, one after the other.
+
+    All sequences are generated first, by one vmapped call for the short and one for the long ones;
+    memory is that of all networks together. All networks get the same noise and the same HMM
+    sample, whose floors are measured once.
+
+    Raises:
+        InputError: networks of different cells or of other symbols than the HMM, or sizes too
+            small.
+    """
+    sizes.expect_valid()
+    for network in networks:
+        if network.cell.n_symbols != hmm.n_symbols:
+            raise InputError(
+                f"the network has {network.cell.n_symbols} symbols, the HMM {hmm.n_symbols}"
+            )
+    key_net, *_, key_long = jax.random.split(key, 6)
+    key_long_net, *_ = jax.random.split(key_long, 3)
+    made = generated_side_by_side(networks, sizes, (key_net, key_long_net))
+    words = tuple(np.asarray(jax.random.key_data(key)).tolist())
+    scale, floor = _scale_and_floor(hmm, sizes, words, str(jax.random.key_impl(key)))
+    for sequences in made:
+        yield _judged(scale, floor, sequences)
+
+
+@lru_cache(maxsize=1)  # networks of one HMM, one after the other, have it in common
+def _scale_and_floor(
+    hmm: HMM, sizes: Sizes, words: tuple[int, ...], implementation: str
+) -> tuple[Scale, Statistics]:
+    """What the networks of one HMM are measured with, for the key of these words."""
+    key = jax.random.wrap_key_data(jnp.array(words, jnp.uint32), impl=implementation)
+    _, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
+    _, key_long_hmm, key_long_boot = jax.random.split(key_long, 3)
+    keys = ScaleKeys(
+        short=key_hmm,
+        long=key_long_hmm,
+        weights=key_boot,
+        long_weights=key_long_boot,
+        entropy=key_entropy,
+        matched=key_matched,
+    )
+    scale, sample = scale_of(hmm, sizes, keys)
+    return scale, statistics(scale, sample)
+
+
+def _judged(scale: Scale, floor: Statistics, made: Generated) -> Fidelity | DivergingNetworkError:
+    """The numbers of one network beside those of the HMM sample and the exact ones."""
+    hmm, sizes = scale.hmm, scale.sizes
+    k, n_steps = hmm.n_symbols, sizes.n_steps
+    if bool(jnp.any(made.short < 0)):
+        return DivergingNetworkError(
             f"the network diverges under its noise: not all logits of {n_steps} steps are finite"
         )
-    theirs = sample_batch(hmm, n_sequences, n_steps, key_hmm)[1]
-    weights = bootstrap_weights(n_sequences, key_boot)
-    orders = [n for n in ORDERS if n <= n_steps and (n == 1 or k**n <= MAX_NGRAMS)]
-    pairs = np.asarray(ngram_shares(ours, 2, k)).mean(axis=0).reshape(1, k, k)
-    longest = np.asarray(ngram_shares(ours, orders[-1], k)).mean(axis=0)
-    exact_longest = ngram_law(hmm, orders[-1], n_steps)
-    surprises = surprise(hmm, ours)
+    # Of a network that diverges later, what came before would mislead.
+    made = made._replace(long=jnp.where(jnp.any(made.long < 0), -1, made.long))
+    own = statistics(scale, made)
+    pairs = np.asarray(ngram_shares(made.short, 2, k)).mean(axis=0).reshape(1, k, k)
+    longest = np.asarray(ngram_shares(made.short, scale.orders[-1], k)).mean(axis=0)
+    exact_longest = ngram_law(hmm, scale.orders[-1], n_steps)
+    exact_shares = symbol_law(hmm, n_steps)
     return Fidelity(
-        kl={n: _kl(hmm, ours, theirs, n, weights) for n in orders},
+        kl={n: Compared(own.kl[n], floor.kl[n], 0.0) for n in scale.orders},
         impossible_share=float(impossible_share(longest[None], exact_longest)[0]),
-        excess_surprise=excess_surprise(
-            hmm, surprises, surprise(hmm, theirs), n_steps, weights, key_entropy
-        ),
-        impossible_sequences=float(jnp.mean(~jnp.isfinite(surprises))),
-        volatility=_volatility(hmm, ours, theirs, weights),
-        symbol_shares=[_symbol_share(hmm, ours, theirs, i, weights) for i in range(k)],
-        transitions=_rows(pairs)[0],
+        excess_surprise=Compared(own.excess_surprise, floor.excess_surprise, 0.0),
+        impossible_sequences=own.impossible_sequences,
+        volatility=Compared(own.volatility, floor.volatility, volatility(hmm, n_steps)),
+        symbol_shares=[
+            Compared(own.symbol_shares[i], floor.symbol_shares[i], float(exact_shares[i]))
+            for i in range(k)
+        ],
+        transitions=rows(pairs)[0],
         exact_transitions=symbol_transitions(hmm, n_steps),
-        transition_error=_transition_error(hmm, ours, theirs, weights),
-        dwell=_dwell(network, hmm, n_long, n_long_steps, key_long),
-        matched_distance=_matched(hmm, ours, theirs, n_matched, key_matched),
+        transition_error=Compared(own.transition_error, floor.transition_error, 0.0),
+        dwell=[_dwell(scale, own, floor, symbol) for symbol in range(k)],
+        matched_distance=Compared(own.matched_distance, floor.matched_distance, None),
         ngram_shares=longest,
         exact_ngrams=exact_longest.ravel(),
-        n_sequences=n_sequences,
+        n_sequences=sizes.n_sequences,
         n_steps=n_steps,
     )
 
 
-def _both(
-    statistic: Statistic,
-    per_sequence: Callable[[Array], Array],
-    ours: Array,
-    theirs: Array,
-    weights: Weights,
-    exact: float | None,
-) -> Compared:
-    """`statistic` of network and HMM sample, each from what `per_sequence` makes of them."""
-    return Compared(
-        network=estimate(statistic, per_sequence(ours), weights),
-        floor=estimate(statistic, per_sequence(theirs), weights),
-        exact=exact,
-    )
-
-
-def _first(means: np.ndarray) -> np.ndarray:
-    return means[:, 0]
-
-
-def _kl(hmm: HMM, ours: Array, theirs: Array, n: int, weights: Weights) -> Compared:
-    law = ngram_law(hmm, n, ours.shape[1])
-    return _both(
-        lambda shares: kl(shares, law),
-        lambda symbols: ngram_shares(symbols, n, hmm.n_symbols),
-        ours,
-        theirs,
-        weights,
-        0.0,
-    )
-
-
-def _volatility(hmm: HMM, ours: Array, theirs: Array, weights: Weights) -> Compared:
-    def changes(symbols: Array) -> Array:
-        return jnp.mean(symbols[:, 1:] != symbols[:, :-1], axis=1)[:, None]
-
-    return _both(_first, changes, ours, theirs, weights, volatility(hmm, ours.shape[1]))
-
-
-def _symbol_share(hmm: HMM, ours: Array, theirs: Array, symbol: int, weights: Weights) -> Compared:
-    def share(symbols: Array) -> Array:
-        return jnp.mean(symbols == symbol, axis=1)[:, None]
-
-    exact = float(symbol_law(hmm, ours.shape[1])[symbol])
-    return _both(_first, share, ours, theirs, weights, exact)
-
-
-def _transition_error(hmm: HMM, ours: Array, theirs: Array, weights: Weights) -> Compared:
-    k, exact = hmm.n_symbols, symbol_transitions(hmm, ours.shape[1])
-
-    def worst(pairs: np.ndarray) -> np.ndarray:
-        error = np.abs(_rows(pairs.reshape(-1, k, k)) - exact)
-        error[np.isnan(error) & ~np.isnan(exact)] = 1.0  # the symbol is missing altogether
-        return np.nanmax(error, axis=(1, 2), initial=0.0)
-
-    return _both(worst, lambda s: ngram_shares(s, 2, k), ours, theirs, weights, 0.0)
-
-
-def _dwell(
-    network: Network, hmm: HMM, n_sequences: int, n_steps: int, key: Key
-) -> list[SymbolDwell]:
-    key_net, key_hmm, key_boot = jax.random.split(key, 3)
-    ours = generate(network.cell, network.params, network.noise_std, n_sequences, n_steps, key_net)
-    ours = jnp.where(jnp.any(ours < 0), -1, ours)  # then what came before would mislead
-    theirs = sample_batch(hmm, n_sequences, n_steps, key_hmm)[1]
-    weights = bootstrap_weights(n_sequences, key_boot)
-    return [_dwell_of(hmm, ours, theirs, symbol, weights) for symbol in range(hmm.n_symbols)]
-
-
-def _dwell_of(hmm: HMM, ours: Array, theirs: Array, symbol: int, weights: Weights) -> SymbolDwell:
-    max_length = ours.shape[1]
-    law = dwell_law(hmm, symbol, max_length)
-
-    def counts(symbols: Array) -> Array:
-        return run_length_counts(symbols, symbol, max_length)
-
-    mean = _both(dwell_mean, counts, ours, theirs, weights, law.mean)
-    cv = _both(dwell_cv, counts, ours, theirs, weights, law.cv)
+def _dwell(scale: Scale, own: Statistics, floor: Statistics, symbol: int) -> SymbolDwell:
+    """Run lengths of one symbol, as moments and as a law."""
+    max_length = scale.sizes.n_long_steps
+    law = dwell_law(scale.hmm, symbol, max_length)
     shown = _shown_lengths(law.mean, max_length)
-    total = np.asarray(counts(ours)).sum(axis=0)
+    total = own.run_lengths[symbol]
     with np.errstate(invalid="ignore"):
         shares = total / total.sum()
     return SymbolDwell(
-        mean=mean,
-        cv=cv,
+        mean=Compared(own.dwell_mean[symbol], floor.dwell_mean[symbol], law.mean),
+        cv=Compared(own.dwell_cv[symbol], floor.dwell_cv[symbol], law.cv),
         lengths=np.arange(1, shown + 1),
         network=shares[:shown],
         exact=law.probability[:shown],
@@ -222,21 +187,3 @@ def _dwell_of(hmm: HMM, ours: Array, theirs: Array, symbol: int, weights: Weight
 def _shown_lengths(mean: float, max_length: int) -> int:
     """Lengths that a figure needs: five times the mean, at least 10."""
     return max_length if np.isnan(mean) else min(max_length, max(10, round(5 * mean)))
-
-
-def _matched(hmm: HMM, ours: Array, theirs: Array, n: int, key: Key) -> Compared:
-    key_sample, key_boot = jax.random.split(key)
-    sample = np.asarray(sample_batch(hmm, n, ours.shape[1], key_sample)[1])
-    weights = bootstrap_weights(n, key_boot)
-
-    def mean_distance(symbols: Array) -> np.ndarray:
-        return weights @ matched_distances(np.asarray(symbols[:n]), sample, hmm.n_symbols)
-
-    network, floor = (mean_distance(s) for s in (ours, theirs))
-    return Compared(interval(network[0], network[1:]), interval(floor[0], floor[1:]), None)
-
-
-def _rows(pairs: Float[np.ndarray, "R K K"]) -> Float[np.ndarray, "R K K"]:
-    """Pair shares as conditional probabilities; NaN for a symbol that never occurs."""
-    with np.errstate(invalid="ignore"):
-        return pairs / pairs.sum(axis=2, keepdims=True)

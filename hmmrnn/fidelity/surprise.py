@@ -29,23 +29,36 @@ def excess_surprise(
 ) -> Compared:
     """Mean surprise minus the HMM's entropy per symbol of a sequence of `n_steps` steps.
 
-    From the surprises of generated and of HMM sequences; impossible sequences are left out. The
-    entropy has no closed form; a large independent HMM sample estimates it, and its standard
-    error is part of the interval.
+    From the surprises of generated and of HMM sequences; impossible sequences are left out.
+    """
+    entropy = entropy_draws(hmm, n_steps, len(weights), key)
+    network, floor = (surprise_beyond(entropy, x, weights) for x in (ours, theirs))
+    return Compared(network, floor, 0.0)
+
+
+def entropy_draws(hmm: HMM, n_steps: int, n_draws: int, key: Key) -> Float[np.ndarray, " R"]:
+    """The HMM's entropy per symbol of a sequence of `n_steps` steps, then draws of its error.
+
+    It has no closed form; a large HMM sample estimates it, and its standard error becomes part of
+    every interval.
     """
     key_sample, key_spread = jax.random.split(key)
     _, sample = sample_batch(hmm, ENTROPY_SEQUENCES, n_steps, key_sample)
     entropies = np.asarray(surprise(hmm, sample), np.float64)
     error = entropies.std() / ENTROPY_SEQUENCES**0.5
-    spread = np.asarray(jax.random.normal(key_spread, (len(weights),)), np.float64)
+    spread = np.asarray(jax.random.normal(key_spread, (n_draws,)), np.float64)
     spread[0] = 0  # the first row is the sample itself
-    entropy = entropies.mean() + error * spread
+    return entropies.mean() + error * spread
 
-    def excess(surprises: Array) -> Estimate:
-        scores = np.asarray(surprises, np.float64)
-        possible = np.isfinite(scores)
-        with np.errstate(invalid="ignore"):
-            means = weights @ np.where(possible, scores, 0) / (weights @ possible)
-        return interval((means - entropy)[0], (means - entropy)[1:])
 
-    return Compared(excess(ours), excess(theirs), 0.0)
+def surprise_beyond(
+    entropy: Float[np.ndarray, " R"],
+    surprises: Float[Array, " B"],
+    weights: Float[np.ndarray, "R B"],
+) -> Estimate:
+    """Mean of the surprises that are finite, minus the entropy of each draw."""
+    scores = np.asarray(surprises, np.float64)
+    possible = np.isfinite(scores)
+    with np.errstate(invalid="ignore"):
+        means = weights @ np.where(possible, scores, 0) / (weights @ possible)
+    return interval((means - entropy)[0], (means - entropy)[1:])

@@ -167,7 +167,7 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     """The door draws what was found, here without looking for it again."""
     planted, found = request.getfixturevalue(which)
     folder = fill(tmp_path / "run", smoke)
-    monkeypatch.setattr(experiments.circuits, "survey", lambda *_: found)
+    monkeypatch.setattr(experiments.circuits, "survey_many", lambda *_: [found])
     fit = Trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
     experiments.circuits.analyse(folder, fit, SIZES, 0)
     numbers = plain(survey_numbers(found))

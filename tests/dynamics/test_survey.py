@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_numbers
+from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_many, survey_numbers
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import RNNCell
 from hmmrnn.storage import plain
@@ -256,3 +256,27 @@ def test_sizes_that_are_too_small_are_named(sizes, words):
 def test_a_network_of_one_symbol_is_refused():
     with pytest.raises(InputError, match="symbol"):
         look(tanh_network(TURN, [[1, 0]]), sizes=Sizes(4, 2, 3, 4))
+
+
+def test_networks_side_by_side_are_surveyed_as_each_alone(orbiting, hopping):
+    """But for rounding, which turns the axes of a circle and orders points of equal rank."""
+    networks = [rotor(), two_wells()]
+    many = survey_many(networks, list(map(course, networks)), jax.random.key(0), SIZES)
+    for found, alone in zip(many, map(written, (orbiting, hopping)), strict=True):
+        numbers = written(found)
+        points, own = (x.pop("fixed_points") for x in (numbers, alone))
+        for name in ("n_found", "n_attracted", "from_origin"):
+            assert sorted(points[name]) == pytest.approx(sorted(own[name]), abs=1e-6)
+        assert points["summary"] == own["summary"]
+        assert jax.tree.structure(numbers) == jax.tree.structure(alone)
+        for one, other in zip(jax.tree.leaves(numbers), jax.tree.leaves(alone), strict=True):
+            expected = other if isinstance(other, str) else pytest.approx(other, 5e-3, 1e-4)
+            assert one == expected
+
+
+def test_networks_that_do_not_fit_are_not_measured_side_by_side():
+    one, larger = rotor(), tanh_network(0.5 * np.eye(3), ((1, 0, 0), (-1, 0, 0)))
+    with pytest.raises(InputError, match="2 different cells"):
+        next(survey_many([one, larger], [course(one), course(larger)], jax.random.key(0), SIZES))
+    with pytest.raises(InputError, match="same number of snapshots"):
+        next(survey_many([one, one], [course(one), course(one, (1,))], jax.random.key(0), SIZES))

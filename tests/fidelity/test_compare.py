@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError, hmm
-from hmmrnn.fidelity import compare, excess_surprise, surprise
+from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.fidelity import Sizes, compare, compare_many, excess_surprise, surprise
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import RNNCell
+from hmmrnn.storage import plain
 
 SIZES = {"n_sequences": 2_000, "n_steps": 30, "n_long": 60, "n_long_steps": 400, "n_matched": 200}
 P = np.array([0.6, 0.1, 0.3])
@@ -161,3 +163,30 @@ def test_sizes_that_do_not_fit_are_refused(twin):
         compare(planted(4), twin, jax.random.key(0))
     with pytest.raises(InputError, match="n_steps=1"):
         compare(planted(), twin, jax.random.key(0), n_steps=1)
+
+
+def test_many_networks_are_compared_as_each_alone_and_one_may_diverge(perfect, twin):
+    biased = planted()
+    biased.params["b_out"] = jnp.asarray([1.0, 0, 0])
+    together = [planted(), exploding(1e3), biased]
+    first, broken, last = compare_many(together, twin, jax.random.key(0), Sizes(**SIZES))
+    assert plain(first) == plain(perfect)
+    assert plain(last) == plain(compare(biased, twin, jax.random.key(0), **SIZES))
+    assert isinstance(broken, DivergingNetworkError)
+    assert "not all logits of 30 steps are finite" in str(broken)
+
+
+def test_the_hmm_of_each_comparison_is_its_own(twin, perfect):
+    """Floors are kept from one network to the next of the same HMM, and of no other."""
+    other = compare(planted(), hmm.preset("fully3"), jax.random.key(0), **SIZES)
+    again = compare(planted(), twin, jax.random.key(0), **SIZES)
+    assert plain(again) == plain(perfect)
+    assert other.volatility.floor != again.volatility.floor
+    assert compare(planted(), twin, jax.random.key(1), **SIZES).kl[3].floor != again.kl[3].floor
+
+
+def test_networks_of_different_cells_do_not_run_side_by_side(twin):
+    other = planted()
+    other.cell = RNNCell(n_symbols=3, hidden_size=5, noise_dim=2, bias=True)
+    with pytest.raises(InputError, match="different cells"):
+        next(compare_many([planted(), other], twin, jax.random.key(0), Sizes(**SIZES)))

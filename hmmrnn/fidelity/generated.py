@@ -1,0 +1,71 @@
+"""The sequences that a network is judged by: the work of `compare` that a device does."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.errors import InputError
+from hmmrnn.nets import Network, RNNCell, generate
+
+
+class Sizes(NamedTuple):
+    """How many sequences there are, and how long they are."""
+
+    n_sequences: int = 10_000
+    n_steps: int = 40
+    n_long: int = 200  # for dwell times: few of their runs are cut off
+    n_long_steps: int = 2_000
+    n_matched: int = 1_000  # of the short ones, matched to an HMM sample
+
+    def expect_valid(self) -> None:
+        """Raise `InputError` for sizes that are too small."""
+        if self.n_sequences < 2 or self.n_steps < 2 or not 1 <= self.n_matched <= self.n_sequences:
+            raise InputError(
+                f"n_sequences={self.n_sequences}, n_steps={self.n_steps}, "
+                f"n_matched={self.n_matched}: need at least "
+                "2 sequences of 2 steps, and no more matched than generated"
+            )
+
+
+class Generated(NamedTuple):
+    """Symbols of one network, or of an HMM; -1 where a network diverges."""
+
+    short: Int[Array, "B T"]
+    long: Int[Array, "b t"]
+
+
+def generated(
+    cell: RNNCell, params: Params, noise_std: Scalar, sizes: Sizes, keys: tuple[Key, Key]
+) -> Generated:
+    """Sequences of one network, the short and the long ones each from a key."""
+    key_short, key_long = keys
+    return Generated(
+        generate(cell, params, noise_std, sizes.n_sequences, sizes.n_steps, key_short),
+        generate(cell, params, noise_std, sizes.n_long, sizes.n_long_steps, key_long),
+    )
+
+
+def generated_side_by_side(
+    networks: Sequence[Network], sizes: Sizes, keys: tuple[Key, Key]
+) -> list[Generated]:
+    """Sequences of networks of one shape under the same noise, each by one vmapped call.
+
+    Raises:
+        InputError: networks of different cells.
+    """
+    cell = networks[0].cell
+    if any(network.cell != cell for network in networks):
+        raise InputError("networks of different cells cannot run side by side; group them by cell")
+    if len(networks) == 1:  # as compiled for one network alone
+        only = networks[0]
+        return [generated(cell, only.params, only.noise_std, sizes, keys)]
+    each = [(dict(network.params), jnp.asarray(network.noise_std)) for network in networks]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    found = jax.vmap(lambda params, noise_std: generated(cell, params, noise_std, sizes, keys))(
+        *stacked
+    )
+    return [Generated(*sequences) for sequences in zip(*found, strict=True)]
