@@ -109,7 +109,8 @@ def law_of(hmm: HMM) -> np.ndarray | None:
 
 
 def _remove_earlier(folder: Path) -> None:
-    """Figures of an earlier analysis, of which this one may not draw them all."""
+    """What an earlier analysis left, its numbers first: where they are, all is."""
+    (folder / "circuits.json").unlink(missing_ok=True)
     for pattern in CIRCUIT_FIGURES:
         for path in (folder / "figures").glob(f"{pattern}.svg"):
             path.unlink()

@@ -116,7 +116,8 @@ def write(folder: Path, measured: Measured, sisters: dict[str, Any], seed: int) 
 
 
 def _remove_earlier(folder: Path) -> None:
-    """Figures and view of an earlier analysis, of which this one may not draw them all."""
+    """What an earlier analysis left, its numbers first: where they are, all is."""
+    (folder / "dynamics.json").unlink(missing_ok=True)
     for name in (*DYNAMICS_FIGURES, PAIR_FIGURES):
         for path in (folder / "figures").glob(f"{name}.svg"):
             path.unlink()

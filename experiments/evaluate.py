@@ -3,7 +3,7 @@
     python -m experiments.evaluate --run=runs/c
     python -m experiments.evaluate --runs='runs/c-seed*'     many networks, one line each
 
-About 30 seconds on 2 CPU cores, most of it compilation. Many at once: SECONDS each.
+About 30 seconds on 2 CPU cores, most of it compilation. One of many takes 4 seconds.
 """
 
 from collections.abc import Hashable, Iterator

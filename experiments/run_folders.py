@@ -23,7 +23,9 @@ import numpy as np
 from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.sweep.plan import TROUBLE
 from hmmrnn.training import Fit, RunSpec, load
+from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run_folder import CONFIG, read_spec
 
 FLAGS = flags.FLAGS
@@ -46,7 +48,7 @@ def in_place() -> Iterator[Submit]:
     def submit(function: Callable[..., Any], *arguments: Any) -> Future:  # noqa: ANN401
         try:
             return _known(function(*arguments))
-        except (InputError, StorageError) as error:
+        except (StorageError, *TROUBLE) as error:
             return _known(error)
 
     yield submit
@@ -54,10 +56,19 @@ def in_place() -> Iterator[Submit]:
 
 @contextmanager
 def second_process() -> Iterator[Submit]:
-    """Host steps are done one by one in a process beside this one, which ends what it has begun."""
+    """Host steps are done one by one in a process beside this one, which ends what it has begun.
+
+    Raises:
+        StorageError: that process was killed.
+    """
     pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=_leave_interrupts_and_devices)
     try:
         yield pool.submit
+    except BrokenProcessPool:
+        raise StorageError(
+            "the process that draws the figures was killed, perhaps for its memory; "
+            "go on with --missing_only"
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -157,12 +168,9 @@ def _outcomes(
 def _outcome(folder: Path, future: Future) -> tuple[Path, str | Exception]:
     try:
         return folder, future.result()
-    except BrokenProcessPool:
-        raise StorageError(
-            "the process that draws the figures was killed, perhaps for its memory; "
-            "go on with --missing_only"
-        ) from None
-    except (InputError, StorageError) as error:
+    except BrokenProcessPool:  # concerns all that follow
+        raise
+    except (StorageError, *TROUBLE) as error:
         return folder, error
 
 
@@ -175,6 +183,7 @@ def _measured(step: Step, folders: Sequence[Path], at_once: int) -> Iterator[tup
         except InputError as error:
             yield folder, error
     for group, size in in_groups(runs, step.shape, at_once):
+        forget_programs_if_many()  # each shape has compiled code of its own
         loaded: list[tuple[Path, Fit]] = []
         for folder in group:
             try:
@@ -196,7 +205,7 @@ def _side_by_side(
             yield waiting.pop(0), _on_host(found)
             if not waiting:
                 return
-    except (InputError, StorageError) as error:
+    except (StorageError, *TROUBLE) as error:  # out of memory as well: fewer networks_at_once
         for folder in waiting:
             yield folder, error
 

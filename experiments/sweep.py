@@ -10,8 +10,8 @@ A grid file (docs/scaling.md) has what all networks share and lists of what vari
 
 Networks that differ in seed and noise level only share one compiled program. On a CPU one network
 is trained on each core, bit for bit as by experiments.train; on a GPU as many at once as fit. Stop
-it at any time, also with kill -9, and go on with --resume. 24 networks of profile laptop take about
-half an hour on 2 CPU cores.
+it at any time, also with kill -9, and go on with --resume. 24 networks of profile laptop, half of
+them with 50 units, took 45 minutes on 2 CPU cores beside other work.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ def define_flags() -> None:
         "members_per_batch",
         0,
         "networks of one configuration that train at once; 0: one on each CPU core, on a GPU as "
-        "many as its memory holds",
+        "many as its memory holds; a number of yours is not checked",
         lower_bound=0,
     )
     flags.DEFINE_integer(
@@ -118,6 +118,10 @@ def place_among_processes(folder: Path) -> Iterator[tuple[int, int]]:
             stack.enter_context(working_as(folder, process_id, n_processes))
         if FLAGS.distributed:
             all_are_there()
+            if process_id == 0:  # its end would be theirs
+                stack.callback(wait_for_others, folder, process_id, n_processes)
+            else:  # while process 0 is there: it waits for our place to become free
+                stack.callback(leave)
         yield process_id, n_processes
 
 
@@ -151,16 +155,10 @@ def write_summary(folder: Path, entries: Sequence[Entry]) -> None:
     with only_one(folder):
         rows = [row(folder / entry.name) for entry in entries if (folder / entry.name).is_dir()]
         paths = write_table(folder, rows)
+        for path in (folder / "figures").glob("fidelity_*.svg"):
+            path.unlink()  # of fewer networks
         for name, figure in figures_of(rows).items():
             save(folder, name, figure)
-    unfinished = [entry.name for entry in entries if not is_done(folder / entry.name)]
-    unfinished = [name for name in unfinished if not failure(folder / name).given_up]
-    if unfinished:
-        print(
-            f"{len(unfinished)} of {len(entries)} networks are not finished "
-            f"({named(unfinished)}); where no other process is at work on them, continue with "
-            "--resume"
-        )
     print(*paths, sep="\n")
 
 
@@ -175,13 +173,13 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
     if FLAGS.retry_failed:
         for entry in own:
             forget_failure(folder / entry.name)
-    failed = [entry for entry in own if failure(folder / entry.name).given_up]
-    left = [e for e in own if e not in failed and not is_done(folder / e.name)]
-    n_done = len(own) - len(left) - len(failed)
+    todo = [entry for entry in own if not is_done(folder / entry.name)]
+    left = [entry for entry in todo if not failure(folder / entry.name).given_up]
+    n_done, n_failed = len(own) - len(todo), len(todo) - len(left)
     lanes = lanes_of(jax.local_devices())
     with (
         stop_requests() as stopping,
-        SweepProgress(left, n_done, len(lanes), len(failed)) as progress,
+        SweepProgress(left, n_done, len(lanes), n_failed) as progress,
     ):
         try:
             Sweep(folder, measure, progress.watch, stopping).finish(left, fitting(lanes), lanes)
@@ -192,6 +190,7 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
         except (
             KeyboardInterrupt
         ):  # asked twice: the lanes compute on, so Python cannot end in order
+            progress.live.stop()
             print("error: interrupted; files written so far are whole", file=sys.stderr, flush=True)
             os._exit(1)
 
@@ -209,18 +208,29 @@ def main() -> None:
         measures={"n_sequences": FLAGS.n_sequences, "analysis_seed": FLAGS.analysis_seed},
     )
     with place_among_processes(folder) as (process_id, n_processes):
-        train_all(entries, share(entries, process_id, n_processes))
-        if FLAGS.distributed:
-            if process_id != 0:
-                leave()  # before process 0 can take our place and end
-                return
+        own = share(entries, process_id, n_processes)
+        train_all(entries, own)
+        if FLAGS.distributed and process_id == 0:
             wait_for_others(folder, process_id, n_processes)
-        write_summary(folder, entries)
-    failed = [entry.name for entry in entries if failure(folder / entry.name).given_up]
+        judged = entries if n_processes == 1 or (FLAGS.distributed and process_id == 0) else own
+        if not FLAGS.distributed or process_id == 0:
+            write_summary(folder, entries)
+    judge(folder, judged)
+
+
+def judge(folder: Path, entries: Sequence[Entry]) -> None:
+    """Raise an `InputError` if networks failed or are missing."""
+    missing = [entry.name for entry in entries if not is_done(folder / entry.name)]
+    failed = [name for name in missing if failure(folder / name).given_up]
     if failed:
         raise InputError(
             f"{len(failed)} of {len(entries)} networks failed ({named(failed)}); sweep.csv holds "
             "the reasons; --resume --retry_failed tries them again"
+        )
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(entries)} networks are not finished ({named(missing)}); "
+            "continue with --resume"
         )
 
 

@@ -84,7 +84,8 @@ class SweepProgress:
             self.lanes[lane] = Lane(title, names, None, batch.config.train.epochs)
 
     def _advances(self, lane: int, progress: Progress) -> None:
-        epoch, losses = int(progress.state.epoch[0]), np.asarray(progress.records.loss)
+        epoch = int(np.max(np.asarray(progress.state.epoch)))
+        losses = np.asarray(progress.records.loss)
         floor = float(np.mean(np.asarray(progress.floor.mean)))
         with self.lock:
             shown = self.lanes[lane]

@@ -24,6 +24,8 @@ from hmmrnn.training.run_folder import CONFIG, FAILURE, is_finished
 SWEEP = "sweep.json"
 MEASURED = "fidelity.json"
 MAX_ATTEMPTS = 2
+PATIENCE = 2.0
+"""Seconds; others that only look whether a lock is free hold it for a moment."""
 
 
 class Failure(NamedTuple):
@@ -110,7 +112,7 @@ def working_as(outdir: Path, process_id: int, n_processes: int = 1) -> Iterator[
         StorageError: the folder cannot be written.
     """
     try:
-        with _taken(outdir, _lock_of(process_id, n_processes), blocking=False):
+        with _taken(outdir, _lock_of(process_id, n_processes), PATIENCE):
             _expect_same_sharing(outdir, n_processes)
             yield
     except Timeout:
@@ -126,7 +128,7 @@ def _expect_same_sharing(outdir: Path, n_processes: int) -> None:
         others = path.stem.rpartition("-")[2]
         if others != str(n_processes):
             try:
-                with _taken(outdir, path.name, blocking=False):
+                with _taken(outdir, path.name, PATIENCE):
                     pass
             except Timeout:
                 raise InputError(
@@ -148,17 +150,17 @@ def _lock_of(process_id: int | str, n_processes: int | str) -> str:
 
 
 @contextlib.contextmanager
-def _taken(outdir: Path, name: str, *, blocking: bool = True) -> Iterator[None]:
+def _taken(outdir: Path, name: str, patience: float = -1) -> Iterator[None]:
     """Hold a lock file, which the system frees when its holder dies.
 
     Raises:
-        Timeout: it is held, and we are not to wait.
+        Timeout: it is held for longer than `patience`, in seconds; a negative one never ends.
         StorageError: it cannot be written.
     """
     lock = FileLock(outdir / name)
     try:
         outdir.mkdir(parents=True, exist_ok=True)
-        lock.acquire(blocking=blocking)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise
     except OSError as error:

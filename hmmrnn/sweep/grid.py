@@ -43,6 +43,7 @@ PAPER: list[dict[str, dict[str, Any]]] = [
 """The 144 + 6 networks of Torre et al. (2025)."""
 
 NAMED = {"paper": PAPER}
+LONGEST_NAME = 200
 PLAIN = ("profile", "preset", "hmm", "noise_std", "seed")
 KNOWN = (*PLAIN, *SECTIONS, *(f"{s}.{o}" for s in SECTIONS for o in option_types(SECTIONS[s])))
 
@@ -93,6 +94,11 @@ def entries(blocks: Any, folder: Path = Path()) -> list[Entry]:  # noqa: ANN401
             name = _name({field: values[field] for field in varied}, values)
             if spec in by_spec:
                 raise InputError(f"{by_spec[spec]} and {name} are the same network")
+            if len(name) > LONGEST_NAME:
+                raise InputError(
+                    f"{name[:60]}...: the name of a folder would have {len(name)} characters; vary "
+                    "fewer options, or put what they share into base"
+                )
             if name in names:
                 raise InputError(
                     f"two networks would share the folder {name}: vary in one block what tells "

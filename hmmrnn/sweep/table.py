@@ -61,6 +61,8 @@ def row(folder: Path) -> dict[str, Cell]:
         problems += reasons[-1:] if given_up or not finished else []
     except InputError as error:
         given_up, problems = False, [_without_folder(error, folder)]
+    if given_up and finished and (folder / "fidelity.json").exists():
+        given_up, problems = False, []  # mended since
     status = "failed" if given_up else "finished" if finished else "unfinished"
     expected = {"config.json", *(("history.npz", "fidelity.json") if status == "finished" else ())}
     fields: dict[str, Cell] = {}
@@ -185,8 +187,12 @@ def _training(path: Path) -> dict[str, Cell]:
 
 
 def _wall_time(path: Path) -> dict[str, Cell]:
-    seconds = _object(path).get("wall_time_s")
-    return {"training.wall_time_s": _number(seconds) if _is_number(seconds) else None}
+    """Of the batch that the network was trained in, and of how many networks that was."""
+    manifest = _object(path)
+    return {
+        f"training.{name}": _number(value) if _is_number(value := manifest.get(name)) else None
+        for name in ("wall_time_s", "networks_at_once")
+    }
 
 
 def _analysis(path: Path) -> dict[str, Cell]:

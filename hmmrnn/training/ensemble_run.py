@@ -150,7 +150,7 @@ class _Company:
             done,
             until,
         ):
-            done = int(progress.state.epoch[0])
+            done = min(done + self.config.train.chunk_epochs, until)
             part = Part(rows, progress, done)
             self.observe(progress)
             self._check(part)

@@ -1,5 +1,6 @@
 """How much memory an ensemble needs, known before it starts, and how many members therefore fit."""
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -53,11 +54,24 @@ def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> i
 
 
 def free_bytes(device: jax.Device) -> int:
-    """Memory of `device` that is free; that of the machine for a CPU."""
+    """Memory of `device` that is free; for a CPU that of the machine, or of the job on it."""
     known = device.memory_stats() if device.platform != "cpu" else None
     if known is None:
-        return int(psutil.virtual_memory().available)
+        return min([int(psutil.virtual_memory().available), *_left_to_control_groups()])
     return int(known["bytes_limit"] - known["bytes_in_use"])
+
+
+def _left_to_control_groups(
+    own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
+) -> Iterator[int]:
+    """What each control group (version 2) around this process, such as a job's, may still take."""
+    if not own.exists():
+        return
+    inner = root / own.read_text().rpartition("::")[2].strip().lstrip("/")
+    for group in (inner, *inner.parents):
+        limit, used = group / "memory.max", group / "memory.current"
+        if limit.exists() and used.exists() and (most := limit.read_text().strip()) != "max":
+            yield max(0, int(most) - int(used.read_text()))
 
 
 def members_that_fit(config: TrainConfig, placement: Placement, n_members: int, free: int) -> int:

@@ -264,6 +264,16 @@ def test_circuits_of_many_are_those_of_each(runs, monkeypatch, capsys):
     assert "not finite" in read_json(runs / "bad" / "circuits.json")["problem"]
 
 
+def die(folder, record):
+    os._exit(1)
+
+
+def test_a_second_process_that_is_killed_is_one_error_that_names_the_remedy(runs, capsys):
+    with pytest.raises(StorageError, match=r"was killed.* go on with --missing_only"):
+        done(fake(write=die, hosts=second_process), runs / "[ab]*")
+    assert "analysed" not in capsys.readouterr().out
+
+
 def test_an_interrupt_ends_the_network_in_the_second_process_and_begins_no_other(tmp_path):
     begun = []
 

@@ -155,6 +155,7 @@ def test_measures_are_those_of_evaluate(whole, tmp_path):
         assert (own / file).read_bytes() == (folder / name / file).read_bytes(), file
 
 
+@pytest.mark.slow  # one of two processes is killed by default, in test_distributed
 def test_killed_in_the_middle_and_resumed_is_the_same_table(whole, tmp_path):
     """With one network at a time where the other sweep trained two: no number may tell."""
     grid, expected, _ = whole

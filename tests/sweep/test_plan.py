@@ -97,7 +97,8 @@ def test_processes_compile_few_shapes_of_the_papers_grid():
 def test_a_share_does_not_depend_on_what_is_done_but_on_the_grid_alone():
     grid = numbered([2, 100, 16, 2, 100, 16])
     assert share(grid, 0, 1) == [e for group in by_shape(grid).values() for e in group]
-    assert [share(grid, 1, 2) for _ in range(2)] == [share(list(grid), 1, 2)] * 2
+    done = share(grid, 0, 2)
+    assert {e.name for e in share(grid, 1, 2)} == {e.name for e in grid} - {e.name for e in done}
 
 
 @given(grids, st.integers(1, 35))
@@ -117,7 +118,8 @@ def test_batches_hold_everything_once_and_not_more_than_asked(grid, most):
         own = [batch for batch in plan if batch.config == config]
         sizes = [len(batch.entries) for batch in own]
         assert all(entry.spec.config == config for batch in own for entry in batch.entries)
-        assert len(own) == -(-len(group) // most) or sum(sizes) == len(group)
+        even = -(-len(group) // -(-len(group) // most))
+        assert len(own) == -(-len(group) // even)
         assert max(sizes) <= most
         assert len(set(sizes[:-1])) <= 1  # two programs at most
         assert all(batch.problem is None for batch in own)

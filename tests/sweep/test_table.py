@@ -88,6 +88,7 @@ def test_training_is_told_by_its_last_epoch_its_best_and_its_sums(run, smoke):
         "training.marginal_error": n - 1.0,
         "training.bad_steps": 2 * n,
         "training.wall_time_s": 12.5,
+        "training.networks_at_once": 1.0,
     }
 
 
@@ -117,7 +118,7 @@ def test_analyses_give_their_scalars_and_no_arrays(run):
     [
         ("finished", None, "finished", ""),
         ("finished", {"attempts": 1, "reasons": ["a"], "given_up": False}, "finished", ""),
-        ("finished", {"attempts": 2, "reasons": ["a", "b"], "given_up": True}, "failed", "b"),
+        ("finished", {"attempts": 2, "reasons": ["a", "b"], "given_up": True}, "finished", ""),
         ("running", None, "unfinished", ""),
         ("running", {"attempts": 1, "reasons": ["a"], "given_up": False}, "unfinished", "a"),
         ("running", {"attempts": 2, "reasons": ["a", "b, c"], "given_up": True}, "failed", "b, c"),
@@ -134,12 +135,20 @@ def test_status(tmp_path, smoke, manifest, failure, status, reason):
     assert found["training.wall_time_s"] == 12.5
 
 
+def test_a_network_that_could_not_be_measured_has_failed(tmp_path, smoke):
+    folder = make_run(tmp_path / "run", smoke, status="finished")
+    failed = {"attempts": 2, "reasons": ["a", "b"], "given_up": True}
+    storage.write_json(folder / "failure.json", failed)
+    (folder / "fidelity.json").unlink(missing_ok=True)
+    assert (row(folder)["status"], row(folder)["reason"]) == ("failed", "b")
+
+
 @pytest.mark.parametrize(
     ("name", "lost"),
     [
         ("config.json", ("hmm", "noise_std", "seed", "net.", "loss.", "data.", "train.")),
         ("history.npz", ("training.",)),
-        ("manifest.json", ("training.wall_time_s",)),
+        ("manifest.json", ("training.wall_time_s", "training.networks_at_once")),
         ("fidelity.json", ("fidelity.",)),
         ("dynamics.json", ("dynamics.",)),
         ("failure.json", ()),
@@ -157,7 +166,8 @@ def test_a_damaged_file_costs_its_own_columns_and_is_named(run, name, lost, dama
     assert str(run) not in found["reason"]
     assert "\n" not in found["reason"]
     kept = {column for column in whole if not column.startswith(lost)} if lost else set(whole)
-    told_elsewhere = {"training.wall_time_s"} if name == "history.npz" else set()
+    told = {"training.wall_time_s", "training.networks_at_once"}
+    told_elsewhere = told if name == "history.npz" else set()
     assert set(found) == kept | told_elsewhere
 
 
