@@ -187,7 +187,10 @@ def test_one_that_was_given_up_is_not_tried_again(one_diverging):
     assert contents(root) == before
 
 
-@pytest.mark.parametrize(("n_lanes", "members"), [(1, up_to_three), (2, up_to_three)])
+@pytest.mark.parametrize(
+    ("n_lanes", "members"),
+    [(1, up_to_three), pytest.param(2, up_to_three, marks=pytest.mark.slow)],
+)
 def test_several_in_a_batch_are_the_same_bits(grid, solo, tmp_path, n_lanes, members):
     seen = finish(tmp_path, grid, members, n_lanes)
     assert sorted(names for _, *names in seen.began) == [

@@ -62,7 +62,10 @@ def test_one_after_another_members_are_their_solo_runs_bit_for_bit(config, keys,
         assert_equal(member(fits, i), one, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize(("n_devices", "vectorised"), [(1, True), (4, True), (4, False)])
+@pytest.mark.parametrize(
+    ("n_devices", "vectorised"),
+    [(1, True), (4, True), pytest.param(4, False, marks=pytest.mark.slow)],
+)
 def test_members_equal_their_solo_runs_over_50_steps(config, keys, solo, n_devices, vectorised):
     fits = train_ensemble(config, jnp.array(LEVELS), keys, placed(n_devices, vectorised))
     assert fits.params["W_rec"].shape == (3, 16, 16)
