@@ -215,6 +215,8 @@ def main() -> None:
         judged = entries if n_processes == 1 or (FLAGS.distributed and process_id == 0) else own
         if not FLAGS.distributed or process_id == 0:
             write_summary(folder, entries)
+    if others := [e.name for e in entries if e not in own and not is_done(folder / e.name)]:
+        print(f"{len(others)} of {len(entries)} networks are not finished ({named(others)})")
     judge(folder, judged)
 
 
