@@ -19,7 +19,7 @@ from hmmrnn.nets.emission import sample_symbols
 from hmmrnn.nets.noise import white_noise
 
 Intervention = Gates
-"""Gains and offsets with shape () or (N,) for all steps alike, or (T, N) for each step."""
+"""Gains and offsets: () or (N,) for all steps, (T, N) for each, (T, B, N) for each step and run."""
 
 NO_INTERVENTION = Intervention()
 
@@ -43,21 +43,21 @@ def rollout(
 ) -> Trajectory:
     """Run the network from h0 under `noise` (already scaled by its standard deviation).
 
-    A batch run this way is faster than under `vmap`, above all its gradient. Its trajectories
-    share the intervention; `vmap` runs each with its own.
+    A batch run this way is faster than under `vmap`, above all its gradient. Where an intervention
+    has three axes, the second one is 1 or that of the batch.
 
     Raises:
         InputError: h0 of another batch than the noise, or an intervention for another number of
-            steps or for each trajectory.
+            steps or runs.
     """
     if h0.shape[:-1] != noise.shape[1:-1]:
         raise InputError(f"h0 has shape {h0.shape}, which does not fit noise of {noise.shape}")
     intervention = jax.tree.map(jnp.asarray, intervention)
-    _check(intervention, len(noise))
+    _check(intervention, noise.shape[:-1])
 
     def tick(h: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
         t, drive = x
-        gates = jax.tree.map(lambda gate: gate[t] if jnp.ndim(gate) == 2 else gate, intervention)
+        gates = jax.tree.map(lambda gate: gate[t] if jnp.ndim(gate) > 1 else gate, intervention)
         h = cells.step(cell, params, h, drive, gates)
         return h, h
 
@@ -66,11 +66,15 @@ def rollout(
     return Trajectory(states, cells.readout(cell, params, states))
 
 
-def _check(intervention: Intervention, n_steps: int) -> None:
+def _check(intervention: Intervention, steps_and_runs: tuple[int, ...]) -> None:
+    n_steps, *n_runs = steps_and_runs
     for name, gate in intervention._asdict().items():
-        if gate.ndim > 2:
-            raise InputError(f"{name} has shape {gate.shape}, not (), (N,) or (T, N); use vmap")
-        if gate.ndim == 2 and len(gate) != n_steps:
+        if gate.ndim > 2 and not (gate.ndim == 3 and gate.shape[1] in (1, *n_runs) and n_runs):
+            raise InputError(
+                f"{name} has shape {gate.shape}, not (), (N,), (T, N) or (T, B, N) with "
+                f"T, B = {steps_and_runs}; use vmap"
+            )
+        if gate.ndim > 1 and len(gate) != n_steps:
             raise InputError(f"{name} is given for {len(gate)} steps, the noise for {n_steps}")
 
 

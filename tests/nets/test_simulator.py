@@ -100,7 +100,7 @@ def test_shapes_that_do_not_belong_together_are_named():
     with pytest.raises(InputError, match=r"h0 has shape \(7,\).*\(12, 2, 4\)"):
         inspect.unwrap(rollout)(cell, params, h0, jnp.stack([noise, noise], axis=1))
     with pytest.raises(InputError, match=r"state_gain has shape \(12, 2, 7\).*vmap"):
-        rollout(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
+        roll(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
 
 
 @kinds
@@ -169,6 +169,23 @@ def test_interventions_of_every_shape_equal_the_loop(config, shape):
         assert relative_error(found.states, states) < 1e-5
         assert relative_error(found.logits, logits) < 1e-5
         assert relative_error(found.states, plain) > 0.01
+
+
+@pytest.mark.parametrize("n_runs", [1, 3])
+def test_gates_of_each_step_and_run_are_those_of_the_runs_alone(n_runs):
+    cell, params = network(RELU)
+    starts, noises = zip(*(drawn(seed) for seed in (4, 5, 6)), strict=True)
+    h0, noise = np.stack(starts), np.stack(noises, axis=1)
+    rng = np.random.default_rng(5)
+    gain, offset = rng.uniform(0.3, 1.2, (2, T, n_runs, N)).astype(np.float32)
+    found = roll(cell, params, h0, noise, Intervention(state_gain=gain, state_offset=offset))
+    for b in range(3):
+        own = b % n_runs
+        gates = Intervention(state_gain=gain[:, own], state_offset=offset[:, own])
+        alone = roll(cell, params, h0[b], noise[:, b], gates)
+        np.testing.assert_allclose(found.states[:, b], alone.states, rtol=1e-5, atol=1e-6)
+    with pytest.raises(InputError, match=r"state_gain has shape \(12, 2, 7\).*T, B = \(12, 3\)"):
+        rollout(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
 
 
 def test_gates_of_different_shapes_mix():

@@ -1,0 +1,125 @@
+"""Edge circuits: the connections of a window without which, and with which alone, it works.
+
+As for units in `selection`: edges are ranked and chosen on one half of the trials, and judged on
+the other one by replacing the messages of all other edges in the window.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
+from hmmrnn.discovery.edges import sent
+from hmmrnn.discovery.effective import before
+from hmmrnn.discovery.interventions import AT_ONCE, Stand_in
+from hmmrnn.discovery.selection import FAITHFUL, Curve, curve_of, curve_sizes, strongest
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.nets import RNNCell, rollout
+
+
+class EdgeCircuit(NamedTuple):
+    """The edges chosen for one window, and their worth in trials that did not choose them."""
+
+    edges: Bool[np.ndarray, "N N"]  # (receiver, sender)
+    faithfulness: Estimate
+    curve: Curve
+
+
+def edge_circuit(
+    choosing: Case,
+    judging: Case,
+    strength: Float[np.ndarray, "N N"],
+    window: str,
+    instead: tuple[Stand_in, Stand_in],
+    key: Key,
+    threshold: float = FAITHFUL,
+) -> EdgeCircuit:
+    """The smallest circuit of strongest edges, of some 28 sizes, that is faithful in `choosing`.
+
+    Edges of weight 0 are never in it. `instead` are the stand-ins of the two cases.
+
+    Raises:
+        InputError: a window that does not exist, or a network without weights.
+    """
+    wired = np.asarray(choosing.params["W_rec"]) != 0
+    if not wired.any():
+        raise InputError("W_rec is zero: there are no edges to choose from")
+    ranked = np.where(wired, strength, -np.inf).ravel()
+    sizes = curve_sizes(int(wired.sum()))
+    kept = np.array([strongest(ranked, int(size)) for size in sizes]).reshape(-1, *wired.shape)
+    chosen_by, judged_by = (
+        losses_with(case, kept, window, values)
+        for case, values in zip((choosing, judging), instead, strict=True)
+    )
+    means = chosen_by.mean(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        best = int(np.argmax((means[0] - means) / (means[0] - means[-1]) >= threshold))
+    curve = curve_of(sizes, judged_by, bootstrap_weights(judged_by.shape[1], key))
+    return EdgeCircuit(kept[best], Estimate(*(float(x[best]) for x in curve.faithfulness)), curve)
+
+
+def losses_with(
+    case: Case, kept: Bool[np.ndarray, "G N N"], window: str, instead: Stand_in
+) -> Float[np.ndarray, "G B"]:
+    """Loss of each trial if only some edges carry their own messages in a window.
+
+    All others carry those of the stand-ins, so that nothing of the clean run passes along them.
+
+    Raises:
+        InputError: a window that does not exist.
+    """
+    if window not in case.windows:
+        raise InputError(f"window={window}: the windows are {', '.join(case.windows)}")
+    w = list(case.windows).index(window)
+    first, end = case.windows[window]
+    states = clean_run(case).states
+    elsewhere = jnp.broadcast_to(sent(instead[w % len(instead)]), states.shape)
+    found = _losses_with(
+        case.cell,
+        case.loss,
+        end - first,
+        case.params,
+        before(case.h0, states)[first],
+        case.inputs[first:],
+        case.target[first:],
+        jnp.asarray(case.scored[first:]),
+        elsewhere[first:end],
+        jnp.asarray(kept),
+    )
+    return np.asarray(found)
+
+
+@partial(jax.jit, static_argnames=("cell", "loss", "n_cut"))
+def _losses_with(
+    cell: RNNCell,
+    loss: Loss,
+    n_cut: int,
+    params: Params,
+    h0: Float[Array, "B N"],
+    inputs: Float[Array, "T B D"],
+    target: Float[Array, "T B K"],
+    scored: Bool[Array, " T"],
+    elsewhere: Float[Array, "t B N"],
+    kept: Bool[Array, "G N N"],
+) -> Float[Array, "G B"]:
+    """The other edges are taken out of W_rec; what they carry instead is an input to each unit."""
+    n = cell.hidden_size
+    open_ = cell.clone(noise_dim=cell.noise_dim + n)
+    W_in = jnp.concatenate([params["W_in"], jnp.eye(n, dtype=h0.dtype)], axis=1)
+
+    def run(mask: Array) -> Array:
+        own = jnp.where(mask, params["W_rec"], 0.0)
+        carried = jnp.matmul(elsewhere, (params["W_rec"] - own).T, precision=HIGHEST)
+        within = jnp.concatenate([inputs[:n_cut], carried], axis=-1)
+        during = rollout(open_, {**params, "W_rec": own, "W_in": W_in}, h0, within)
+        after = rollout(cell, params, during.states[-1], inputs[n_cut:])
+        readout = jnp.concatenate([during.logits, after.logits])
+        return loss_from(loss(readout, target), scored, jnp.zeros((), int))
+
+    return jax.lax.map(run, kept, batch_size=AT_ONCE)

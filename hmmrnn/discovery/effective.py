@@ -1,0 +1,132 @@
+"""Effective connectivity: how strongly each unit drives each other one at each step of a run.
+
+S_{j->i}(t) = g_i(t) W_ij h_{t-1,j}: gate g_i = l f'(a_{t,i}), wire W_ij, signal h_{t-1,j}.
+
+Steps are given by the states that they start from, h, and by their inputs, x. Where the shapes are
+those of one trajectory, `vmap` takes many.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from hmmrnn.arrays import HIGHEST, Params
+from hmmrnn.discovery.case import Case, clean_run
+from hmmrnn.errors import InputError
+from hmmrnn.nets import RNNCell, drive, preactivation
+from hmmrnn.nets.cells import ACTIVATIONS
+
+
+def before(h0: Float[Array, "*B N"], states: Float[Array, "T *B N"]) -> Float[Array, "T *B N"]:
+    """The states h_0 .. h_{T-1} that the steps of a run start from."""
+    return jnp.concatenate([h0[None], states[:-1]])
+
+
+def gates(
+    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+) -> Float[Array, "*T N"]:
+    """g_i = l f'(a_i) of the steps from h under the input x; relu at its kink counts as silent."""
+    a = preactivation(cell, params, h, drive(cell, params, x))
+    return cell.leak * jax.jvp(ACTIVATIONS[cell.activation], (a,), (jnp.ones_like(a),))[1]
+
+
+def self_transfer(
+    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+) -> Float[Array, "*T N"]:
+    """J_ii = (1 - l) + g_i W_ii: what a unit passes on to itself in the steps from h under x."""
+    return (1 - cell.leak) + gates(cell, params, h, x) * jnp.diag(params["W_rec"])
+
+
+def connectivity(
+    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+) -> Float[Array, "*T N N"]:
+    """S_{j->i} of the steps from h under x, (receiver, sender)."""
+    return gates(cell, params, h, x)[..., None] * params["W_rec"] * h[..., None, :]
+
+
+def step_jacobian(
+    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+) -> Float[Array, "*T N N"]:
+    """J = (1 - l) I + diag(g) W: d(state after) / d(state before) of the steps from h under x."""
+    kept = (1 - cell.leak) * jnp.eye(cell.hidden_size, dtype=h.dtype)
+    return kept + gates(cell, params, h, x)[..., None] * params["W_rec"]
+
+
+def transfer(jacobians: Float[Array, "T N N"]) -> Float[Array, "N N"]:
+    """J_T .. J_1: d(state after the last step) / d(state before the first)."""
+
+    def tick(product: Array, jacobian: Array) -> tuple[Array, None]:
+        return jnp.matmul(jacobian, product, precision=HIGHEST), None
+
+    nothing = jnp.eye(jacobians.shape[-1], dtype=jacobians.dtype)
+    return jax.lax.scan(tick, nothing, jacobians)[0]
+
+
+def readout_sensitivity(
+    cell: RNNCell, params: Params, h: Float[Array, "T N"], x: Float[Array, "T D"]
+) -> Float[Array, "T N K"]:
+    """lambda_t = (J_T .. J_{t+1})^T W_out^T, the derivative of the readout after the last step.
+
+    It is that by the state after step t; the last row is W_out^T.
+    """
+    W_rec = params["W_rec"]
+
+    def tick(after: Array, gate: Array) -> tuple[Array, Array]:
+        back = jnp.matmul(W_rec.T, gate[:, None] * after, precision=HIGHEST)
+        return (1 - cell.leak) * after + back, after
+
+    return jax.lax.scan(tick, params["W_out"].T, gates(cell, params, h, x), reverse=True)[1]
+
+
+def projected(
+    cell: RNNCell, params: Params, h: Float[Array, "T N"], x: Float[Array, "T D"]
+) -> Float[Array, "T N K"]:
+    """How far what unit j sends in step t moves the readout after the last step.
+
+    sum_i lambda_{t,i,k} S_{j->i}(t), (step, sender, output). What a unit keeps of its own state,
+    (1 - l) h, is no message.
+    """
+    received = gates(cell, params, h, x)[..., None] * readout_sensitivity(cell, params, h, x)
+    return h[..., None] * jnp.einsum("ij,tik->tjk", params["W_rec"], received, precision=HIGHEST)
+
+
+def mean_connectivity(case: Case, steps: Int[np.ndarray, " L"]) -> Float[Array, "L N N"]:
+    """S_{j->i} of some steps, rows of the inputs, averaged over trials. (receiver, sender).
+
+    Where trials are aligned to an event, it is the mean over events.
+
+    Raises:
+        InputError: a step outside of the trials.
+    """
+    n_steps = len(case.inputs)
+    outside = steps[(steps < 0) | (steps >= n_steps)]
+    if len(outside):
+        raise InputError(f"step {outside[0]}: the trials have steps 0 .. {n_steps - 1}")
+    h = before(case.h0, clean_run(case).states)[steps]
+    return _mean(case.cell, case.params, h, case.inputs[steps])
+
+
+@partial(jax.jit, static_argnames="cell")
+def _mean(
+    cell: RNNCell, params: Params, h: Float[Array, "L B N"], x: Float[Array, "L B D"]
+) -> Float[Array, "L N N"]:
+    """W_ij E[g_i h_j]: one product for each step, and never a matrix for each trial."""
+    open_ = gates(cell, params, h, x)
+    both = jnp.einsum("lbi,lbj->lij", open_, h, precision=HIGHEST) / h.shape[1]
+    return params["W_rec"] * both
+
+
+def between_groups(
+    S: Float[Array, "L N N"], groups: Mapping[str, Bool[np.ndarray, " N"]]
+) -> Float[Array, "L G G"]:
+    """What a unit of each group receives from all units of each group: (receivers, senders).
+
+    The sum over senders, the mean over receivers; NaN for receivers of an empty group.
+    """
+    member = jnp.asarray(np.stack(list(groups.values())), S.dtype)
+    total = jnp.einsum("gi,lij,hj->lgh", member, S, member, precision=HIGHEST)
+    return total / member.sum(1)[:, None]

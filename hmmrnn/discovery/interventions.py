@@ -1,0 +1,157 @@
+"""Windowed interventions: h_{t,i} <- h~_{t,i} for units i of a group and steps t of a window.
+
+All else runs free, and clean and intervened runs share all noise. What stands in for the state is
+data, so that every kind of intervention is the same run of the one simulator.
+"""
+
+from functools import partial
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from hmmrnn.arrays import Key, Params
+from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from, other_trials
+from hmmrnn.errors import InputError
+from hmmrnn.nets import Intervention, RNNCell, Trajectory, rollout
+
+Kind = Literal["zero", "mean", "resample"]
+Stand_in = Float[Array, "W t b N"]
+"""States that stand in for those of each window; t is T or 1, b is B or 1, W may be 1 for all."""
+
+AT_ONCE = 8
+"""Interventions that run side by side."""
+
+
+def stand_ins(case: Case, kind: Kind, key: Key) -> Stand_in:
+    """What replaces the states in each window.
+
+    zero: 0. mean: E[h_i], the means of the case. resample: the state of another
+    trial at the same step, the same one for all units.
+
+    Raises:
+        InputError: another kind, or a single trial to resample from.
+    """
+    if kind == "zero":
+        return jnp.zeros((1, 1, 1, case.cell.hidden_size))
+    if kind == "mean":
+        return case.means[:, None, None]
+    if kind == "resample":
+        return clean_run(case).states[None][:, :, other_trials(len(case.h0), key)]
+    raise InputError(f"kind={kind}: allowed are {', '.join(get_args(Kind))}")
+
+
+def units(case: Case) -> Bool[np.ndarray, "N N"]:
+    """Each unit as a group of its own."""
+    return np.eye(case.cell.hidden_size, dtype=bool)
+
+
+def losses(
+    case: Case, groups: Bool[np.ndarray, "G N"] | Bool[np.ndarray, "W G N"], instead: Stand_in
+) -> Float[np.ndarray, "W G B"]:
+    """Loss of each trial when each group is replaced in each window.
+
+    Groups are the same in all windows, or given for each.
+    """
+    if groups.ndim == 2:
+        groups = np.broadcast_to(groups, (len(case.windows), *groups.shape))
+    n_windows, n_groups, _ = groups.shape
+    window = np.repeat(np.arange(n_windows), n_groups)
+    found = _losses(
+        case.cell,
+        case.loss,
+        case.params,
+        case.h0,
+        case.inputs,
+        case.target,
+        jnp.asarray(case.scored),
+        jnp.asarray(case.bounds),
+        jnp.asarray(window),
+        jnp.asarray(groups.reshape(len(window), case.cell.hidden_size)),
+        instead,
+    )
+    return np.asarray(found).reshape(n_windows, n_groups, len(case.h0))
+
+
+def clean_losses(case: Case) -> Float[np.ndarray, "W B"]:
+    """Loss of each trial from each window's first step on, undisturbed."""
+    nobody = np.zeros((1, case.cell.hidden_size), bool)
+    return losses(case, nobody, jnp.zeros((1, 1, 1, case.cell.hidden_size)))[:, 0]
+
+
+def effects(
+    case: Case, groups: Bool[np.ndarray, "G N"] | Bool[np.ndarray, "W G N"], instead: Stand_in
+) -> Float[np.ndarray, "W G B"]:
+    """Necessity of each group in each window, for each trial: loss intervened minus loss clean.
+
+    For example `effects(case, units(case), stand_ins(case, "mean", key))`.
+    """
+    return losses(case, groups, instead) - clean_losses(case)[:, None]
+
+
+def intervention(
+    group: Bool[Array, " N"],
+    window: Int[Array, "2"],
+    instead: Float[Array, "t b N"],
+    n_steps: int,
+) -> Intervention:
+    """The gates that replace the states of a group in one window."""
+    steps = jnp.arange(n_steps)[:, None, None]
+    here = (steps >= window[0]) & (steps < window[1]) & group
+    return Intervention(
+        state_gain=jnp.where(here, 0.0, 1.0), state_offset=jnp.where(here, instead, 0.0)
+    )
+
+
+@partial(jax.jit, static_argnames=("cell", "loss"))
+def _losses(
+    cell: RNNCell,
+    loss: Loss,
+    params: Params,
+    h0: Array,
+    inputs: Array,
+    target: Array,
+    scored: Array,
+    bounds: Array,
+    window: Int[Array, " J"],
+    groups: Bool[Array, "J N"],
+    instead: Stand_in,
+) -> Float[Array, "J B"]:
+    def run(job: tuple[Array, Array]) -> Array:
+        w, group = job
+        gates = intervention(group, bounds[w], instead[w % len(instead)], len(inputs))
+        readout = rollout(cell, params, h0, inputs, gates).logits
+        return loss_from(loss(readout, target), scored, bounds[w, 0])
+
+    return jax.lax.map(run, (window, groups), batch_size=AT_ONCE)
+
+
+@partial(jax.jit, static_argnames="cell")
+def _replaced(
+    cell: RNNCell,
+    params: Params,
+    h0: Array,
+    inputs: Array,
+    group: Array,
+    window: Array,
+    instead: Array,
+) -> Trajectory:
+    gates = intervention(group, window, instead, len(inputs))
+    return rollout(cell, params, h0, inputs, gates)
+
+
+def replaced_run(
+    case: Case, group: Bool[np.ndarray, " N"], window: tuple[int, int], instead: Stand_in, w: int
+) -> Trajectory:
+    """The run with a group replaced in the window, by the stand-in of window number `w`."""
+    return _replaced(
+        case.cell,
+        case.params,
+        case.h0,
+        case.inputs,
+        jnp.asarray(group),
+        jnp.asarray(window),
+        instead[w % len(instead)],
+    )

@@ -1,0 +1,67 @@
+"""Redundancy: units that are not missed alone because others do the same.
+
+Single interventions overlook a pair of which either one is enough. Units are therefore also
+replaced together with the unit that they are most alike, and groups as a whole.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from hmmrnn.discovery.case import Case, clean_run
+from hmmrnn.discovery.interventions import Stand_in, effects
+
+
+class Twins(NamedTuple):
+    """Each unit replaced together with its twin, the unit it correlates with most."""
+
+    twin: Int[np.ndarray, "W N"]
+    correlation: Float[np.ndarray, "W N"]  # |r| in the window over trials and steps; 0 if constant
+    effect: Float[np.ndarray, "W N"]  # of both, mean over trials
+    beyond: Float[np.ndarray, "W N"]  # effect of both minus those of each alone; above 0: redundant
+
+
+class GroupEffects(NamedTuple):
+    """Each group replaced as a whole, means over trials."""
+
+    names: tuple[str, ...]
+    effect: Float[np.ndarray, "W G"]
+    alone: Float[np.ndarray, "W G"]  # sum of the effects of its units, one at a time
+
+
+def twins(case: Case, single: Float[np.ndarray, "W N"], instead: Stand_in) -> Twins:
+    """Pair interventions, given the mean effects of single units."""
+    states = np.asarray(clean_run(case).states, np.float64)
+    n_units = states.shape[-1]
+    correlation = np.stack(
+        [_correlation(states[first:end].reshape(-1, n_units)) for first, end in case.bounds]
+    )
+    twin = correlation.argmax(-1)
+    pairs = np.eye(n_units, dtype=bool) | (twin[..., None] == np.arange(n_units))
+    both = effects(case, pairs, instead).mean(-1)
+    alone = single + np.take_along_axis(single, twin, 1)
+    return Twins(twin, correlation.max(-1), both, both - alone)
+
+
+def group_effects(
+    case: Case,
+    groups: Mapping[str, Bool[np.ndarray, " N"]],
+    single: Float[np.ndarray, "W N"],
+    instead: Stand_in,
+) -> GroupEffects:
+    """Groups replaced as a whole, beside the sum of what their units do alone."""
+    masks = np.array(list(groups.values()), bool).reshape(-1, case.cell.hidden_size)
+    return GroupEffects(tuple(groups), effects(case, masks, instead).mean(-1), single @ masks.T)
+
+
+def _correlation(x: Float[np.ndarray, "S N"]) -> Float[np.ndarray, "N N"]:
+    """|Pearson correlation| of different units; 0 for a unit with itself and for constant ones."""
+    centred = x - x.mean(0)
+    norm = np.linalg.norm(centred, axis=0)
+    varies = norm > 1e-6 * max(float(norm.max(initial=0.0)), 1e-30)
+    unit = np.where(varies, centred / np.where(varies, norm, 1.0), 0.0)
+    found = np.abs(unit.T @ unit)
+    np.fill_diagonal(found, 0.0)
+    return found

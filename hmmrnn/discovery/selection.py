@@ -1,0 +1,198 @@
+"""Selection: the smallest circuit of each window that does what the whole network does.
+
+Units are ranked on one half of the trials, circuits are chosen there, and all that is said about
+them is measured on the other half, with intervals by bootstrap over its trials. A circuit C is
+judged by running it with everything else replaced in the window:
+
+    faithfulness  F(C) = (m(C) - m(none)) / (m(full) - m(none)), m = -loss     (1: does everything)
+    completeness  F(full minus C)                                 (0: nothing of it is left outside)
+    minimality    F(C) - F(C without i), the smallest over units i    (0: there is one to spare)
+    necessity     loss without C - loss of the clean run
+    sufficiency   (m(patched) - m(corrupted)) / (m(clean) - m(corrupted)), with the clean
+                  states of C put into the corrupted run
+    CPR, CMD      area under F over the share of units, and between F and 1 (Mueller et al. 2025)
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from hmmrnn.arrays import Key
+from hmmrnn.discovery.case import Case, clean_run
+from hmmrnn.discovery.interventions import Stand_in, clean_losses, losses
+from hmmrnn.errors import InputError
+from hmmrnn.intervals import Estimate, Profile, bootstrap_weights, interval
+
+FAITHFUL = 0.95
+"""Faithfulness on the first half that a circuit must reach."""
+MOST_SIZES = 28
+"""Points of a curve; the smallest sizes are all there."""
+MOST_CHECKED = 64
+"""Units of a circuit that are taken out one by one for its minimality, the weakest first."""
+
+
+class Curve(NamedTuple):
+    """Faithfulness of the k strongest units, or edges, in one window, over k."""
+
+    sizes: Int[np.ndarray, " G"]  # from 0 to all of them
+    faithfulness: Profile  # in G places
+    cpr: Estimate
+    cmd: Estimate
+
+
+class Circuit(NamedTuple):
+    """The units chosen for one window, and their worth in trials that did not choose them."""
+
+    units: Bool[np.ndarray, " N"]
+    chosen_at: float  # faithfulness in the trials that chose them
+    faithfulness: Estimate
+    completeness: Estimate
+    minimality: Estimate
+    necessity: Estimate
+    sufficiency: Estimate
+
+
+class Losses(NamedTuple):
+    """Losses in one window, for each trial, of the network whole and with all units replaced."""
+
+    full: Float[np.ndarray, " B"]
+    none: Float[np.ndarray, " B"]
+
+
+def halves(n_trials: int, key: Key) -> tuple[Int[np.ndarray, " b"], Int[np.ndarray, " c"]]:
+    """Trials to choose with and trials to judge with, at random.
+
+    Raises:
+        InputError: fewer than 4 trials.
+    """
+    if n_trials < 4:
+        raise InputError(f"n_trials={n_trials}: choosing and judging need at least 4")
+    order = np.asarray(jax.random.permutation(key, n_trials))
+    return np.sort(order[: n_trials // 2]), np.sort(order[n_trials // 2 :])
+
+
+def strongest(strength: Float[np.ndarray, " N"], size: int) -> Bool[np.ndarray, " N"]:
+    """The `size` strongest units; of equal ones the first."""
+    chosen = np.zeros(len(strength), bool)
+    chosen[np.argsort(-strength, kind="stable")[:size]] = True
+    return chosen
+
+
+def curve_sizes(n: int) -> Int[np.ndarray, " G"]:
+    """Sizes from nothing to everything, ever further apart."""
+    grid = np.unique(np.rint(np.geomspace(1, n, MOST_SIZES)).astype(int))
+    return np.concatenate([[0], grid])
+
+
+def curves(
+    case: Case, strength: Float[np.ndarray, "W N"], instead: Stand_in, key: Key
+) -> list[Curve]:
+    """Faithfulness over size in each window, on the trials of `case`."""
+    n_units = case.cell.hidden_size
+    sizes = curve_sizes(n_units)
+    kept = np.array([[strongest(row, int(k)) for k in sizes] for row in strength])
+    found = losses(case, ~kept, instead)
+    weights = bootstrap_weights(found.shape[-1], key)
+    return [curve_of(sizes, loss, weights) for loss in found]
+
+
+def curve_of(
+    sizes: Int[np.ndarray, " G"], loss: Float[np.ndarray, "G B"], weights: Float[np.ndarray, "R B"]
+) -> Curve:
+    """The curve of the losses of circuits of each size, from nothing kept to everything."""
+    draws = faithfulness_of(loss, Losses(full=loss[-1], none=loss[0]), weights)
+    low, high = np.array([interval(v, draws[1:, g])[1:] for g, v in enumerate(draws[0])]).T
+    share = sizes / sizes[-1]
+    cpr, cmd = (np.trapezoid(y, share, axis=1) for y in (draws, np.abs(1 - draws)))
+    return Curve(sizes, Profile(draws[0], low, high), estimate_of(cpr), estimate_of(cmd))
+
+
+def smallest_faithful(
+    case: Case, strength: Float[np.ndarray, "W N"], instead: Stand_in, threshold: float = FAITHFUL
+) -> tuple[Bool[np.ndarray, "W N"], Float[np.ndarray, " W"]]:
+    """For each window the smallest set of strongest units that is faithful in the mean of trials.
+
+    And its faithfulness. Where units of a rank make it less faithful again, the first size counts.
+    """
+    n_units = case.cell.hidden_size
+    kept = np.array([[strongest(row, k) for k in range(n_units + 1)] for row in strength])
+    found = losses(case, ~kept, instead).mean(-1)
+    full, none = found[:, -1:], found[:, :1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        faithful = (none - found) / (none - full)
+    size = np.argmax(faithful >= threshold, axis=1)
+    windows = np.arange(len(size))
+    return kept[windows, size], faithful[windows, size]
+
+
+def judged(
+    case: Case,
+    circuits: Bool[np.ndarray, "W N"],
+    chosen_at: Float[np.ndarray, " W"],
+    strength: Float[np.ndarray, "W N"],
+    instead: Stand_in,
+    key: Key,
+) -> list[Circuit]:
+    """What circuits, one for each window, are worth on the trials of `case`."""
+    weights = bootstrap_weights(len(case.h0), key)
+    nobody, everybody = np.zeros_like(circuits), np.ones_like(circuits)
+    groups = np.stack([nobody, everybody, ~circuits, circuits], axis=1)
+    found = losses(case, groups, instead)
+    patched = losses(case.corrupted(), groups[:, [0, 3]], clean_run(case).states[None])
+    clean = clean_losses(case)
+    spare = _without_one(case, circuits, strength, instead)
+    made = []
+    for w, loss in enumerate(found):
+        ends = Losses(loss[0], loss[1])
+        faithful, left = faithfulness_of(loss[2:], ends, weights).T
+        drops = faithful[:, None] - faithfulness_of(spare[w], ends, weights)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            corrupt, restored, whole = (weights @ x for x in (*patched[w], clean[w]))
+            sufficient = (corrupt - restored) / (corrupt - whole)
+        made.append(
+            Circuit(
+                units=circuits[w],
+                chosen_at=float(chosen_at[w]),
+                faithfulness=estimate_of(faithful),
+                completeness=estimate_of(left),
+                minimality=estimate_of(drops.min(1) if drops.size else np.full(len(drops), np.nan)),
+                necessity=estimate_of(weights @ (loss[3] - loss[0])),
+                sufficiency=estimate_of(sufficient),
+            )
+        )
+    return made
+
+
+def _without_one(
+    case: Case,
+    circuits: Bool[np.ndarray, "W N"],
+    strength: Float[np.ndarray, "W N"],
+    instead: Stand_in,
+) -> list[Float[np.ndarray, "m B"]]:
+    """Losses of each circuit without one of its weakest units, for each of these."""
+    weakest = []
+    for units, row in zip(circuits, strength, strict=True):
+        inside = np.flatnonzero(units)
+        weakest.append(inside[np.argsort(row[inside], kind="stable")][:MOST_CHECKED])
+    most = max(1, *(len(units) for units in weakest))
+    groups = np.repeat(~circuits[:, None], most, axis=1)
+    for w, units in enumerate(weakest):
+        groups[w, np.arange(len(units)), units] = True
+    found = losses(case, groups, instead)
+    return [loss[: len(units)] for loss, units in zip(found, weakest, strict=True)]
+
+
+def faithfulness_of(
+    loss: Float[np.ndarray, "G B"], ends: Losses, weights: Float[np.ndarray, "R B"]
+) -> Float[np.ndarray, "R G"]:
+    """F in each bootstrap sample; NaN where replacing everything changes nothing."""
+    none, full = weights @ ends.none, weights @ ends.full
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (none[:, None] - weights @ loss.T) / (none - full)[:, None]
+
+
+def estimate_of(draws: Float[np.ndarray, " R"]) -> Estimate:
+    """The first value, with the interval that the others give."""
+    return interval(float(draws[0]), draws[1:])

@@ -1,0 +1,128 @@
+"""Transitions of a trained network as trials: windows are aligned to the change of symbol."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from hmmrnn.arrays import Key
+from hmmrnn.circuits.events import Events, aligned, find_events, stretch
+from hmmrnn.circuits.recording import Recording, recorded
+from hmmrnn.discovery.case import Case, Lag, checked
+from hmmrnn.dynamics import expect_finite
+from hmmrnn.errors import InputError
+from hmmrnn.nets import Network
+
+BEFORE, AFTER = 20, 8
+"""Steps around the onset of the new symbol that are run again."""
+OLD_LASTS = 12
+"""Steps before the onset, at least, for which the old symbol was preferred."""
+SCORED = (3, 8)
+"""Steps after the onset, first and last + 1, at which the lead of the new symbol is read."""
+WIDTH = 4
+MIN_EVENTS = 16
+
+
+class Recorded(NamedTuple):
+    """Many short independent runs; one transition of each at most becomes a trial."""
+
+    n_runs: int = 256
+    n_steps: int = 200
+
+
+def record_runs(network: Network, sizes: Recorded, key: Key) -> Recording:
+    """Runs to take transitions from.
+
+    Raises:
+        DivergingNetworkError: hidden states that are not finite.
+    """
+    keys = jax.random.split(key, sizes.n_runs)
+    recording = recorded(network.cell, network.params, network.noise_std, sizes.n_steps, keys)
+    expect_finite(recording.states)
+    return recording
+
+
+def transition_case(
+    network: Network, recording: Recording, pair: tuple[int, int], n_trials: int, key: Key
+) -> Case:
+    """Changes from symbol pair[0] to pair[1], one of each run, 20 steps before and 8 from it on.
+
+    The loss is by how much the new symbol stays behind the old one in the readout at steps 3 .. 7
+    after the onset. Windows are of 4 steps. The mean of a unit is that in steps at which the old
+    symbol is preferred; the corrupted run of a trial is one in which the old symbol stays.
+
+    Raises:
+        InputError: fewer than 16 runs with such a change, or no run in which the symbol stays.
+    """
+    key_changes, key_stays, key_pairs = jax.random.split(key, 3)
+    old, new = pair
+    symbols = np.asarray(recording.symbols)
+    around = {"before": BEFORE, "after": AFTER, "stay": OLD_LASTS}
+    changes = _one_of_each_run(find_events(symbols, pair, **around), key_changes)
+    if len(changes.run) < MIN_EVENTS:
+        raise InputError(
+            f"the symbol changes from {old} to {new} in {len(changes.run)} of {len(symbols)} runs: "
+            f"at least {MIN_EVENTS} are needed; record more or longer runs"
+        )
+    changes = Events(pair, changes.run[:n_trials], changes.onset[:n_trials])
+    stays = _one_of_each_run(_stays(symbols, pair), key_stays)
+    if len(stays.run) == 0:
+        raise InputError(
+            f"symbol {old} never stays for {OLD_LASTS + AFTER} steps, as corrupted runs must; "
+            "record more or longer runs"
+        )
+    which = np.asarray(jax.random.randint(key_pairs, (len(changes.run),), 0, len(stays.run)))
+    stays = Events(pair, stays.run[which], stays.onset[which])
+    trials, others = (stretch(recording, each, BEFORE, AFTER) for each in (changes, stays))
+    firsts = range(-BEFORE, AFTER, WIDTH)
+    rest = np.asarray(recording.states)[symbols == old].mean(0, dtype=np.float64)
+    steps = np.arange(BEFORE + AFTER) - BEFORE
+    return checked(
+        Case(
+            cell=network.cell,
+            params=network.params,
+            inputs=trials.noise,
+            h0=trials.h0,
+            target=jnp.zeros((BEFORE + AFTER, len(changes.run), network.cell.n_symbols)),
+            decoded=jnp.asarray(_preferred(symbols, changes, new)),
+            windows={
+                f"{first}..{first + WIDTH - 1}": (first + BEFORE, first + BEFORE + WIDTH)
+                for first in firsts
+            },
+            loss=Lag(old, new),
+            scored=(steps >= SCORED[0]) & (steps < SCORED[1]),
+            means=jnp.tile(jnp.asarray(rest, trials.h0.dtype), (len(firsts), 1)),
+            other_h0=others.h0,
+            other_inputs=others.noise,
+        )
+    )
+
+
+def _preferred(
+    symbols: Int[np.ndarray, "B T"], events: Events, symbol: int
+) -> Float[np.ndarray, "L E 1"]:
+    """1 where a symbol is preferred in the steps of trials."""
+    here = aligned(symbols, events, BEFORE, AFTER) == symbol
+    return here.T[..., None].astype(np.float32)
+
+
+def _stays(symbols: Int[np.ndarray, "B T"], pair: tuple[int, int]) -> Events:
+    """Steps around which the old symbol stays as long as it would have to and beyond."""
+    n_runs, n_steps = symbols.shape
+    here: Bool[np.ndarray, "B T"] = symbols == pair[0]
+    steps = np.arange(BEFORE + 1, n_steps - AFTER + 1)
+    lasting = np.ones((n_runs, len(steps)), bool)
+    for lag in range(-OLD_LASTS, AFTER):
+        lasting &= here[:, steps + lag]
+    run, index = np.nonzero(lasting)
+    return Events(pair, run, steps[index])
+
+
+def _one_of_each_run(events: Events, key: Key) -> Events:
+    """One event of each run at random, so that trials are independent."""
+    order = np.asarray(jax.random.permutation(key, len(events.run)))
+    _, first = np.unique(events.run[order], return_index=True)
+    chosen = order[first]
+    return Events(events.pair, events.run[chosen], events.onset[chosen])
