@@ -4,17 +4,17 @@
 comes from a planted task (`case_of`), whose truth `judgement` then knows, or from the transitions
 of a trained network (`transition_case`). Its parts, each a function of its own:
 
-| function                           |                                                                   |
-|------------------------------------|-------------------------------------------------------------------|
-| `effects`, `stand_ins`             | windowed interventions: zero, mean, resample, patch               |
-| `attribution`                      | their effects from backward passes                                |
-| `connectivity`, `transfer`, ...    | effective connectivity, Jacobians, over windows, towards readouts |
-| `edge_attribution`, `edge_effects` | which connections matter                                          |
-| `smallest_faithful`, `judged`      | circuits of units, chosen on one half of the trials               |
-| `edge_circuit`                     | circuits of edges                                                 |
-| `twins`, `group_effects`           | redundancy                                                        |
-| `baselines`, `random_k`            | what must be beaten                                               |
-| `score`, `curve`                   | AUPRC and precision at the true size                              |
+| function                           |                                                        |
+|------------------------------------|--------------------------------------------------------|
+| `effects`, `stand_ins`             | windowed interventions: zero, mean, resample, patch    |
+| `attribution`                      | their effects from backward passes                     |
+| `connectivity`, `transfer`, ...    | effective connectivity, over windows, towards readouts |
+| `edge_attribution`, `edge_effects` | which connections matter                               |
+| `smallest_faithful`, `judged`      | circuits of units, chosen on one half of the trials    |
+| `edge_circuit`                     | circuits of edges                                      |
+| `twins`, `group_effects`           | redundancy                                             |
+| `baselines`, `random_k`            | what must be beaten                                    |
+| `score`, `curve`                   | AUPRC and precision at the true size                   |
 """
 
 from hmmrnn.discovery.attribution import METHODS, attribution

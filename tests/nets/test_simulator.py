@@ -185,7 +185,7 @@ def test_gates_of_each_step_and_run_are_those_of_the_runs_alone(n_runs):
         alone = roll(cell, params, h0[b], noise[:, b], gates)
         np.testing.assert_allclose(found.states[:, b], alone.states, rtol=1e-5, atol=1e-6)
     with pytest.raises(InputError, match=r"state_gain has shape \(12, 2, 7\).*T, B = \(12, 3\)"):
-        rollout(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
+        roll(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
 
 
 def test_gates_of_different_shapes_mix():
