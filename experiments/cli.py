@@ -35,7 +35,7 @@ def set_global_switches() -> None:
     root = Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache/hmmrnn").expanduser())
     folder = root / f"{platform.node()}-jaxlib-{importlib.metadata.version('jaxlib')}"
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
 
 
 def choose_cpu_products() -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
-from hmmrnn.sweep.plan import TROUBLE
+from hmmrnn.sweep.plan import TROUBLE, reason_of
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run_folder import CONFIG, read_spec
@@ -135,7 +135,7 @@ def analyse_all(step: Step, many: Many) -> None:
         for i, (folder, line) in enumerate(_outcomes(step, chosen, many.at_once, submit), 1):
             if isinstance(line, Exception):
                 n_skipped += 1
-                print(f"skipped {folder}: {line}", file=sys.stderr, flush=True)
+                print(f"skipped {folder}: {reason_of(line)}", file=sys.stderr, flush=True)
                 continue
             seconds = (time.monotonic() - begin) / i * (len(chosen) - i)
             print(f"{folder}: {line} ({i} of {len(chosen)}{_left(seconds)})", flush=True)

@@ -187,9 +187,8 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
             print("stopped; what was begun is saved. To continue:")
             print(f"  {command_line('--resume')}")
             raise SystemExit(0) from None
-        except (
-            KeyboardInterrupt
-        ):  # asked twice: the lanes compute on, so Python cannot end in order
+        except KeyboardInterrupt:
+            # asked twice: the lanes compute on, so Python cannot end in order
             progress.live.stop()
             print("error: interrupted; files written so far are whole", file=sys.stderr, flush=True)
             os._exit(1)
@@ -215,8 +214,9 @@ def main() -> None:
         judged = entries if n_processes == 1 or (FLAGS.distributed and process_id == 0) else own
         if not FLAGS.distributed or process_id == 0:
             write_summary(folder, entries)
-    if others := [e.name for e in entries if e not in own and not is_done(folder / e.name)]:
-        print(f"{len(others)} of {len(entries)} networks are not finished ({named(others)})")
+            others = [entry.name for entry in entries if entry not in own]
+            if left := [name for name in others if not is_done(folder / name)]:
+                print(f"{len(left)} of {len(entries)} networks are not finished ({named(left)})")
     judge(folder, judged)
 
 

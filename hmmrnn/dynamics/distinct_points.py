@@ -294,5 +294,5 @@ def _at_kink(
     if cell.activation != "relu":
         return np.zeros(len(points), bool)
     weights = np.asarray(params["W_rec"])
-    inputs = points @ weights.T + np.asarray(params.get("b_rec", 0.0))
+    inputs = points @ weights.T + np.asarray(params.get("b_rec", 0.0))  # whatever the leak
     return np.any((np.abs(inputs) <= tolerance) & np.any(weights != 0, axis=1), axis=1)

@@ -2,7 +2,7 @@
 
 Where D = diag(W_rec h + b > 0) stays the same, a step is affine, F(h) = D (W_rec h + b). The only
 fixed point that its formula has is h* = (I - D W_rec)^-1 D b. It is one of the network if it lies
-in that region itself.
+in that region itself. A leak l makes the step (1-l) h + l D (W_rec h + b), with the same h*.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from hmmrnn.arrays import Params
 from hmmrnn.dynamics.fixed_points import in_chunks
 from hmmrnn.dynamics.spectra import jacobian
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, step
+from hmmrnn.nets import RNNCell, preactivation, step
 
 TOLERANCE = 1e-5
 """A unit may be on the wrong side of its kink by this share of the length of h*."""
@@ -48,16 +48,17 @@ def fixed_point_of_region(cell: RNNCell, params: Params, h: Float[Array, " N"]) 
 
     It is if F(h*) = h*: an active unit that should be silent would have h*_i < 0, which relu does
     not give back, and a silent one that should be active would have F(h*)_i > 0 = h*_i. A unit
-    whose pre-activation is 0 counts as silent, as in the derivative of relu.
+    whose pre-activation is 0 counts as silent, as in the derivative of relu. A leak l only makes
+    F(h*) - h* smaller, l times, which is taken out again.
 
     Raises:
         InputError: a cell that is not piecewise linear.
     """
     if cell.activation != "relu":
         raise InputError(f"activation={cell.activation!r}: only relu has linear regions")
-    active = step(cell, params, h, 0.0) > 0
-    offset = jnp.where(active, params.get("b_rec", 0.0), 0.0)
+    active = preactivation(cell, params, h, 0.0) > 0
+    offset = cell.leak * jnp.where(active, params.get("b_rec", 0.0), 0.0)
     point = jnp.linalg.solve(jnp.eye(len(h)) - jacobian(cell, params, h), offset)
     point = jnp.where(jnp.all(jnp.isfinite(point)), point, jnp.nan)
-    missed = jnp.max(jnp.abs(step(cell, params, point, 0.0) - point))
+    missed = jnp.max(jnp.abs(step(cell, params, point, 0.0) - point)) / cell.leak
     return RegionPoints(point, missed <= TOLERANCE * jnp.max(jnp.abs(point)))

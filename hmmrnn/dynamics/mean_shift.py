@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hmmrnn.arrays import HIGHEST, Key, Params, Scalar
-from hmmrnn.nets import RNNCell, rollout, step
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.nets import RNNCell, preactivation, rollout, step
 from hmmrnn.nets.cells import ACTIVATIONS
 from hmmrnn.nets.noise import white_noise
 
@@ -52,9 +52,12 @@ def mean_shift(
 def one_step_shift(
     cell: RNNCell, params: Params, noise_std: Scalar, states: Float[Array, "*P N"]
 ) -> Float[Array, "*P N"]:
-    """E[h_t | h_{t-1}] - F(h_{t-1}), exactly: what noise adds to the mean in one step from h."""
-    a = _preactivation(params, states)
-    return activation_mean_shift(cell.activation, a, _drive_std(params, noise_std))
+    """E[h_t | h_{t-1}] - F(h_{t-1}), exactly: what noise adds to the mean in one step from h.
+
+    With a leak l it is the share l of the shift of the activation: only that part sees the noise.
+    """
+    a = preactivation(cell, params, states, 0.0)
+    return cell.leak * activation_mean_shift(cell.activation, a, _drive_std(params, noise_std))
 
 
 def propagated_shift(
@@ -62,8 +65,9 @@ def propagated_shift(
 ) -> Float[Array, "T P N"]:
     """The mean-field path m_t = E_z[f(W_rec m_{t-1} + b + s z)] minus the noise-free path.
 
-    Exact for the first step. Later ones neglect how far single runs spread around their mean,
-    which adds to the variance that each unit sees: compare with `monte_carlo_shift`.
+    With a leak l, m_t = (1-l) m_{t-1} + l E_z[f(...)]. Exact for the first step. Later ones neglect
+    how far single runs spread around their mean, which adds to the variance that each unit sees:
+    compare with `monte_carlo_shift`.
     """
 
     def tick(paths: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
@@ -165,12 +169,6 @@ def _mean_and_error(mean: Array, square: Array, n_draws: int) -> tuple[Array, Ar
     """A mean with its standard error, from means of values and of their squares."""
     variance = jnp.maximum(square - mean**2, 0) / (n_draws - 1 if n_draws > 1 else jnp.nan)
     return mean, jnp.sqrt(variance)
-
-
-def _preactivation(params: Params, h: Float[Array, "*P N"]) -> Float[Array, "*P N"]:
-    """W_rec h + b: what the next state is the activation of, without noise."""
-    recurrent = jnp.matmul(h, params["W_rec"].T, precision=HIGHEST)
-    return recurrent + params.get("b_rec", 0.0)
 
 
 def _drive_std(params: Params, noise_std: Scalar) -> Float[Array, " N"]:

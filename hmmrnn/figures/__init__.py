@@ -3,13 +3,15 @@
 The report looks for them under the names in `hmmrnn.report.FIGURES`.
 """
 
-from hmmrnn.figures.circuits import (
+from hmmrnn.figures.circuit_matrices import (
     composition_figure,
+    ordered_weights_figure,
+    weight_block_figure,
+)
+from hmmrnn.figures.circuits import (
     kick_plane_figure,
     kick_score_figure,
-    ordered_weights_figure,
     transition_activity_figure,
-    weight_block_figure,
 )
 from hmmrnn.figures.development import development_figure
 from hmmrnn.figures.dynamics import trajectory_figure

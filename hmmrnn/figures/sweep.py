@@ -7,7 +7,7 @@ counted under the figure.
 import itertools
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,7 +27,21 @@ from hmmrnn.figures.style import (
     panels,
     styled,
 )
-from hmmrnn.sweep.table import LEADING, Cell, Row, is_measured, natural_order
+from hmmrnn.sweep.groups import (
+    ORDERS,
+    Group,
+    chosen_options,
+    divergence,
+    floor_of,
+    groups,
+    having,
+    is_known,
+    kl,
+    levels,
+    mean_log10,
+    values_of,
+)
+from hmmrnn.sweep.table import Cell, Row
 
 HIDDEN, NOISE = "net.hidden_size", "net.noise_dim"
 NAMES = {HIDDEN: "hidden size N", NOISE: "noise dimension D", "noise_std": "noise level (sd)"}
@@ -41,20 +55,10 @@ OUTSIDE = 1.6
 HALF_WIDTH, FULL_WIDTH = 26, 60
 """Characters that fit under a panel of half and of the whole width of a figure."""
 
-ORDERS = range(1, 7)  # of the n-grams in fidelity.json
 COLOR_MAP = "viridis"
 ABOVE = {**LEGEND_ABOVE, "loc": "outside upper left", "bbox_to_anchor": None, "alignment": "left"}
 BELOW: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 9, "linespacing": 1.4}
 DASHED: dict[str, Any] = {"ls": (0, (4, 2)), "lw": 1, "zorder": 1.5}
-
-
-class Group(NamedTuple):
-    """A number of networks that have the same value of an option, where it is known."""
-
-    level: Cell
-    values: np.ndarray  # (n,)
-    mean: float
-    error: float  # standard error of the mean; NaN for a single network
 
 
 @styled
@@ -70,10 +74,10 @@ def fidelity_against_sizes_figure(rows: Sequence[Row], along: str = HIDDEN) -> F
     description = f"{title} against {NAMES[along]}, by HMM and {NAMES[other]}"
     figure, places = _grid(rows, description, 1.9, columns)
     for name, axes in places.items():
-        own = _having(rows, "hmm", name)
+        own = having(rows, "hmm", name)
         x = _option_axis(axes, levels(rows, along))
         for i, level in enumerate(lines):
-            _line(axes, groups(_having(own, other, level), along, metric), x, i, len(lines))
+            _line(axes, groups(having(own, other, level), along, metric), x, i, len(lines))
         _floor(axes, own, metric, FOREGROUND)
         axes.set_title(name)
     for axes in list(places.values())[:1]:  # the others share it
@@ -94,7 +98,7 @@ def fidelity_heat_map_figure(rows: Sequence[Row]) -> Figure:
         rows, f"{title}, by HMM, hidden size and noise dimension", 0.45 + 0.3 * len(ns), columns
     )
     networks = {
-        (name, i, j): _having(_having(_having(rows, "hmm", name), HIDDEN, n), NOISE, d)
+        (name, i, j): having(having(having(rows, "hmm", name), HIDDEN, n), NOISE, d)
         for name in places
         for i, n in enumerate(ns)
         for j, d in enumerate(ds)
@@ -128,7 +132,7 @@ def metric_against_option_figure(rows: Sequence[Row], option: str, metric: str) 
     figure, (axes,) = panels(4.2, f"{_title(metric)} against {NAMES.get(option, option)}, by HMM")
     x, names = _option_axis(axes, levels(rows, option)), levels(rows, "hmm")
     for i, name in enumerate(names):
-        own = _having(rows, "hmm", name)
+        own = having(rows, "hmm", name)
         _line(axes, groups(own, option, metric), x, i, len(names))
         _floor(axes, own, metric, _color(i))
     _value_axis(axes, rows, metric)
@@ -146,7 +150,7 @@ def fidelity_of_seeds_figure(rows: Sequence[Row]) -> Figure:
     figure, (axes,) = panels(3.8, f"{_title(metric)} of each network, by HMM")
     _option_axis(axes, names)
     for i, name in enumerate(names):
-        own = [row for row in _having(rows, "hmm", name) if is_known(row, metric)]
+        own = [row for row in having(rows, "hmm", name) if is_known(row, metric)]
         value, low, high = (
             values_of(own, metric.removesuffix("value") + end) for end in ("value", "low", "high")
         )
@@ -156,7 +160,7 @@ def fidelity_of_seeds_figure(rows: Sequence[Row]) -> Figure:
         across = (i + 0.5 - np.array([0.9, 0.1])).tolist()
         if len(own) > 1:
             axes.plot(across, [value.mean()] * 2, color=_color(i), lw=2)
-        floor = values_of(own, _floor_of(metric))
+        floor = values_of(own, floor_of(metric))
         if np.isfinite(floor).any():
             axes.plot(across, [np.nanmean(floor)] * 2, color=FOREGROUND, **DASHED)
     _value_axis(axes, rows, metric)
@@ -184,72 +188,6 @@ def figures_of(rows: Sequence[Row]) -> dict[str, Figure]:
         name = f"fidelity_against_{option.partition('.')[2] or option}"
         figures[name] = metric_against_option_figure(rows, option, metric)
     return figures or {"fidelity_of_seeds": fidelity_of_seeds_figure(rows)}
-
-
-def varied_options(rows: Sequence[Row]) -> list[str]:
-    """Options, `seed` and `hmm` among them, that have more than one value."""
-    options = dict.fromkeys(name for row in rows for name in row)
-    return [
-        name
-        for name in options
-        if name not in LEADING and not is_measured(name) and len(levels(rows, name)) > 1
-    ]
-
-
-def chosen_options(rows: Sequence[Row]) -> list[str]:
-    """Options but the seed that vary among networks of one HMM.
-
-    Others, such as the length of sequences, may differ only because the HMMs do.
-    """
-    by_hmm = [_having(rows, "hmm", name) for name in levels(rows, "hmm")]
-    varied = {option for own in by_hmm for option in varied_options(own)} - {"seed"}
-    return [option for option in varied_options(rows) if option in varied]
-
-
-def levels(rows: Sequence[Row], option: str) -> list[Any]:
-    """The values of an option, in order; numbers before text."""
-    found = {row.get(option) for row in rows} - {None}
-    return sorted(found, key=lambda v: (1, natural_order(v)) if isinstance(v, str) else (0, v))
-
-
-def values_of(rows: Sequence[Row], metric: str) -> np.ndarray:
-    """A number of each row (n,), NaN where it is unknown."""
-    found = (row.get(metric) for row in rows)
-    return np.array([float(v) if isinstance(v, int | float) else np.nan for v in found], float)
-
-
-def is_known(row: Row, metric: str) -> bool:
-    """Whether the network has this number, and it is finite."""
-    return bool(np.isfinite(values_of([row], metric)[0]))
-
-
-def groups(rows: Sequence[Row], option: str, metric: str) -> list[Group]:
-    """A number by the values of an option; those where it is never known are left out."""
-    found = []
-    for level in levels(rows, option):
-        values = values_of(_having(rows, option, level), metric)
-        values = values[np.isfinite(values)]
-        if n := len(values):
-            error = float(values.std(ddof=1)) / n**0.5 if n > 1 else float("nan")
-            found.append(Group(level, values, float(values.mean()), error))
-    return found
-
-
-def mean_log10(values: np.ndarray) -> float:
-    """Over what is finite and above zero; NaN if nothing is."""
-    known = values[np.isfinite(values) & (values > 0)]
-    return float(np.log10(known).mean()) if len(known) else float("nan")
-
-
-def divergence(rows: Sequence[Row]) -> str:
-    """The column of the KL of the longest n-grams, up to six, that are compared for each HMM."""
-    longest: dict[Cell, int] = {}
-    for row in rows:
-        for n in ORDERS:
-            if is_known(row, _kl(n)):
-                name = row.get("hmm")
-                longest[name] = max(n, longest.get(name, 0))
-    return _kl(min(longest.values(), default=6))
 
 
 def text(level: Cell) -> str:
@@ -283,21 +221,8 @@ def _tell(
     figure.supxlabel("\n".join(told), **BELOW)
 
 
-def _having(rows: Sequence[Row], option: str, level: Cell) -> list[Row]:
-    return [row for row in rows if row.get(option) == level]
-
-
-def _kl(n: int) -> str:
-    return f"fidelity.kl.{n}.network.value"
-
-
-def _floor_of(metric: str) -> str:
-    """The column of the same number of an HMM sample; a name that no row has if there is none."""
-    return metric.replace(".network.", ".floor.") if ".network." in metric else ""
-
-
 def _title(metric: str) -> str:
-    names = {_kl(n): f"KL of {n}-grams (nats)" for n in ORDERS}
+    names = {kl(n): f"KL of {n}-grams (nats)" for n in ORDERS}
     return names.get(metric, metric.removesuffix(".value").removesuffix(".network"))
 
 
@@ -349,7 +274,7 @@ def _width(shown: Sequence[Cell]) -> int:
 
 def _value_axis(axes: Axes, rows: Sequence[Row], metric: str) -> None:
     """Logarithmic for a KL and what differs much; a note where there is nothing."""
-    values = np.concatenate([values_of(rows, metric), values_of(rows, _floor_of(metric))])
+    values = np.concatenate([values_of(rows, metric), values_of(rows, floor_of(metric))])
     values = values[np.isfinite(values)]
     if len(values) == 0:
         note(axes, "no network has this number")
@@ -401,14 +326,14 @@ def _color(i: int) -> str:
 
 
 def _floor(axes: Axes, rows: Sequence[Row], metric: str, color: str) -> None:
-    floor = values_of(rows, _floor_of(metric))
+    floor = values_of(rows, floor_of(metric))
     if np.isfinite(floor).any():
         axes.axhline(float(np.nanmean(floor)), color=color, **DASHED)
 
 
 def _legend(figure: Figure, rows: Sequence[Row], metric: str, names: Sequence[str]) -> None:
     handles = [Line2D([], [], label=name, **_looks(i)) for i, name in enumerate(names)]
-    if np.isfinite(values_of(rows, _floor_of(metric))).any():
+    if np.isfinite(values_of(rows, floor_of(metric))).any():
         handles.append(Line2D([], [], color=FOREGROUND, label="HMM sample", **DASHED))
     if handles:
         n_rows = -(-len(handles) // 4)

@@ -175,9 +175,12 @@ def failure(folder: Path) -> Failure:
     """What went wrong with the network of a run folder so far."""
     if not (folder / FAILURE).exists():
         return Failure([])
+    reasons = None
     with contextlib.suppress(InputError, KeyError, TypeError):
-        return Failure([str(reason) for reason in read_json(folder / FAILURE)["reasons"]])
-    return Failure([])  # a damaged record: try again
+        reasons = read_json(folder / FAILURE)["reasons"]
+    if not isinstance(reasons, list):  # a damaged record: try again
+        return Failure([])
+    return Failure([str(reason) for reason in reasons])
 
 
 def note_failure(folder: Path, reason: str) -> Failure:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmmrnn.errors import InputError
+from hmmrnn.errors import InputError, StorageError
 from hmmrnn.sweep.grid import Entry
 from hmmrnn.training import TrainConfig
 
@@ -25,7 +25,8 @@ TROUBLE = (InputError, RuntimeError, MemoryError)
 def reason_of(error: BaseException) -> str:
     """An error in one line."""
     text = (str(error) or type(error).__name__).splitlines()[0]
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+    ours = isinstance(error, InputError | StorageError)
+    return text if ours else f"{type(error).__name__}: {text}"
 
 
 def work(config: TrainConfig) -> float:

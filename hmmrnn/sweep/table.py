@@ -20,9 +20,10 @@ from hmmrnn.errors import InputError
 from hmmrnn.hmm import name_of
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_arrays, read_json, write_arrays, write_text
+from hmmrnn.sweep.folder import failure
 from hmmrnn.training import read_spec
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import FAILURE, is_finished
+from hmmrnn.training.run_folder import is_finished
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
@@ -49,20 +50,17 @@ def row(folder: Path) -> dict[str, Cell]:
     """Options and numbers of the run in `folder`; what cannot be read is told in `reason`.
 
     `status` is finished, failed (given up by the sweep) or unfinished. Unknown numbers are None.
+    A damaged record of failures counts as none: the sweep tries such a network again.
 
     Raises:
         InputError: there is no such folder.
     """
     if not folder.is_dir():
         raise InputError(f"run={folder}: there is no such folder")
-    finished, problems = is_finished(folder), []
-    try:
-        given_up, reasons = _failure(folder / FAILURE)
-        problems += reasons[-1:] if given_up or not finished else []
-    except InputError as error:
-        given_up, problems = False, [_without_folder(error, folder)]
-    if given_up and finished and (folder / "fidelity.json").exists():
-        given_up, problems = False, []  # mended since
+    finished, failed = is_finished(folder), failure(folder)
+    mended = finished and (folder / "fidelity.json").exists()
+    given_up = failed.given_up and not mended
+    problems = failed.reasons[-1:] if given_up or not finished else []
     status = "failed" if given_up else "finished" if finished else "unfinished"
     expected = {"config.json", *(("history.npz", "fidelity.json") if status == "finished" else ())}
     fields: dict[str, Cell] = {}
@@ -143,17 +141,6 @@ def natural_order(name: str) -> list[str | int]:
 
 def _first(column: str) -> str:
     return column.partition(".")[0]
-
-
-def _failure(path: Path) -> tuple[bool, list[str]]:
-    """Whether the sweep gave up, and why each attempt failed; nothing where there is no file."""
-    if not path.exists():
-        return False, []
-    fields = _object(path)
-    reasons = fields.get("reasons", [])
-    if not isinstance(reasons, list):
-        raise InputError(f"{path}: is of another kind (reasons are no list)")
-    return fields.get("given_up") is True, [str(reason) for reason in reasons]
 
 
 def _config(path: Path) -> dict[str, Cell]:

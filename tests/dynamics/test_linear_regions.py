@@ -52,11 +52,15 @@ def one_state_of_each_region(w, b):
     return jnp.asarray(np.linalg.solve(w, (2.0 * PATTERNS - 1 - b).T).T, jnp.float32)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_all_regions_give_what_enumeration_gives(seed):
+@pytest.mark.parametrize(
+    ("seed", "leak"), [*((seed, 1.0) for seed in range(6)), (0, 0.2), (1, 0.2)]
+)
+def test_all_regions_give_what_enumeration_gives(seed, leak):
+    """A leak changes neither the regions nor their fixed points."""
     w, b = random_network(seed)
     truth = enumerated(w, b)
-    found = region_points(CELL, network(w, b), one_state_of_each_region(w, b))
+    cell = CELL.clone(leak=leak)
+    found = region_points(cell, network(w, b), one_state_of_each_region(w, b))
     consistent = np.asarray(found.consistent)
     expected = [any(np.array_equal(p, active) for _, active in truth) for p in PATTERNS]
     np.testing.assert_array_equal(consistent, expected)
@@ -87,6 +91,29 @@ def test_of_several_fixed_points_all_that_attract_are_found_and_counted(seed):
     np.testing.assert_array_equal(found.n_attracted[found.fixed], expected[index])
     assert found.n_attracted.sum() == found.n_settled == 128
     assert found.stable[found.n_attracted > 0].all()
+
+
+def test_a_leak_keeps_the_fixed_points_and_moves_their_eigenvalues():
+    """J = (1-l) I + l D W at each of them; where the network goes is that of a loop in numpy."""
+    w, b = random_network(0)
+    leak, (truth, active) = 0.4, map(np.array, zip(*enumerated(w, b), strict=True))
+    h0 = np.random.default_rng(0).uniform(0, 3, (128, N)).astype(np.float32)
+    cell, params = CELL.clone(leak=leak), network(w, b)
+    search = find_fixed_points(cell, params, jnp.asarray(h0))
+    found = distinct(cell, params, jnp.asarray(h0), search, jax.random.key(0))
+    index, missed = nearest(found.points[found.fixed], truth)
+    assert np.all(missed < 1e-3)
+    assert not found.at_kink[found.fixed].any()
+    for i, values in zip(index, found.eigenvalues[found.fixed], strict=True):
+        expected = np.linalg.eigvals((1 - leak) * np.eye(N) + leak * active[i][:, None] * w)
+        np.testing.assert_allclose(np.sort(values.real), np.sort(expected.real), atol=1e-4)
+    h = h0.astype(float)
+    for _ in range(5_000):
+        h = (1 - leak) * h + leak * np.maximum(h @ w.T + b, 0)
+    ends, missed = nearest(h, truth)
+    assert np.all(missed < 1e-6)
+    expected = np.bincount(ends, minlength=len(truth))
+    np.testing.assert_array_equal(found.n_attracted[found.fixed], expected[index])
 
 
 def nearest(points, truth):

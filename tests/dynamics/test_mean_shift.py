@@ -31,8 +31,8 @@ class Planted(NamedTuple):
     noise_std: jax.Array
 
 
-def network(activation="relu", bias=False, n=8, seed=0, gain=1.0):
-    cell = RNNCell(3, n, 5, activation, bias)
+def network(activation="relu", bias=False, n=8, seed=0, gain=1.0, leak=1.0):
+    cell = RNNCell(3, n, 5, activation, bias, leak=leak)
     params = init_params(cell, jax.random.key(seed))
     return cell, params | {"W_rec": gain * params["W_rec"]}
 
@@ -107,9 +107,12 @@ def test_tanh_agrees_with_quadrature(s, error):
     np.testing.assert_allclose(found, expected, atol=error)
 
 
-@pytest.mark.parametrize(("activation", "bias"), [("relu", False), ("relu", True), ("tanh", True)])
-def test_one_step_agrees_with_monte_carlo(activation, bias):
-    cell, params = network(activation, bias)
+@pytest.mark.parametrize(
+    ("activation", "bias", "leak"),
+    [("relu", False, 1.0), ("relu", True, 1.0), ("tanh", True, 1.0), ("relu", True, 0.3)],
+)
+def test_one_step_agrees_with_monte_carlo(activation, bias, leak):
+    cell, params = network(activation, bias, leak=leak)
     starts = starts_of(cell)
     exact = one_step_shift(cell, params, 1.3, starts)
     sampled = monte_carlo_shift(cell, params, 1.3, starts, jax.random.key(1), 4000, 1)
@@ -146,8 +149,9 @@ def test_standard_errors_are_those_of_the_mean_over_draws():
     assert np.ptp(means, axis=0).min() > 0  # keys differ
 
 
-def test_propagation_agrees_with_a_recursion_in_numpy():
-    cell, params = network(bias=True, gain=1.5)
+@pytest.mark.parametrize("leak", [1.0, 0.3])
+def test_propagation_agrees_with_a_recursion_in_numpy(leak):
+    cell, params = network(bias=True, gain=1.5, leak=leak)
     starts = starts_of(cell, 2)
     found = propagated_shift(cell, params, 0.7, starts, 4)
     w, b = (np.asarray(params[name], float) for name in ("W_rec", "b_rec"))
@@ -155,8 +159,9 @@ def test_propagation_agrees_with_a_recursion_in_numpy():
     mean = quiet = np.asarray(starts, float)
     for t in range(4):
         a = mean @ w.T + b
-        mean = s * norm.pdf(a / s) + a * norm.cdf(a / s)
-        quiet = np.maximum(quiet @ w.T + b, 0)
+        rectified = s * norm.pdf(a / s) + a * norm.cdf(a / s)
+        mean = (1 - leak) * mean + leak * rectified
+        quiet = (1 - leak) * quiet + leak * np.maximum(quiet @ w.T + b, 0)
         np.testing.assert_allclose(found[t], mean - quiet, atol=1e-5)
     np.testing.assert_allclose(found[0], one_step_shift(cell, params, 0.7, starts), atol=1e-6)
 

@@ -1,11 +1,7 @@
 """The search for circuits in a run folder: what it writes, also where there is nothing to find."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +17,6 @@ from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
-ROOT = Path(__file__).parents[2]
 SIZES = Sizes(n_runs=6, n_steps=120)
 EARLIER = ("circuit_dial_0_2", "circuit_carriers_2_0", "circuit_scores")
 FIELDS = {
@@ -69,17 +64,6 @@ def copy(trained, tmp_path):
 def change(folder, factor):
     params = read_arrays(folder / "params.npz")
     write_arrays(folder / "params.npz", {**params, "W_rec": params["W_rec"] * factor})
-
-
-def door(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.circuits", *flags],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_it_writes_numbers_and_figures_in_place_of_earlier_ones(first):
@@ -166,8 +150,8 @@ def test_with_too_many_symbols_for_4_grams_all_else_is_measured(tmp_path):
     assert {*FIGURES} <= figures_of(tmp_path / "run")
 
 
-def test_the_command_prints_the_account_and_where_the_numbers_are(copy):
-    done = door(f"--run={copy}", "--n_runs=4", "--n_steps=100")
+def test_the_command_prints_the_account_and_where_the_numbers_are(copy, door):
+    done = door("circuits", f"--run={copy}", "--n_runs=4", "--n_steps=100")
     assert (done.returncode, done.stderr) == (0, "")
     account = read_json(copy / "circuits.json")["account"]
     assert done.stdout.splitlines() == [*account, str(copy / "circuits.json")]
@@ -180,8 +164,8 @@ def test_the_command_prints_the_account_and_where_the_numbers_are(copy):
         (["--run={copy}", "--n_steps=5"], "flag --n_steps=5: 5 is not integer >= 100"),
     ],
 )
-def test_what_is_wrong_is_said_and_exit_code_1(copy, flags, message):
-    done = door(*(flag.format(copy=copy) for flag in flags))
+def test_what_is_wrong_is_said_and_exit_code_1(copy, door, flags, message):
+    done = door("circuits", *(flag.format(copy=copy) for flag in flags))
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr

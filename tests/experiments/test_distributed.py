@@ -1,13 +1,9 @@
 """A sweep by several processes on this machine, one of which is killed."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -19,7 +15,6 @@ from hmmrnn.sweep.plan import share
 from hmmrnn.sweep.table import read_table
 from hmmrnn.training.run import train_run
 
-ROOT = Path(__file__).parents[2]
 GRID = {
     "base": {
         "profile": "smoke",
@@ -32,18 +27,11 @@ GRID = {
 }
 
 
-def start(grid, outdir, port, process_id, *more):
-    return subprocess.Popen(
-        [
-            sys.executable, "-m", "experiments.sweep", f"--grid={grid}", f"--outdir={outdir}",
-            "--distributed", f"--coordinator=127.0.0.1:{port}", "--num_processes=2",
-            f"--process_id={process_id}", "--cpu_devices=1", "--n_sequences=500", *more,
-        ],
-        cwd=ROOT,
-        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def flags(grid, outdir, port, process_id, *more):
+    return (
+        f"--grid={grid}", f"--outdir={outdir}", "--distributed",
+        f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={process_id}",
+        "--cpu_devices=1", "--n_sequences=500", *more,
     )  # fmt: skip
 
 
@@ -62,27 +50,30 @@ def wait_until(condition, *processes):
     while not condition():
         assert time.monotonic() < patience
         for process in processes:
-            assert process.poll() is None, process.stdout.read()
+            assert process.poll() is None, process.communicate()
         time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory):
+def swept(started, tmp_path_factory):
     """Process 1 is killed in the middle of its first network; then both are started again."""
     root = tmp_path_factory.mktemp("distributed")
     grid, outdir = root / "grid.json", root / "sweep"
     grid.write_text(json.dumps(GRID))
     theirs = outdir / share(entries(GRID), 1, 2)[0].name
-    port = free_port()
-    first = [start(grid, outdir, port, i) for i in (0, 1)]
+
+    def both(*more):
+        port = free_port()
+        return [started("sweep", *flags(grid, outdir, port, i, *more)) for i in (0, 1)]
+
+    first = both()
     wait_until(lambda: epoch_of(theirs) > 10, *first)
     first[1].send_signal(signal.SIGKILL)
-    survivor = first[0].communicate(timeout=240)[0]
+    survivor = "".join(first[0].communicate(timeout=240))
     first[1].communicate()
     after_kill = {p.parent.name: p.stat().st_mtime_ns for p in outdir.glob("*/params.npz")}
-    port = free_port()
-    again = [start(grid, outdir, port, i, "--resume") for i in (0, 1)]
-    printed = [process.communicate(timeout=240)[0] for process in again]
+    again = both("--resume")
+    printed = ["".join(process.communicate(timeout=240)) for process in again]
     assert [process.returncode for process in again] == [0, 0], printed
     return outdir, first[0].returncode, survivor, after_kill, printed
 
@@ -115,31 +106,25 @@ def test_the_killed_network_has_the_bits_of_a_run_alone(swept, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_number_that_is_taken_is_refused_and_harms_nobody(tmp_path):
+def test_a_number_that_is_taken_is_refused_and_harms_nobody(door, tmp_path):
     grid, outdir = tmp_path / "grid.json", tmp_path / "sweep"
     grid.write_text(json.dumps(GRID))
-    port = free_port()
-    first = start(grid, outdir, port, 1)  # waits for process 0
+    given = flags(grid, outdir, free_port(), 1)
+    first = door.start("sweep", *given)  # waits for process 0
     wait_until(lambda: list(outdir.glob(".process-1-*")), first)
-    second = start(grid, outdir, port, 1)
-    printed = second.communicate(timeout=120)[0]
+    second = door("sweep", *given)
     assert first.poll() is None
-    first.kill()
+    first.send_signal(signal.SIGKILL)
     first.communicate()
     assert second.returncode == 1
-    assert printed.splitlines()[-1].startswith("error: process_id=1: another process")
-    assert "Traceback" not in printed
+    assert second.stderr.splitlines()[-1].startswith("error: process_id=1: another process")
+    assert "Traceback" not in second.stderr
 
 
-def test_processes_that_nobody_named_are_asked_for(tmp_path):
+def test_processes_that_nobody_named_are_asked_for(door, tmp_path):
     grid = tmp_path / "grid.json"
     grid.write_text(json.dumps(GRID))
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.sweep", f"--grid={grid}", "--distributed",
-         f"--outdir={tmp_path / 'sweep'}"],
-        cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False,
-        timeout=240,
-    )  # fmt: skip
+    done = door("sweep", f"--grid={grid}", "--distributed", f"--outdir={tmp_path / 'sweep'}")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: distributed: ")
     assert "--coordinator=HOST:PORT" in done.stderr

@@ -1,12 +1,8 @@
-"""The command lines as a user meets them: in a process of their own."""
+"""The command lines as a user meets them."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,29 +10,18 @@ import pytest
 from hmmrnn.report import DYNAMICS_FIGURES
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 
-ROOT = Path(__file__).parents[2]
 SMOKE = ("--preset=linear3", "--profile=smoke")
 
 
-def run(door, *flags, check=True, cwd=ROOT):
-    done = subprocess.run(
-        [sys.executable, "-m", f"experiments.{door}", *flags],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if check:
-        assert done.returncode == 0, done.stderr
-    return done
+def printed_by(done):
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(from_shell, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "demo"
-    done = run("reproduce", *SMOKE, f"--outdir={folder}")
-    return folder, done.stdout
+    return folder, printed_by(from_shell("reproduce", *SMOKE, f"--outdir={folder}"))
 
 
 def test_reproduce_makes_the_whole_folder(demo):
@@ -66,24 +51,24 @@ def test_the_printed_numbers_are_those_of_the_files(demo):
     assert float(shown.group(1)) == pytest.approx(value, rel=0.01)
 
 
-def test_each_step_alone_gives_the_same_files(demo, tmp_path):
+def test_each_step_alone_gives_the_same_files(demo, from_shell, tmp_path):
     folder, _ = demo
     own = shutil.copytree(folder, tmp_path / "own", ignore=shutil.ignore_patterns("figures"))
     files = ("fidelity.json", "dynamics.json", "circuits.json", "trajectory_view.npz")
     for name in (*files, "report.html"):
         (own / name).unlink()
-    for door in ("evaluate", "dynamics", "circuits"):
-        run(door, f"--run={own}")
-    assert str(own / "report.html") in run("report", f"--run={own}").stdout
+    for name in ("evaluate", "dynamics", "circuits"):
+        printed_by(from_shell(name, f"--run={own}"))
+    assert str(own / "report.html") in printed_by(from_shell("report", f"--run={own}"))
     drawn = [f"figures/{path.name}" for path in (folder / "figures").iterdir()]
     for name in (*files, *drawn):
         assert (own / name).read_bytes() == (folder / name).read_bytes(), name
 
 
-def test_dotted_flags_reach_the_configuration(tmp_path):
+def test_dotted_flags_reach_the_configuration(door, tmp_path):
     own = {"initial": [1, 0], "transition": [[0.9, 0.1], [0.2, 0.8]], "emission": [[1, 0], [0, 1]]}
     (tmp_path / "own.json").write_text(json.dumps(own))
-    run(
+    done = door(
         "train",
         f"--hmm={tmp_path / 'own.json'}",
         "--profile=smoke",
@@ -98,6 +83,7 @@ def test_dotted_flags_reach_the_configuration(tmp_path):
         "--data.source=fixed",
         "--data.n_sequences=300",
     )
+    printed_by(done)
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["seed"] == 5
     assert (config["train"]["epochs"], config["train"]["learning_rate"]) == (2, 5e-4)
@@ -110,7 +96,7 @@ def test_dotted_flags_reach_the_configuration(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("door", "flags", "message"),
+    ("name", "flags", "message"),
     [
         ("train", ["--train.learnin_rate=1"], "Did you mean: train.learning_rate"),
         ("train", ["--train.batch_size=1"], "error: train.batch_size=1: must be at least 4"),
@@ -123,25 +109,25 @@ def test_dotted_flags_reach_the_configuration(tmp_path):
         ("evaluate", ["--run=/nowhere"], "error: run=/nowhere: there is no such folder"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_exit_code_1(door, flags, message, tmp_path):
-    given = [*SMOKE, f"--outdir={tmp_path / 'run'}"] if door == "train" else []
-    done = run(door, *given, *flags, check=False)
+def test_what_is_wrong_is_one_line_and_exit_code_1(door, name, flags, message, tmp_path):
+    given = [*SMOKE, f"--outdir={tmp_path / 'run'}"] if name == "train" else []
+    done = door(name, *given, *flags)
     assert done.returncode == 1
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
 
 
-def test_without_outdir_the_folder_is_named_after_the_run(tmp_path):
+def test_without_outdir_the_folder_is_named_after_the_run(door, tmp_path):
     flags = ("--preset=linear2", "--profile=paper", "--train.epochs=2")
     shrunk = ("--train.batch_size=8", "--data.n_sequences=60", "--net.hidden_size=4")
-    run("train", *flags, *shrunk, cwd=tmp_path)
+    printed_by(door("train", *flags, *shrunk, cwd=tmp_path))
     assert (tmp_path / "runs" / "linear2-paper-seed0" / "params.npz").exists()
 
 
-def test_a_second_run_into_the_same_folder_is_refused(demo):
+def test_a_second_run_into_the_same_folder_is_refused(demo, door):
     folder, _ = demo
-    done = run("train", *SMOKE, f"--outdir={folder}", check=False)
+    done = door("train", *SMOKE, f"--outdir={folder}")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"error: outdir={folder}: already holds a run; "
@@ -149,7 +135,7 @@ def test_a_second_run_into_the_same_folder_is_refused(demo):
     )
 
 
-def test_help_lists_every_option():
-    shown = run("train", "--help", check=False).stdout
+def test_help_lists_every_option(door):
+    shown = door("train", "--help").stdout
     for flag in ("--train.learning_rate", "--loss.blur", "--net.hidden_size", "--[no]resume"):
         assert flag in shown

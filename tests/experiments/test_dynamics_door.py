@@ -1,12 +1,8 @@
 """The analysis of a run folder: what it writes, also of networks that cannot be measured."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +19,6 @@ from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
-ROOT = Path(__file__).parents[2]
 SIZES = Sizes(n_trajectories=6, n_steps=80, n_starts=8, n_states=24)
 LABEL = "transitions per step"
 
@@ -65,17 +60,6 @@ def copy(first, tmp_path):
 def change(folder, name, factor):
     params = read_arrays(folder / "params.npz")
     write_arrays(folder / "params.npz", {**params, name: params[name] * factor})
-
-
-def door(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.dynamics", *flags],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_it_writes_numbers_all_figures_and_the_view(first):
@@ -198,11 +182,11 @@ def test_a_network_of_another_kind_is_refused_before_anything_is_measured(first,
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_the_refusal_is_one_line_and_exit_code_1(first, tmp_path):
+def test_the_refusal_is_one_line_and_exit_code_1(first, door, tmp_path):
     other = shutil.copytree(first[0], tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
     write_json(other / "config.json", {**config, "hmm": hmm.preset("fully3").to_dict()})
-    done = door(f"--run={first[0]}", f"--others={other}")
+    done = door("dynamics", f"--run={first[0]}", f"--others={other}")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == (
         f"error: others={other}: {other} has another HMM, loss or network"
@@ -227,9 +211,9 @@ def test_a_diverging_network_leaves_its_reason_and_nothing_else(copy, factor):
     assert not page.all("script")
 
 
-def test_a_diverging_network_is_no_error_of_the_command(copy):
+def test_a_diverging_network_is_no_error_of_the_command(copy, door):
     change(copy, "W_rec", 1e3)
-    done = door(f"--run={copy}")
+    done = door("dynamics", f"--run={copy}")
     assert (done.returncode, done.stderr) == (0, "")
     problem = read_json(copy / "dynamics.json")["problem"]
     assert done.stdout.splitlines() == [problem, str(copy / "dynamics.json")]

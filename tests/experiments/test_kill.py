@@ -1,12 +1,9 @@
 """Trainings that are killed or stopped from outside, and resumed, end in the same bits."""
 
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,7 +12,6 @@ import pytest
 from hmmrnn import train
 from hmmrnn.training.run_folder import save_fit
 
-ROOT = Path(__file__).parents[2]
 EPOCHS = 150
 FLAGS = (
     "--preset=linear3",
@@ -26,19 +22,11 @@ FLAGS = (
 )
 
 
-def start(folder, *more):
-    return subprocess.Popen(
-        [sys.executable, "-m", "experiments.train", *FLAGS, f"--outdir={folder}", *more],
-        cwd=ROOT,
-        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def begin(start, folder, *more):
+    return start("train", *FLAGS, f"--outdir={folder}", *more)
 
 
-def finish(folder, *more):
-    process = start(folder, *more)
+def finish(process):
     _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
 
@@ -53,7 +41,7 @@ def wait_for_progress(process, folder):
     """Wait until the process has saved a checkpoint of its own."""
     before = newest(folder)
     while newest(folder) <= before:
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None, process.communicate()
         time.sleep(0.005)
 
 
@@ -73,26 +61,26 @@ def assert_same_bits(folder, whole):
             np.testing.assert_array_equal(found[key], expected[key], err_msg=f"{name}: {key}")
 
 
-def kill_repeatedly(folder, n_kills, seed, *flags):
+def kill_repeatedly(start, folder, n_kills, seed, *flags):
     """Start, `kill -9` at a random moment, resume, and so on; most kills hit the training."""
     moments, kills = random.Random(seed), 0
     while kills < n_kills:
-        process = start(folder, "--resume", *flags)
+        process = begin(start, folder, "--resume", *flags)
         if kills % 5 == 4:
             time.sleep(moments.uniform(0, 5))  # also while it starts
         else:
             wait_for_progress(process, folder)
             time.sleep(moments.uniform(0, 0.2))
-        assert process.poll() is None, "finished before it was killed: " + process.stderr.read()
+        assert process.poll() is None, f"finished before: {process.communicate()}"
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += 1
 
 
-def test_stopped_stopped_and_killed(smoke, tmp_path):
+def test_stopped_stopped_and_killed(started, door, smoke, tmp_path):
     """SIGTERM, then SIGINT, each with the command to go on; then SIGKILL."""
     folder = tmp_path / "run"
-    process = start(folder)
+    process = begin(started, folder)
     for number in (signal.SIGTERM, signal.SIGINT):
         wait_for_progress(process, folder)
         process.send_signal(number)
@@ -102,17 +90,17 @@ def test_stopped_stopped_and_killed(smoke, tmp_path):
         command = printed.strip().splitlines()[-1].split()
         assert command[:3] == [sys.executable, "-m", "experiments.train"]
         assert command[-1] == "--resume"
-        process = start(folder, "--resume")
+        process = begin(door.start, folder, "--resume")
     wait_for_progress(process, folder)
-    process.kill()
+    process.send_signal(signal.SIGKILL)
     process.communicate()
-    finish(folder, "--resume")
+    finish(begin(door.start, folder, "--resume"))
     assert_same_bits(folder, uninterrupted(smoke, tmp_path / "whole", EPOCHS))
 
 
 @pytest.mark.slow
-def test_killed_ten_times_at_random_moments(smoke, tmp_path):
+def test_killed_ten_times_at_random_moments(started, smoke, tmp_path):
     longer = 6 * EPOCHS  # too long to end between ten kills
-    kill_repeatedly(tmp_path / "run", 10, 1, f"--train.epochs={longer}")
-    finish(tmp_path / "run", "--resume", f"--train.epochs={longer}")
+    kill_repeatedly(started, tmp_path / "run", 10, 1, f"--train.epochs={longer}")
+    finish(begin(started, tmp_path / "run", "--resume", f"--train.epochs={longer}"))
     assert_same_bits(tmp_path / "run", uninterrupted(smoke, tmp_path / "whole", longer))

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -32,7 +30,6 @@ from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json, wri
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
-ROOT = Path(__file__).parents[2]
 DYNAMICS_SIZES = Sizes(n_trajectories=6, n_steps=80, n_starts=8, n_states=24)
 CIRCUIT_SIZES = CircuitSizes(n_runs=6, n_steps=120)
 N_SEQUENCES = 100
@@ -166,15 +163,27 @@ def test_groups_of_one_shape_are_filled_up_to_one_size(runs):
     assert read_json(runs / "bad" / "fake.json") == 0
 
 
-@pytest.mark.parametrize("wrong", [DivergingNetworkError("too large"), StorageError("disk full")])
-def test_one_network_that_fails_does_not_stop_the_others(runs, capsys, wrong):
+XLA = RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\n\nlong\nallocations")
+FIRST_LINE = "RuntimeError: RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (DivergingNetworkError("too large"), "too large"),
+        (StorageError("disk full"), "disk full"),
+        (XLA, FIRST_LINE),
+        (MemoryError(), "MemoryError: MemoryError"),
+    ],
+)
+def test_one_network_that_fails_does_not_stop_the_others(runs, capsys, wrong, told):
     def measure(fits):
         for i, _ in enumerate(fits):
             yield wrong if i == 1 else float(i)
 
     assert done(fake(measure), runs / "[ab]*", at_once=8) == 1
     printed, errors = capsys.readouterr()
-    assert errors == f"skipped {runs / 'b'}: {wrong}\n"
+    assert errors == f"skipped {runs / 'b'}: {told}\n"
     assert printed.splitlines()[-1] == "2 analysed, 1 skipped"
     assert [(runs / name / "fake.json").exists() for name in ("a", "b", "bad")] == [1, 0, 1]
 
@@ -187,9 +196,14 @@ def test_a_failure_of_a_whole_group_or_of_a_file_is_said_of_each(runs, capsys):
     def full(folder, record):
         raise StorageError("disk full")
 
+    def broken(folder, record):
+        raise XLA
+
     assert done(fake(refuse), runs / "[ab]", at_once=2) == 1
     assert done(fake(write=full), runs / "[ab]") == 1
-    expected = [f"skipped {runs / n}: {e}" for e in ("n_states=1", "disk full") for n in "ab"]
+    assert done(fake(write=broken), runs / "[ab]") == 1
+    told = ("n_states=1", "disk full", FIRST_LINE)
+    expected = [f"skipped {runs / n}: {e}" for e in told for n in "ab"]
     assert capsys.readouterr().err.splitlines() == expected
 
 
@@ -291,19 +305,8 @@ def test_an_interrupt_ends_the_network_in_the_second_process_and_begins_no_other
     assert not (tmp_path / "c").exists()
 
 
-def door(*flags):
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.evaluate", *flags],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_command_goes_through_mixed_shapes_and_ends_with_1(runs):
-    ended = door(f"--runs={runs}/*", f"--n_sequences={N_SEQUENCES}")
+def test_the_command_goes_through_mixed_shapes_and_ends_with_1(runs, door):
+    ended = door("evaluate", f"--runs={runs}/*", f"--n_sequences={N_SEQUENCES}")
     lines = ended.stdout.splitlines()
     assert ended.returncode == 1
     assert lines[-1] == "3 analysed, 3 skipped"

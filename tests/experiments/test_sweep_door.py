@@ -1,15 +1,11 @@
-"""A sweep from the command line: in a process of its own where that matters, else by its main."""
+"""A sweep from the command line: from a shell where that matters, else by its main."""
 
 import csv
 import io
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -28,7 +24,6 @@ from hmmrnn.training import TrainConfig
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.run_folder import save_fit
 
-ROOT = Path(__file__).parents[2]
 EPOCHS = 20
 SMALL, LARGE = 8, 16
 SHARED = {
@@ -44,23 +39,10 @@ GRID = [
 NAMES = {f"linear3-hidden_size{n}-seed{s}": (n, s) for n, s in ((SMALL, 0), (LARGE, 0), (LARGE, 1))}
 
 
-def started(*flags, door="sweep"):
-    return subprocess.Popen(
-        [sys.executable, "-m", f"experiments.{door}", *flags],
-        cwd=ROOT,
-        env={**os.environ, "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def done(*flags, code=0, door="sweep"):
-    """What a finished command printed, to both outputs."""
-    process = started(*flags, door=door)
-    printed, errors = process.communicate(timeout=400)
-    assert process.returncode == code, errors
-    return printed, errors
+def printed_by(done, code=0):
+    """To both outputs."""
+    assert done.returncode == code, done.stderr
+    return done.stdout, done.stderr
 
 
 def written(path, value):
@@ -85,12 +67,12 @@ def table_without_times(folder):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(from_shell, tmp_path_factory):
     """A sweep of three networks in two shapes, with its grid file and what it printed."""
     root = tmp_path_factory.mktemp("sweep")
     grid, folder = written(root / "grid.json", GRID), root / "out"
-    told = done(f"--grid={grid}", f"--outdir={folder}", "--cpu_devices=2", "--n_sequences=200")
-    return grid, folder, told
+    flags = (f"--grid={grid}", f"--outdir={folder}", "--cpu_devices=2", "--n_sequences=200")
+    return grid, folder, printed_by(from_shell("sweep", *flags))
 
 
 def test_the_folder_holds_the_networks_and_their_table(whole):
@@ -141,13 +123,13 @@ def test_networks_are_those_of_the_library_bit_for_bit(whole, tmp_path):
                 np.testing.assert_array_equal(ours[key], theirs[key], err_msg=f"{file}: {key}")
 
 
-def test_measures_are_those_of_evaluate(whole, tmp_path):
+def test_measures_are_those_of_evaluate(whole, door, tmp_path):
     _, folder, _ = whole
     name = f"linear3-hidden_size{LARGE}-seed1"
     own = shutil.copytree(folder / name, tmp_path / name)
     (own / "fidelity.json").unlink()
     shutil.rmtree(own / "figures")
-    done(f"--run={own}", "--n_sequences=200", door="evaluate")
+    printed_by(door("evaluate", f"--run={own}", "--n_sequences=200"))
     for file in (
         "fidelity.json",
         *(f"figures/{n}.svg" for n in ("transitions", "ngrams", "dwell")),
@@ -156,12 +138,12 @@ def test_measures_are_those_of_evaluate(whole, tmp_path):
 
 
 @pytest.mark.slow  # one of two processes is killed by default, in test_distributed
-def test_killed_in_the_middle_and_resumed_is_the_same_table(whole, tmp_path):
+def test_killed_in_the_middle_and_resumed_is_the_same_table(whole, started, from_shell, tmp_path):
     """With one network at a time where the other sweep trained two: no number may tell."""
     grid, expected, _ = whole
     folder = tmp_path / "out"
     flags = (f"--grid={grid}", f"--outdir={folder}", "--cpu_devices=1", "--n_sequences=200")
-    process = started(*flags)
+    process = started("sweep", *flags)
     second = folder / f"linear3-hidden_size{LARGE}-seed1"
     while process.poll() is None and not any(second.glob("checkpoints/*/commit_success.txt")):
         time.sleep(0.005)
@@ -171,7 +153,7 @@ def test_killed_in_the_middle_and_resumed_is_the_same_table(whole, tmp_path):
     assert not (folder / "sweep.csv").exists()
     assert not (second / "fidelity.json").exists()
     first = contents(folder / f"linear3-hidden_size{LARGE}-seed0")
-    printed, _ = done(*flags, "--resume")
+    printed, _ = printed_by(from_shell("sweep", *flags, "--resume"))
     assert "not finished" not in printed
     assert contents(folder / f"linear3-hidden_size{LARGE}-seed0") == first
     assert table_without_times(folder) == table_without_times(expected)
@@ -181,9 +163,10 @@ def test_killed_in_the_middle_and_resumed_is_the_same_table(whole, tmp_path):
             assert ours.read_bytes() == theirs.read_bytes(), (name, file)
 
 
-def test_what_is_wrong_is_one_line_and_exit_code_1(tmp_path):
+def test_what_is_wrong_is_one_line_and_exit_code_1(door, tmp_path):
     grid = written(tmp_path / "grid.json", {"base": {**SHARED, "net.hiden_size": 5}})
-    printed, errors = done(f"--grid={grid}", f"--outdir={tmp_path / 'out'}", code=1)
+    done = door("sweep", f"--grid={grid}", f"--outdir={tmp_path / 'out'}")
+    printed, errors = printed_by(done, code=1)
     assert printed == ""
     assert errors == (
         f"error: grid={grid}: net.hiden_size: there is no such field; "
@@ -294,6 +277,22 @@ def test_two_processes_train_one_half_each(given, tmp_path, monkeypatch, capsys)
     assert [row["name"] for row in rows] == [f"linear3-seed{seed}" for seed in (3, 4, 5, 6)]
     assert {row["status"] for row in rows} == {"finished"}
     assert "not finished" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("process_id", [0, 1])
+def test_only_the_process_that_writes_the_table_tells_of_the_others(
+    given, process_id, tmp_path, monkeypatch, capsys
+):
+    """Two that know of each other, of which nobody trains anything."""
+    monkeypatch.setattr(sweep, "join", lambda *_: (process_id, 2))
+    for name in ("all_are_there", "leave", "wait_for_others", "train_all"):
+        monkeypatch.setattr(sweep, name, lambda *_: None)
+    grid, n_judged = written(tmp_path / "grid.json", TINY), 2 if process_id else 4
+    with pytest.raises(InputError, match=f"of {n_judged} networks are not finished"):
+        given(grid, tmp_path / "out", distributed=True, num_processes=2, process_id=process_id)
+    told = capsys.readouterr().out
+    assert ("2 of 4 networks are not finished" in told) == (process_id == 0)
+    assert ("sweep.csv" in told) == (process_id == 0)
 
 
 def test_failures_are_rows_and_an_error_and_tried_again_on_request(given, tmp_path, monkeypatch):

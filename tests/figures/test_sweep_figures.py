@@ -13,7 +13,6 @@ from hmmrnn.figures.sweep import (
     fidelity_of_seeds_figure,
     figures_of,
     metric_against_option_figure,
-    varied_options,
 )
 
 from .contrast import contrast
@@ -258,13 +257,6 @@ def test_what_varies_beside_what_is_drawn_is_said():
     assert "Pooled: noise_std" in below(figures["fidelity_against_hidden_size"])
     assert f"Pooled: {N}" in below(figures["fidelity_against_noise_std"])
     assert "Pooled" not in below(figures_of(grid())["fidelity_heat_map"])
-
-
-def test_varied_options_are_options_with_more_than_one_value():
-    rows = [network("linear2"), network("linear3", seed=1, kl=0.5), {"name": "x", "reason": "y"}]
-    assert varied_options(rows) == ["hmm", "seed", "data.n_steps"]
-    assert varied_options(rows[:1]) == []
-    assert varied_options([]) == []
 
 
 def test_networks_that_are_not_drawn_are_counted_by_their_reason():

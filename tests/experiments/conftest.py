@@ -1,0 +1,106 @@
+"""Command lines as a user meets them: from a shell, or where only they matter, without imports."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 400
+"""Seconds; some command lines compile for minutes when the machine is busy."""
+
+
+def environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")}
+
+
+@pytest.fixture(scope="session")
+def started():
+    """A function that starts a command line in a process of its own, as a shell does."""
+
+    def start(door, *flags, cwd=ROOT, **options):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        command = [sys.executable, "-m", f"experiments.{door}", *flags]
+        return subprocess.Popen(command, cwd=cwd, env=environment(), **pipes)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def from_shell(started):
+    """A function that starts a command line as a shell does, and waits for its end."""
+
+    def run(door, *flags, cwd=ROOT):
+        process = started(door, *flags, cwd=cwd)
+        outputs = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(process.args, process.returncode, *outputs)
+
+    return run
+
+
+class Copy:
+    """A command line in a copy of the server: as much of `subprocess.Popen` as tests need."""
+
+    def __init__(self, number, place, ask):
+        self.number, self.place, self.ask = number, place, ask
+        self.returncode = None
+
+    def poll(self):
+        if self.returncode is None:
+            self.returncode = self.ask(end_of=self.number)
+        return self.returncode
+
+    def send_signal(self, which):
+        os.kill(self.number, which)
+
+    def communicate(self, timeout=PATIENCE):
+        begin = time.monotonic()
+        while self.poll() is None:
+            assert time.monotonic() < begin + timeout
+            time.sleep(0.01)
+        return tuple((self.place / name).read_text() for name in ("stdout", "stderr"))
+
+
+class Doors:
+    """Command lines in copies of one process, which has imported what they need."""
+
+    def __init__(self, folder):
+        self.places = (folder / str(i) for i in itertools.count())
+        program = Path(__file__).with_name("door_server.py")
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self.server = subprocess.Popen([sys.executable, program], env=environment(), **pipes)
+
+    def __call__(self, door, *flags, cwd=ROOT):
+        """Run one to its end."""
+        process = self.start(door, *flags, cwd=cwd)
+        outputs = process.communicate()
+        return subprocess.CompletedProcess(flags, process.returncode, *outputs)
+
+    def start(self, door, *flags, cwd=ROOT):
+        """Begin one."""
+        place = next(self.places)
+        place.mkdir()
+        number = self._ask(door=door, flags=flags, cwd=str(cwd), to=str(place))
+        return Copy(number, place, self._ask)
+
+    def close(self):
+        self.server.communicate()  # it ends with its input
+
+    def _ask(self, **request):
+        print(json.dumps(request), file=self.server.stdin, flush=True)
+        answer = self.server.stdout.readline()
+        assert answer, "the server of command lines has ended; its error is above"
+        return json.loads(answer)
+
+
+@pytest.fixture(scope="session")
+def door(tmp_path_factory):
+    """Runs command lines without the seconds of their imports; see `Doors`."""
+    doors = Doors(tmp_path_factory.mktemp("doors"))
+    yield doors
+    doors.close()
