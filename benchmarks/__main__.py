@@ -17,6 +17,7 @@ from pathlib import Path
 import jax
 
 from benchmarks import (
+    discovery,
     dynamics,
     ensemble,
     epoch,
@@ -42,6 +43,7 @@ PARTS = {
     "ensemble": ensemble.cases,
     "residency": residency.cases,
     "dynamics": dynamics.cases,
+    "discovery": discovery.cases,
     "sweep": sweep.cases,
 }
 TORCH = ("torch", "geomloss"), "pip install torch==2.13.0 geomloss==0.3.1"

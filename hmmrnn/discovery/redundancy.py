@@ -1,7 +1,10 @@
 """Redundancy: units that are not missed alone because others do the same.
 
 Single interventions overlook a pair of which either one is enough. Units are therefore also
-replaced together with the unit that they are most alike, and groups as a whole.
+replaced together with the unit that they are most alike, and groups as a whole. What that does is
+compared with the most that units can do which do not depend on each other: the sum of their effects
+where the loss is linear; where it is a squared distance, the square of the sum of distances, since
+changes of the readout that point the same way add up before they are squared.
 """
 
 from collections.abc import Mapping
@@ -10,17 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from hmmrnn.discovery.case import Case, clean_run
+from hmmrnn.discovery.case import Case, Loss, clean_run
 from hmmrnn.discovery.interventions import Stand_in, effects
 
 
 class Twins(NamedTuple):
-    """Each unit replaced together with its twin, the unit it correlates with most."""
+    """Each unit replaced together with its twin, the unit it correlates with most.
+
+    What goes beyond two independent units is redundancy.
+    """
 
     twin: Int[np.ndarray, "W N"]
     correlation: Float[np.ndarray, "W N"]  # |r| in the window over trials and steps; 0 if constant
     effect: Float[np.ndarray, "W N"]  # of both, mean over trials
-    beyond: Float[np.ndarray, "W N"]  # effect of both minus those of each alone; above 0: redundant
+    beyond: Float[np.ndarray, "W N"]  # effect less the most of two independent ones
 
 
 class GroupEffects(NamedTuple):
@@ -28,7 +34,7 @@ class GroupEffects(NamedTuple):
 
     names: tuple[str, ...]
     effect: Float[np.ndarray, "W G"]
-    alone: Float[np.ndarray, "W G"]  # sum of the effects of its units, one at a time
+    alone: Float[np.ndarray, "W G"]  # the most that its units would do if they were independent
 
 
 def twins(case: Case, single: Float[np.ndarray, "W N"], instead: Stand_in) -> Twins:
@@ -41,7 +47,8 @@ def twins(case: Case, single: Float[np.ndarray, "W N"], instead: Stand_in) -> Tw
     twin = correlation.argmax(-1)
     pairs = np.eye(n_units, dtype=bool) | (twin[..., None] == np.arange(n_units))
     both = effects(case, pairs, instead).mean(-1)
-    alone = single + np.take_along_axis(single, twin, 1)
+    two = np.stack([single, np.take_along_axis(single, twin, 1)], axis=-1)
+    alone = independent(case.loss, two)
     return Twins(twin, correlation.max(-1), both, both - alone)
 
 
@@ -51,9 +58,20 @@ def group_effects(
     single: Float[np.ndarray, "W N"],
     instead: Stand_in,
 ) -> GroupEffects:
-    """Groups replaced as a whole, beside the sum of what their units do alone."""
+    """Groups replaced as a whole, beside what their units would do independently."""
     masks = np.array(list(groups.values()), bool).reshape(-1, case.cell.hidden_size)
-    return GroupEffects(tuple(groups), effects(case, masks, instead).mean(-1), single @ masks.T)
+    alone = independent(case.loss, np.where(masks, single[:, None], 0.0))
+    return GroupEffects(tuple(groups), effects(case, masks, instead).mean(-1), alone)
+
+
+def independent(loss: Loss, single: Float[np.ndarray, "*G N"]) -> Float[np.ndarray, "*G"]:
+    """The most that units do together which do not depend on each other, from their effects.
+
+    Distances obey the triangle inequality; a squared one is the mean over trials and steps.
+    """
+    if not loss.curvature:
+        return single.sum(-1)
+    return np.sqrt(np.maximum(single, 0.0)).sum(-1) ** 2
 
 
 def _correlation(x: Float[np.ndarray, "S N"]) -> Float[np.ndarray, "N N"]:

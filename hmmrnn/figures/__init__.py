@@ -14,6 +14,14 @@ from hmmrnn.figures.circuits import (
     transition_activity_figure,
 )
 from hmmrnn.figures.development import development_figure
+from hmmrnn.figures.discovery import discovery_map_figure
+from hmmrnn.figures.discovery_curves import (
+    agreement_figure,
+    edge_faithfulness_figure,
+    faithfulness_figure,
+)
+from hmmrnn.figures.discovery_judged import precision_recall_figure
+from hmmrnn.figures.discovery_movie import connectivity_figure
 from hmmrnn.figures.dynamics import trajectory_figure
 from hmmrnn.figures.fidelity import dwell_figure, ngram_figure, transition_figure
 from hmmrnn.figures.fixed_points import fixed_point_figure
@@ -36,10 +44,15 @@ from hmmrnn.figures.switching import holding_figure, optimal_kick_figure
 from hmmrnn.figures.training import training_figure
 
 __all__ = [
+    "agreement_figure",
     "composition_figure",
+    "connectivity_figure",
     "development_figure",
     "dial_figure",
+    "discovery_map_figure",
     "dwell_figure",
+    "edge_faithfulness_figure",
+    "faithfulness_figure",
     "fixed_point_figure",
     "flow_figure",
     "holding_figure",
@@ -54,6 +67,7 @@ __all__ = [
     "optimal_kick_figure",
     "ordered_weights_figure",
     "phase_figure",
+    "precision_recall_figure",
     "pulse_figure",
     "readout_figure",
     "replay_figure",

@@ -1,7 +1,8 @@
-"""The report of a run: what its folder holds, as one HTML file that opens offline."""
+"""Reports of a run or of a planted task: what its folder holds, as one file that opens offline."""
 
-from hmmrnn.report.build import build_report
+from hmmrnn.report.build import build_discovery_page, build_report
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_FIGURES
+from hmmrnn.report.discovery import PATTERNS as DISCOVERY_FIGURES
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES
 from hmmrnn.report.summary import Number, estimate, five_numbers, verdict
@@ -9,10 +10,12 @@ from hmmrnn.report.view import FILE as VIEW_FILE
 
 __all__ = [
     "CIRCUIT_FIGURES",
+    "DISCOVERY_FIGURES",
     "DYNAMICS_FIGURES",
     "PAIR_FIGURES",
     "VIEW_FILE",
     "Number",
+    "build_discovery_page",
     "build_report",
     "estimate",
     "five_numbers",

@@ -1,4 +1,4 @@
-"""One self-contained HTML file from what a run folder holds."""
+"""One self-contained HTML file from what a run folder holds, or that of a planted task."""
 
 import contextlib
 import math
@@ -17,6 +17,8 @@ from hmmrnn.report import commands
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_PATTERNS
 from hmmrnn.report.circuits import circuits_section
+from hmmrnn.report.discovery import PATTERNS as DISCOVERY_PATTERNS
+from hmmrnn.report.discovery import discovery_section
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES, deep_section, dynamics_section
 from hmmrnn.report.inline import inline_svg
@@ -38,6 +40,7 @@ from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
 FIGURES = (
     "training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES,
 )  # fmt: skip
+DISCOVERY = "discovery.json"
 MARGINAL_ERROR_LIMIT = 1.0
 ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
 
@@ -90,8 +93,31 @@ def build_report(folder: Path) -> Path:
     }
     with _of_known_form(folder / "circuits.json"):
         shown["circuits"] = circuits_section(_optional(folder / "circuits.json"))
+    with _of_known_form(folder / DISCOVERY):
+        shown["discovery"] = discovery_section(_optional(folder / DISCOVERY), "run")
     with _of_known_form(folder / "dynamics.json"):  # all other files were read above
         page = template("page.html").render(shown)
+    return _written(folder, page)
+
+
+def build_discovery_page(folder: Path) -> Path:
+    """Write report.html into the folder of a planted task, which holds no run; return its path.
+
+    Raises:
+        InputError: no discovery.json there, or a damaged file, or not that of a task.
+        StorageError: the page could not be written.
+    """
+    found, drawn = read_json(folder / DISCOVERY), _figures(folder / "figures")
+    with _of_known_form(folder / DISCOVERY):
+        shown = discovery_section({**found}, "task")
+        again = {"discover": found["command"]}
+        page = template("discovery_page.html").render(
+            discovery=shown, figures=drawn, commands=again
+        )
+    return _written(folder, page)
+
+
+def _written(folder: Path, page: str) -> Path:
     path = folder / "report.html"
     write_text(path, page)
     return path
@@ -99,13 +125,14 @@ def build_report(folder: Path) -> Path:
 
 def _figures(folder: Path) -> dict[str, Markup | None]:
     """Every figure that the page has a place for; None for one that is not drawn."""
-    patterns = (PAIR_FIGURES, *(name for name in CIRCUIT_PATTERNS if "*" in name))
+    of_pairs = (name for name in CIRCUIT_PATTERNS if "*" in name)
+    patterns = (PAIR_FIGURES, *of_pairs, *DISCOVERY_PATTERNS)
     pairs = sorted(path.stem for each in patterns for path in folder.glob(f"{each}.svg"))
     return {name: inline_svg(folder / f"{name}.svg") for name in (*FIGURES, *pairs)}
 
 
 def _commands(folder: Path, spec: RunSpec) -> dict[str, str]:
-    steps = ("evaluate", "dynamics", "circuits", "report")
+    steps = ("evaluate", "dynamics", "circuits", "discover", "report")
     return {
         "train": commands.of_training(folder, spec),
         **{step: commands.of_step(step, folder) for step in steps},
@@ -227,7 +254,8 @@ def _of_known_form(path: Path) -> Iterator[None]:
     try:
         yield
     except MISFITS as error:
+        which = f" (see {CONFIG})" if path.with_name(CONFIG).exists() else ""
         raise InputError(
             f"{path}: lacks what the report shows ({type(error).__name__}: {error}), so another "
-            f"version of hmmrnn wrote it (see {CONFIG}); measure again"
+            f"version of hmmrnn wrote it{which}; measure again"
         ) from None

@@ -14,7 +14,7 @@ PROFILE = "laptop"
 
 
 def of_step(step: str, folder: Path) -> str:
-    """The command of one analysis: evaluate, dynamics, circuits or report."""
+    """The command of one analysis: evaluate, dynamics, circuits, discover or report."""
     return f"python -m experiments.{step} {shlex.quote(f'--run={folder}')}"
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.discovery.case import Lag, clean_run
+from hmmrnn.discovery.case import Lag, SquaredError, clean_run
 from hmmrnn.discovery.interventions import effects, stand_ins, units
 from hmmrnn.discovery.redundancy import group_effects, twins
 
@@ -45,6 +45,21 @@ def test_two_of_which_one_is_enough_are_found_as_a_pair_only():
     np.testing.assert_allclose(found.beyond[0, 3], 0.0, atol=1e-5)
     assert abs(single[0, 3]) > 0.5
     assert found.correlation[0, 5] == 0  # constant
+
+
+def test_units_that_push_the_same_way_are_not_redundant_by_a_squared_distance():
+    """Units 3 and 4 add up, so their squares do not: only what exceeds (a + b)^2 counts."""
+    case = or_case()._replace(loss=SquaredError())
+    instead = stand_ins(case, "mean", KEY)
+    single = effects(case, units(case), instead).mean(-1)
+    found = twins(case, single, instead)
+    assert found.effect[0, 3] > 1.9 * (single[0, 3] + single[0, 4])
+    np.testing.assert_allclose(found.beyond[0, 3] / found.effect[0, 3], 0.0, atol=1e-4)
+    np.testing.assert_allclose(found.beyond[0, 0], found.effect[0, 0], rtol=1e-5)
+    assert found.effect[0, 0] > 0.5
+    both = np.isin(np.arange(N), (3, 4))
+    group = group_effects(case, {"both": both}, single, instead)
+    np.testing.assert_allclose(group.effect, group.alone, rtol=1e-4)
 
 
 def test_groups_are_replaced_as_a_whole():

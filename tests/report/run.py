@@ -13,11 +13,13 @@ from hmmrnn.intervals import Estimate
 from hmmrnn.report import DYNAMICS_FIGURES
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 from hmmrnn.report.circuits import OF_PAIRS
+from hmmrnn.report.discovery import OF_CASES
 from hmmrnn.storage import plain, write_arrays, write_json, write_text
 from hmmrnn.training.run_folder import RunSpec, open_run
 
 from .analysis import PAIRS, analysis
 from .circuit_analysis import circuit_analysis
+from .discovery_analysis import of_run
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 MANIFEST = {
@@ -35,6 +37,7 @@ FIGURES = (
     *(name for name in CIRCUIT_FIGURES if name != "circuit_shared"),  # two pairs share too little
     *(f"{name}_0_2" for name in OF_PAIRS),
     *(f"{name}_2_0" for name in ("circuit_holding", "circuit_kick", "circuit_carriers")),
+    *(f"{name}_0_2" for name in OF_CASES if name != "discovery_precision"),
 )
 SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><path d="M0 0 4 3"/></svg>'
 LOSS = np.array([5.0, 2.0, 0.6, 0.1234], np.float32)
@@ -52,6 +55,7 @@ def fill(
     moving=None,
     analysed=None,
     circuits=None,
+    discovered=None,
     manifest=MANIFEST,
     drawn=False,
     **others,
@@ -59,7 +63,8 @@ def fill(
     """Write all files of a run of `config` but the view; `others` are records of its history.
 
     `moving` is the portrait and `analysed` all else of dynamics.json, `circuits` what circuits.json
-    holds. Figures are sketches unless `drawn`, and so are those then that tests of their own draw.
+    holds, `discovered` what discovery.json does. Figures are sketches unless `drawn`, and so are
+    those then that tests of their own draw.
     """
     analysed = analysis() if analysed is None else analysed
     circuits = circuit_analysis() if circuits is None else circuits
@@ -70,6 +75,7 @@ def fill(
     write_json(folder / "fidelity.json", faithful)
     write_json(folder / "dynamics.json", {**plain(moving), **analysed})
     write_json(folder / "circuits.json", circuits)
+    write_json(folder / "discovery.json", of_run() if discovered is None else discovered)
     history = {"epoch": np.arange(1, 5), **record.records._asdict()}
     write_arrays(
         folder / "history.npz",

@@ -89,6 +89,7 @@ def test_every_number_shown_is_one_of_the_files(run, page, smoke):
         [
             *numbers_in(contents(run)),
             *numbers_in(json.loads((run / "circuits.json").read_text())),
+            *numbers_in(json.loads((run / "discovery.json").read_text())),
             *numbers_in(smoke.hmm.to_dict()),
             *(float(x) for name in history.files for x in np.ravel(history[name])),
         ]

@@ -1,0 +1,102 @@
+"""The command line of circuit discovery: what it writes, and what it says is wrong."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from hmmrnn.discovery import BASELINES, METHODS
+from hmmrnn.storage import read_arrays, read_json
+
+SMALL = ("--n_trials=8", "--n_steps=70")
+
+
+@pytest.fixture(scope="module")
+def planted(from_shell, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("discover") / "filter"
+    done = from_shell("discover", "--task=hmm_inference", f"--outdir={folder}", *SMALL)
+    return done, folder
+
+
+def test_a_planted_task_leaves_numbers_arrays_figures_and_a_page(planted):
+    done, folder = planted
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(folder / "report.html")
+    found = read_json(folder / "discovery.json")
+    assert list(found["cases"]) == ["two states", "three states"]
+    assert found["problems"] == {}
+    assert found["source"]["task"] == "hmm_inference"
+    assert found["source"]["contamination"] == 0.02
+    assert "--task=hmm_inference" in found["command"]
+    for name, case in found["cases"].items():
+        end = name.replace(" ", "_")
+        assert set(case["judgement"]["units"]) == {"intervention", *METHODS, *BASELINES}
+        arrays = read_arrays(folder / f"discovery_{end}.npz")
+        np.testing.assert_allclose(arrays["units intervention"], case["effect"]["value"], rtol=1e-6)
+        figures = {path.stem for path in (folder / "figures").glob(f"*_{end}.svg")}
+        assert figures == {
+            f"discovery_{kind}_{end}"
+            for kind in ["map", "precision", "faithfulness", "edges", "agreement", "single", "mean"]
+        }
+    page = (folder / "report.html").read_text()
+    assert "two states" in page
+    assert page.count("<svg") >= 14
+
+
+def test_the_same_seed_gives_the_same_numbers(planted, door, tmp_path):
+    folder = tmp_path / "again"
+    door("discover", "--task=hmm_inference", f"--outdir={folder}", *SMALL)
+    once, again = (read_json(place / "discovery.json")["cases"] for place in (planted[1], folder))
+    assert json.dumps(once) == json.dumps(again)
+
+
+@pytest.fixture(scope="module")
+def trained(door, tmp_path_factory):
+    """A smoke network, whose preferred symbol may hardly change."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    flags = ("--preset=fully3", "--profile=smoke", f"--outdir={folder}")
+    assert door("train", *flags).returncode == 0
+    return folder
+
+
+def test_a_network_without_transitions_is_told(trained, door, tmp_path):
+    folder = tmp_path / "still"
+    shutil.copytree(trained, folder)
+    with np.load(folder / "params.npz") as file:
+        params = {name: file[name] for name in file.files}
+    params["W_out"] = np.zeros_like(params["W_out"])
+    np.savez(folder / "params.npz", **params)
+    done = door("discover", f"--run={folder}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the preferred symbol hardly ever changes")
+    assert not (folder / "discovery.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "error: give either --run, a run folder, or --task and --outdir"),
+        (("--task=ring", "--run=x"), "error: give either --run"),
+        (("--task=ring",), "error: --task needs --outdir"),
+        (("--run=nowhere",), "error: run=nowhere: there is no such folder"),
+        (("--task=maze", "--outdir=x"), "flag --task=maze"),
+        (("--task=ring", "--outdir=x", "--n_trials=2"), "flag --n_trials=2"),
+        (("--task=ring", "--outdir=x", "--n_steps=5"), "flag --n_steps=5"),
+    ],
+)
+def test_what_is_wrong_is_said_and_exit_code_1(door, tmp_path, flags, message):
+    done = door("discover", *flags, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_groups_are_named(trained, door, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    (folder / "circuits.json").write_text('{"groups": [1, 2]}')
+    done = door("discover", f"--run={folder}")
+    assert done.returncode == 1
+    assert "circuits.json: its groups are no lists of units" in done.stderr
