@@ -8,6 +8,7 @@ judged by running it with everything else replaced in the window:
     completeness  F(full minus C)                                 (0: nothing of it is left outside)
     minimality    F(C) - F(C without i), the smallest over units i    (0: there is one to spare)
     necessity     loss without C - loss of the clean run
+    stake         m(full) - m(none): where it is not above zero, no circuit means anything
     sufficiency   (m(patched) - m(corrupted)) / (m(clean) - m(corrupted)), with the clean
                   states of C put into the corrupted run
     CPR, CMD      area under F over the share of units, and between F and 1 (Mueller et al. 2025)
@@ -47,6 +48,7 @@ class Circuit(NamedTuple):
 
     units: Bool[np.ndarray, " N"]
     chosen_at: float  # faithfulness in the trials that chose them
+    stake: Estimate
     faithfulness: Estimate
     completeness: Estimate
     minimality: Estimate
@@ -155,6 +157,7 @@ def judged(
             Circuit(
                 units=circuits[w],
                 chosen_at=float(chosen_at[w]),
+                stake=estimate_of(weights @ (ends.none - ends.full)),
                 faithfulness=estimate_of(faithful),
                 completeness=estimate_of(left),
                 minimality=estimate_of(drops.min(1) if drops.size else np.full(len(drops), np.nan)),

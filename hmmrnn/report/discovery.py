@@ -26,7 +26,7 @@ OF_CASES = (
 
 PATTERNS = tuple(f"{name}_*" for name in OF_CASES)
 
-MEASURES = ("faithfulness", "completeness", "minimality", "necessity", "sufficiency")
+MEASURES = ("stake", "faithfulness", "completeness", "minimality", "necessity", "sufficiency")
 KINDS = {
     "zero": "zero",
     "mean": "its mean",

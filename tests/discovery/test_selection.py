@@ -71,6 +71,7 @@ def test_a_circuit_of_additive_units_is_judged_by_its_weights():
     assert circuit.completeness.value == pytest.approx(0.5 / total, abs=1e-5)
     assert circuit.minimality.value == pytest.approx(1 / total, rel=1e-4)
     assert circuit.necessity.value == pytest.approx(5 * 7, rel=1e-4)  # each unit is at 5
+    assert circuit.stake.value == pytest.approx(5 * total, rel=1e-4)
     for one in (circuit.faithfulness, circuit.necessity):  # all trials are alike
         assert one.high - one.low < 1e-4
 
@@ -111,7 +112,7 @@ def test_a_window_without_any_effect_is_unknown_and_no_error():
     instead, strength, chosen, at = found_in(case)
     (circuit,) = judged(case, chosen, at, strength, instead, KEY)
     assert np.isnan(circuit.faithfulness.value)
-    assert circuit.necessity.value == 0
+    assert circuit.necessity.value == circuit.stake.value == 0
     assert not circuit.units.any()
     assert np.isnan(circuit.minimality.value)
 

@@ -74,7 +74,7 @@ def found_of(n_windows, n_units, *, lowest=0.0, seed=0):
     effect = 10 ** rng.uniform(-6, -4, truth.shape) + truth * rng.uniform(0.5, 1, truth.shape)
     effect = np.where(rng.random(truth.shape) < 0.3, lowest * effect, effect)
     baselines = {name: rng.random(truth.shape) for name in BASELINES}
-    chosen = [Circuit(row, 0.96, *[near(0.9)] * 5) for row in truth]
+    chosen = [Circuit(row, 0.96, *[near(0.9)] * 6) for row in truth]
     size = int(truth[0].sum())
     m = min(n_units, 40)
     member = group_of(groups, m)

@@ -6,7 +6,7 @@ REASON = "the symbol changes from 2 to 0 in 3 of 256 runs: at least 16 are neede
 COMMAND = "python -m experiments.discover --task=ring --contamination=0.2 --outdir=runs/ring"
 BASELINES = ("correlation", "variance", "decoder weight", "weights in", "weights out", "random")
 ATTRIBUTIONS = ("one pass", "path cut", "integrated")
-MEASURES = ("faithfulness", "completeness", "minimality", "necessity", "sufficiency")
+MEASURES = ("stake", "faithfulness", "completeness", "minimality", "necessity", "sufficiency")
 
 NETWORK_WINDOWS = {"-8..-5": [12, 16], "-4..-1": [16, 20], "0..3": [20, 24]}
 TASK_WINDOWS = {"hold": [0, 20], "cue": [20, 35], "keep": [60, 100]}
