@@ -131,10 +131,11 @@ def test_the_table_by_window_holds_the_numbers_with_their_intervals(page):
         "0.960 [0.955, 0.965]",
         "0.967 [0.962, 0.972]",
     ]
-    assert rows["completeness"][1] == "0.164 [0.144, 0.184]"
-    assert rows["minimality"][2] == "0.328 [0.308, 0.348]"
+    assert rows["stake"][0] == f"0.000 [{MINUS}0.020, 0.020]"
+    assert rows["completeness"][1] == "0.315 [0.295, 0.335]"
+    assert rows["minimality"][2] == "0.479 [0.459, 0.499]"
     assert rows["necessity"][0] == "1.72 [1.67, 1.77]"
-    assert rows["sufficiency"][0] == "0.604 [0.584, 0.624]"
+    assert rows["sufficiency"][0] == "0.755 [0.735, 0.775]"
     assert rows["CPR"][2] == "0.924 [0.920, 0.928]"
     assert rows["CMD"][2] == "0.076 [0.072, 0.080]"
     assert rows["connections in the circuit"] == ["809", "810", "811"]
