@@ -59,7 +59,7 @@ def cases(plan: Plan) -> Iterator[Comparison]:
     case = case_at_work(*sizes)
     n_units, n_windows, n_trials, n_steps = sizes
     key = jax.random.key(1)
-    values = stand_ins(case, "mean", key)
+    values = stand_ins(case, "mean")
     name = f"discovery {n_units} units x {n_windows} windows, {n_trials} trials x {n_steps} steps"
 
     def ours() -> Any:  # noqa: ANN401

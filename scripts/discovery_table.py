@@ -57,7 +57,7 @@ def units_row(make: Make, seed: int) -> Row:
     keys = Keys(*jax.random.split(jax.random.key(seed), 5))
     task = make(keys.task)
     case = case_of(task, keys.case)
-    values = stand_ins(case, "mean", keys.values)
+    values = stand_ins(case, "mean")
     found = effects(case, units(case), values).mean(-1).astype(float)
     truth = np.asarray(task.truth)
     scores = [score(*rows) for rows in zip(found, truth, strict=True)]
@@ -93,7 +93,7 @@ def edges_row(make: Make, seed: int) -> Row:
     keys = Keys(*jax.random.split(jax.random.key(seed), 5))
     task = make(keys.task)
     case = case_of(task, keys.case)
-    found = edge_attribution(case, stand_ins(case, "mean", keys.values), keys.probes)
+    found = edge_attribution(case, stand_ins(case, "mean"), keys.probes)
     truth = task.edges & task.truth[:, :, None] & task.truth[:, None]
     return {
         "edges": min(
@@ -108,12 +108,13 @@ def filter_row(make: Make, seed: int) -> Row:
     keys = Keys(*jax.random.split(jax.random.key(seed), 5))
     task = make(keys.task)
     case = case_of(task, keys.case)
-    choosing, judging = (case.trials(which) for which in halves(len(case.h0), keys.other))
-    chooses, judges = (stand_ins(half, "mean", keys.values) for half in (choosing, judging))
+    which = halves(len(case.h0), keys.other)
+    choosing, judging = (case.trials(trials) for trials in which)
+    chooses, judges = (stand_ins(half, "mean") for half in (choosing, judging))
     strength = effects(choosing, units(choosing), chooses).mean(-1)
-    circuits, at = smallest_faithful(choosing, strength, chooses)
-    (circuit,) = judged(judging, circuits, at, strength, judges, keys.probes)
-    alone = isolation(case, task, circuit.units)
+    chosen = smallest_faithful(choosing, strength, chooses)
+    (circuit,) = judged(judging, chosen, strength, judges, keys.probes)
+    alone = isolation(case, task, circuit.units, which[1])
     train = np.arange(len(case.h0)) % 2 == 0
     decoded = random_k_class(case, task.latent, np.asarray(task.truth[0]), train, 100, keys.other)
     return {
@@ -122,7 +123,8 @@ def filter_row(make: Make, seed: int) -> Row:
         "-KL of circuit": -alone.isolated,
         "KL to spare": 2 * alone.full + 1e-3 - alone.isolated,
         "decoded by circuit": decoded.circuit,
-        "decoded by random units": decoded.random,
+        "-decoded by random units": -decoded.random,
+        "decoded, circuit less random": decoded.circuit - decoded.random,
     }
 
 

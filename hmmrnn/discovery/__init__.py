@@ -39,7 +39,15 @@ from hmmrnn.discovery.known_truth import Isolation, Judgement, judgement
 from hmmrnn.discovery.movie import Movie, movie
 from hmmrnn.discovery.numbers import arrays, numbers
 from hmmrnn.discovery.redundancy import GroupEffects, Twins, group_effects, twins
-from hmmrnn.discovery.selection import Circuit, Curve, curves, halves, judged, smallest_faithful
+from hmmrnn.discovery.selection import (
+    Circuit,
+    Curve,
+    curves,
+    halves,
+    judged,
+    of_size,
+    smallest_faithful,
+)
 from hmmrnn.discovery.survey import Agreement, Discovery, survey
 from hmmrnn.discovery.transitions import Recorded, record_runs, transition_case
 
@@ -88,6 +96,7 @@ __all__ = [
     "mean_connectivity",
     "movie",
     "numbers",
+    "of_size",
     "overlaps",
     "projected",
     "random_k",

@@ -2,8 +2,8 @@
 
 In each step t of the window, W_ij h_{t-1,j} becomes W_ij h~_{t-1,j}; what j sends to all others,
 and all else, runs free. The stand-in h~_{t-1} is that of the step before t, for the window's first
-step one from before the window. The state h_0 before the trial's first step has no stand-in of its
-own and gets that of the state after it.
+step one from before the window (the mean is the window's own). The state h_0 before the trial's
+first step has no stand-in of its own and gets that of the state after it.
 """
 
 from functools import partial

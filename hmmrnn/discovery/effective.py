@@ -120,6 +120,28 @@ def _mean(
     return params["W_rec"] * both
 
 
+def over_windows(case: Case) -> tuple[Float[np.ndarray, "W N N"], Float[np.ndarray, "W N K"]]:
+    """Each window's transfer product in the first trial, and what units send to its readout.
+
+    The latter is `projected` on the readout after the window's last step, added up over the steps
+    of the window, mean over trials: (window, sender, output).
+    """
+    h = before(case.h0, clean_run(case).states)
+    spans = [slice(*span) for span in case.windows.values()]
+    found = [_over_window(case.cell, case.params, h[span], case.inputs[span]) for span in spans]
+    through, sent = (np.stack([np.asarray(x[i]) for x in found]) for i in range(2))
+    return through, sent
+
+
+@partial(jax.jit, static_argnames="cell")
+def _over_window(
+    cell: RNNCell, params: Params, h: Float[Array, "t B N"], x: Float[Array, "t B D"]
+) -> tuple[Float[Array, "N N"], Float[Array, "N K"]]:
+    through = transfer(step_jacobian(cell, params, h[:, 0], x[:, 0]))
+    sent = jax.vmap(partial(projected, cell, params), in_axes=1)(h, x)
+    return through, jnp.mean(jnp.sum(sent, axis=1), axis=0)
+
+
 def between_groups(
     S: Float[Array, "L N N"], groups: Mapping[str, Bool[np.ndarray, " N"]]
 ) -> Float[Array, "L G G"]:

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params
-from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from, other_trials
+from hmmrnn.arrays import Params
+from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Intervention, RNNCell, Trajectory, rollout
 
@@ -25,21 +25,22 @@ AT_ONCE = 8
 """Interventions that run side by side."""
 
 
-def stand_ins(case: Case, kind: Kind, key: Key) -> Stand_in:
+def stand_ins(case: Case, kind: Kind) -> Stand_in:
     """What replaces the states in each window.
 
-    zero: 0. mean: E[h_i], the means of the case. resample: the state of another
-    trial at the same step, the same one for all units.
+    zero: 0. mean: E[h_i], the means of the case. resample: the state of the corrupted run at the
+    same step, which for planted tasks is another trial. To patch the clean run into the corrupted
+    one, use its states, `clean_run(case).states[None]`, with `case.corrupted()`.
 
     Raises:
-        InputError: another kind, or a single trial to resample from.
+        InputError: another kind.
     """
     if kind == "zero":
         return jnp.zeros((1, 1, 1, case.cell.hidden_size))
     if kind == "mean":
         return case.means[:, None, None]
     if kind == "resample":
-        return clean_run(case).states[None][:, :, other_trials(len(case.h0), key)]
+        return clean_run(case.corrupted()).states[None]
     raise InputError(f"kind={kind}: allowed are {', '.join(get_args(Kind))}")
 
 
@@ -86,7 +87,7 @@ def effects(
 ) -> Float[np.ndarray, "W G B"]:
     """Necessity of each group in each window, for each trial: loss intervened minus loss clean.
 
-    For example `effects(case, units(case), stand_ins(case, "mean", key))`.
+    For example `effects(case, units(case), stand_ins(case, "mean"))`.
     """
     return losses(case, groups, instead) - clean_losses(case)[:, None]
 

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
+from scipy.special import log_softmax
 
 from hmmrnn.arrays import Key
 from hmmrnn.discovery.case import Case, clean_run
@@ -57,7 +58,7 @@ def judgement(found: Discovery, case: Case, task: Task, key: Key) -> Judgement:
         unconnected=float(np.abs(silent).max(initial=0.0)),
         decoding=decoded,
         decoded_as="accuracy" if infers else "R^2",
-        isolation=isolation(case, task, found.circuits[0].units) if infers else None,
+        isolation=isolation(case, task, found.circuits[0].units, found.judging) if infers else None,
     )
 
 
@@ -66,15 +67,20 @@ def is_inference(task: Task) -> bool:
     return bool(np.all(task.latent == np.round(task.latent)))
 
 
-def isolation(case: Case, task: Task, circuit: Bool[np.ndarray, " N"]) -> Isolation:
-    """The readout's KL from the exact law with nothing, all else, and the circuit held."""
-    whole = (0, len(case.inputs))
+def isolation(
+    case: Case, task: Task, circuit: Bool[np.ndarray, " N"], trials: Int[np.ndarray, " b"]
+) -> Isolation:
+    """The readout's KL from the exact law with nothing, all else, and the circuit held.
+
+    In some trials, best not those that chose the circuit.
+    """
+    whole, target, case = (0, len(case.inputs)), task.target[:, trials], case.trials(trials)
     means = clean_run(case).states.mean((0, 1))[None, None, None]
     laws = [
         replaced_run(case, group, whole, means, 0).logits
         for group in (np.zeros_like(circuit), ~circuit, circuit)
     ]
-    return Isolation(*(divergence(task.target, readout) for readout in laws))
+    return Isolation(*(divergence(target, readout) for readout in laws))
 
 
 def divergence(exact: Float[Array, "T B K"], readout: Float[Array, "T B K"]) -> float:
@@ -84,10 +90,8 @@ def divergence(exact: Float[Array, "T B K"], readout: Float[Array, "T B K"]) -> 
 
 
 def _log_law(x: Float[np.ndarray, "T B K"]) -> Float[np.ndarray, "T B M"]:
-    if x.shape[-1] == 1:
-        x = np.concatenate([np.zeros_like(x), x], axis=-1)
-    top = x.max(-1, keepdims=True)
-    return x - top - np.log(np.exp(x - top).sum(-1, keepdims=True))
+    several = np.concatenate([np.zeros_like(x), x], axis=-1) if x.shape[-1] == 1 else x
+    return log_softmax(several, axis=-1)
 
 
 def _edges(strength: Float[np.ndarray, "N N"], truth: Bool[np.ndarray, "N N"]) -> Score:

@@ -39,13 +39,15 @@ def numbers(found: Discovery, judged: Judgement | None) -> dict[str, Any]:
 
 
 def arrays(found: Discovery) -> dict[str, Any]:
-    """All strengths (W, N) by name, the attribution of edges (W, N, N), and the movie."""
+    """All strengths (W, N) by name, edges and transfer products (W, N, N), and the movie."""
     strengths: Mapping[str, Float[np.ndarray, "W N"]] = found.strengths
     return {
         **{f"units {name}": strength for name, strength in strengths.items()},
         "circuits": np.array([circuit.units for circuit in found.circuits]),
         "edges": found.edges,
         "edge circuits": np.array([circuit.edges for circuit in found.edge_circuits]),
+        "transfer": found.transfer,
+        "sent to readout": found.sent,
         **{f"movie {name}": np.asarray(value) for name, value in found.movie._asdict().items()},
     }
 

@@ -67,7 +67,8 @@ def group_effects(
 def independent(loss: Loss, single: Float[np.ndarray, "*G N"]) -> Float[np.ndarray, "*G"]:
     """The most that units do together which do not depend on each other, from their effects.
 
-    Distances obey the triangle inequality; a squared one is the mean over trials and steps.
+    Distances obey the triangle inequality; a squared one is the mean over trials and steps. That
+    holds where the target of a curved loss is the network's own readout.
     """
     if not loss.curvature:
         return single.sum(-1)

@@ -6,9 +6,9 @@ judged by running it with everything else replaced in the window:
 
     faithfulness  F(C) = (m(C) - m(none)) / (m(full) - m(none)), m = -loss     (1: does everything)
     completeness  F(full minus C)                                 (0: nothing of it is left outside)
-    minimality    F(C) - F(C without i), the smallest over units i    (0: there is one to spare)
+    minimality    F(C) - F(C without i), smallest over its 64 weakest units i  (0: one to spare)
     necessity     loss without C - loss of the clean run
-    stake         m(full) - m(none): where it is not above zero, no circuit means anything
+    stake         m(full) - m(none); unless it is clearly above zero, F is unknown
     sufficiency   (m(patched) - m(corrupted)) / (m(clean) - m(corrupted)), with the clean
                   states of C put into the corrupted run
     CPR, CMD      area under F over the share of units, and between F and 1 (Mueller et al. 2025)
@@ -26,10 +26,12 @@ from hmmrnn.discovery.interventions import Stand_in, clean_losses, losses
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, Profile, bootstrap_weights, interval
 
+CLEARLY = 2.0
+"""Standard errors over trials by which a stake must be above zero."""
 FAITHFUL = 0.95
 """Faithfulness on the first half that a circuit must reach."""
 MOST_SIZES = 28
-"""Points of a curve; the smallest sizes are all there."""
+"""Points of a curve, ever further apart."""
 MOST_CHECKED = 64
 """Units of a circuit that are taken out one by one for its minimality, the weakest first."""
 
@@ -54,6 +56,13 @@ class Circuit(NamedTuple):
     minimality: Estimate
     necessity: Estimate
     sufficiency: Estimate
+
+
+class Chosen(NamedTuple):
+    """A circuit for each window, and its faithfulness in the trials that chose it."""
+
+    units: Bool[np.ndarray, "W N"]
+    at: Float[np.ndarray, " W"]
 
 
 class Losses(NamedTuple):
@@ -113,31 +122,50 @@ def curve_of(
 
 def smallest_faithful(
     case: Case, strength: Float[np.ndarray, "W N"], instead: Stand_in, threshold: float = FAITHFUL
-) -> tuple[Bool[np.ndarray, "W N"], Float[np.ndarray, " W"]]:
-    """For each window the smallest set of strongest units that is faithful in the mean of trials.
+) -> Chosen:
+    """For each window the first size at which the strongest units are at least so faithful.
 
-    And its faithfulness. Where units of a rank make it less faithful again, the first size counts.
+    Nobody where nothing is clearly at stake.
     """
     n_units = case.cell.hidden_size
     kept = np.array([[strongest(row, k) for k in range(n_units + 1)] for row in strength])
-    found = losses(case, ~kept, instead).mean(-1)
-    full, none = found[:, -1:], found[:, :1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        faithful = (none - found) / (none - full)
-    size = np.argmax(faithful >= threshold, axis=1)
-    windows = np.arange(len(size))
-    return kept[windows, size], faithful[windows, size]
+    found = losses(case, ~kept, instead)
+    made = [mean_faithfulness(loss) for loss in found]
+    sizes = [int(np.argmax(faithful >= threshold)) for faithful in made]
+    windows = np.arange(len(sizes))
+    at = np.array([faithful[size] for faithful, size in zip(made, sizes, strict=True)])
+    return Chosen(kept[windows, sizes], at)
+
+
+def of_size(case: Case, strength: Float[np.ndarray, "W N"], instead: Stand_in, size: int) -> Chosen:
+    """For each window the `size` strongest units.
+
+    Raises:
+        InputError: more units than there are, or none.
+    """
+    if not 1 <= size <= case.cell.hidden_size:
+        raise InputError(f"size={size}: must be 1 to {case.cell.hidden_size}, the number of units")
+    chosen = np.array([strongest(row, size) for row in strength])
+    groups = np.stack([np.ones_like(chosen), ~chosen, np.zeros_like(chosen)], axis=1)
+    made = [mean_faithfulness(loss) for loss in losses(case, groups, instead)]
+    return Chosen(chosen, np.array([faithful[1] for faithful in made]))
+
+
+def mean_faithfulness(loss: Float[np.ndarray, "G B"]) -> Float[np.ndarray, " G"]:
+    """F of circuits from nothing kept to everything, in the mean of trials."""
+    weights = np.full((1, loss.shape[1]), 1 / loss.shape[1])
+    return faithfulness_of(loss, Losses(full=loss[-1], none=loss[0]), weights)[0]
 
 
 def judged(
     case: Case,
-    circuits: Bool[np.ndarray, "W N"],
-    chosen_at: Float[np.ndarray, " W"],
+    chosen: Chosen,
     strength: Float[np.ndarray, "W N"],
     instead: Stand_in,
     key: Key,
 ) -> list[Circuit]:
     """What circuits, one for each window, are worth on the trials of `case`."""
+    circuits, chosen_at = chosen
     weights = bootstrap_weights(len(case.h0), key)
     nobody, everybody = np.zeros_like(circuits), np.ones_like(circuits)
     groups = np.stack([nobody, everybody, ~circuits, circuits], axis=1)
@@ -190,10 +218,18 @@ def _without_one(
 def faithfulness_of(
     loss: Float[np.ndarray, "G B"], ends: Losses, weights: Float[np.ndarray, "R B"]
 ) -> Float[np.ndarray, "R G"]:
-    """F in each bootstrap sample; NaN where replacing everything changes nothing."""
+    """F in each bootstrap sample; NaN where nothing is clearly at stake."""
+    if not at_stake(ends):
+        return np.full((len(weights), len(loss)), np.nan)
     none, full = weights @ ends.none, weights @ ends.full
     with np.errstate(divide="ignore", invalid="ignore"):
         return (none[:, None] - weights @ loss.T) / (none - full)[:, None]
+
+
+def at_stake(ends: Losses) -> bool:
+    """Whether replacing everything raises the loss by more than two standard errors over trials."""
+    rise = ends.none - ends.full
+    return bool(rise.mean() > CLEARLY * rise.std() / len(rise) ** 0.5)
 
 
 def estimate_of(draws: Float[np.ndarray, " R"]) -> Estimate:

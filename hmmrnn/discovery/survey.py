@@ -1,6 +1,6 @@
 """Everything about one case: who matters when, through which connections, and how sure that is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -14,13 +14,24 @@ from hmmrnn.discovery.baselines import baselines
 from hmmrnn.discovery.case import Case, Windows
 from hmmrnn.discovery.edge_circuits import EdgeCircuit, edge_circuit
 from hmmrnn.discovery.edges import edge_attribution, edge_effects
+from hmmrnn.discovery.effective import over_windows
 from hmmrnn.discovery.interventions import Kind, Stand_in, effects, stand_ins, units
 from hmmrnn.discovery.movie import Movie, movie
 from hmmrnn.discovery.redundancy import GroupEffects, Twins, group_effects, twins
-from hmmrnn.discovery.selection import Circuit, Curve, curves, halves, judged, smallest_faithful
+from hmmrnn.discovery.selection import (
+    Chosen,
+    Circuit,
+    Curve,
+    curves,
+    halves,
+    judged,
+    smallest_faithful,
+)
 from hmmrnn.intervals import Profile, bootstrap_weights, interval
 
 Groups = Mapping[str, Bool[np.ndarray, " N"]]
+
+Choose = Callable[[Case, Float[np.ndarray, "W N"], Stand_in], Chosen]
 
 INTERVENTION = "intervention"
 RANKING: Method = "path cut"
@@ -43,6 +54,7 @@ class Discovery(NamedTuple):
     windows: Windows
     kind: Kind
     n_trials: int
+    judging: Int[np.ndarray, " b"]  # the trials that circuits were judged with
     effect: Profile  # (W, N), mean over all trials
     attributed: dict[str, Float[np.ndarray, "W N"]]
     agreement: dict[str, list[Agreement]]  # of each attribution, in each window
@@ -55,6 +67,8 @@ class Discovery(NamedTuple):
     edge_agreement: list[Agreement]
     edge_circuits: list[EdgeCircuit]
     movie: Movie
+    transfer: Float[np.ndarray, "W N N"]  # of each window, in the first trial
+    sent: Float[np.ndarray, "W N K"]  # by units in a window to the readout at its end
 
     @property
     def strengths(self) -> dict[str, Float[np.ndarray, "W N"]]:
@@ -62,31 +76,38 @@ class Discovery(NamedTuple):
         return {INTERVENTION: self.effect.value, **self.attributed, **self.baselines}
 
 
-def survey(case: Case, groups: Groups, kind: Kind, key: Key) -> Discovery:
+def survey(
+    case: Case, groups: Groups, kind: Kind, key: Key, choose: Choose = smallest_faithful
+) -> Discovery:
     """Find and judge the circuits of a case; `groups` are also replaced as a whole.
+
+    Circuits of units are those of `choose`, by default the smallest faithful ones.
 
     Raises:
         InputError: fewer than 4 trials.
     """
-    names = ("values", "halves", "probes", "boot", "baselines", "edges", "judge")
+    names = ("halves", "probes", "boot", "baselines", "edges", "judge")
     keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
-    choosing, judging = (case.trials(which) for which in halves(len(case.h0), keys["halves"]))
-    values = stand_ins(case, kind, keys["values"])
+    which = halves(len(case.h0), keys["halves"])
+    choosing, judging = (case.trials(trials) for trials in which)
+    values = stand_ins(case, kind)
     each = effects(case, units(case), values)
     effect = _with_intervals(each, keys["boot"])
     attributed: dict[str, np.ndarray] = {
         method: attribution(case, values, method, keys["probes"]).mean(-1) for method in METHODS
     }
     rivals = baselines(case, keys["baselines"])
-    halved = tuple(stand_ins(half, kind, keys["values"]) for half in (choosing, judging))
+    halved = tuple(stand_ins(half, kind) for half in (choosing, judging))
     rankings = _rankings(choosing, halved[0], keys)
     strength = rankings[INTERVENTION]
-    chosen, at = smallest_faithful(choosing, strength, halved[0])
+    chosen = choose(choosing, strength, halved[0])
     edges = edge_attribution(case, values, keys["probes"])
+    through, sent = over_windows(case)
     return Discovery(
         windows=case.windows,
         kind=kind,
         n_trials=len(case.h0),
+        judging=which[1],
         effect=effect,
         attributed=attributed,
         agreement={
@@ -94,7 +115,7 @@ def survey(case: Case, groups: Groups, kind: Kind, key: Key) -> Discovery:
             for name, found in attributed.items()
         },
         baselines=rivals,
-        circuits=judged(judging, chosen, at, strength, halved[1], keys["judge"]),
+        circuits=judged(judging, chosen, strength, halved[1], keys["judge"]),
         curves={
             name: curves(judging, found, halved[1], keys["judge"])
             for name, found in rankings.items()
@@ -105,6 +126,8 @@ def survey(case: Case, groups: Groups, kind: Kind, key: Key) -> Discovery:
         edge_agreement=_edge_agreement(case, edges, values, keys["edges"]),
         edge_circuits=_edge_circuits(choosing, judging, halved, keys),
         movie=movie(case, groups, effect.value),
+        transfer=through,
+        sent=sent,
     )
 
 
@@ -143,7 +166,10 @@ def _rankings(
 def _edge_agreement(
     case: Case, edges: Float[np.ndarray, "W N N"], values: Stand_in, key: Key
 ) -> list[Agreement]:
-    """Attribution beside patching, for the strongest edges and for others drawn at random."""
+    """Attribution beside patching, for the strongest edges and for others drawn at random.
+
+    The strongest are so by the attribution itself, so its slope comes out a little too large.
+    """
     found = []
     for window, strength, own in zip(
         case.windows, edges, jax.random.split(key, len(edges)), strict=True

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.events import Events, aligned, find_events, stretch
@@ -51,10 +51,11 @@ def transition_case(
 
     The loss is by how much the new symbol stays behind the old one in the readout at steps 3 .. 7
     after the onset. Windows are of 4 steps. The mean of a unit is that in steps at which the old
-    symbol is preferred; the corrupted run of a trial is one in which the old symbol stays.
+    symbol is preferred; the corrupted run of a trial is another one, in which the old symbol stays.
+    What decoders are fitted to is the lead of the new symbol.
 
     Raises:
-        InputError: fewer than 16 runs with such a change, or no run in which the symbol stays.
+        InputError: fewer than 16 runs with such a change, or fewer than 2 with stays.
     """
     key_changes, key_stays, key_pairs = jax.random.split(key, 3)
     old, new = pair
@@ -68,13 +69,15 @@ def transition_case(
         )
     changes = Events(pair, changes.run[:n_trials], changes.onset[:n_trials])
     stays = _one_of_each_run(_stays(symbols, pair), key_stays)
-    if len(stays.run) == 0:
+    if len(stays.run) < 2:
         raise InputError(
-            f"symbol {old} never stays for {OLD_LASTS + AFTER} steps, as corrupted runs must; "
+            f"symbol {old} stays for {OLD_LASTS + AFTER} steps in {len(stays.run)} runs, and "
+            "corrupted runs take at least 2; "
             "record more or longer runs"
         )
-    which = np.asarray(jax.random.randint(key_pairs, (len(changes.run),), 0, len(stays.run)))
+    which = _elsewhere(changes.run, stays.run, key_pairs)
     stays = Events(pair, stays.run[which], stays.onset[which])
+    logits = np.swapaxes(aligned(recording.logits, changes, BEFORE, AFTER), 0, 1)
     trials, others = (stretch(recording, each, BEFORE, AFTER) for each in (changes, stays))
     firsts = range(-BEFORE, AFTER, WIDTH)
     rest = np.asarray(recording.states)[symbols == old].mean(0, dtype=np.float64)
@@ -86,7 +89,7 @@ def transition_case(
             inputs=trials.noise,
             h0=trials.h0,
             target=jnp.zeros((BEFORE + AFTER, len(changes.run), network.cell.n_symbols)),
-            decoded=jnp.asarray(_preferred(symbols, changes, new)),
+            decoded=jnp.asarray(logits[..., new] - logits[..., old])[..., None],
             windows={
                 f"{first}..{first + WIDTH - 1}": (first + BEFORE, first + BEFORE + WIDTH)
                 for first in firsts
@@ -100,12 +103,16 @@ def transition_case(
     )
 
 
-def _preferred(
-    symbols: Int[np.ndarray, "B T"], events: Events, symbol: int
-) -> Float[np.ndarray, "L E 1"]:
-    """1 where a symbol is preferred in the steps of trials."""
-    here = aligned(symbols, events, BEFORE, AFTER) == symbol
-    return here.T[..., None].astype(np.float32)
+def _elsewhere(
+    run: Int[np.ndarray, " E"], other: Int[np.ndarray, " F"], key: Key
+) -> Int[np.ndarray, " E"]:
+    """For each event one of F others from another run, each as seldom as possible."""
+    order = np.resize(np.asarray(jax.random.permutation(key, len(other))), len(run))
+    for i in np.flatnonzero(other[order] == run):
+        fits = (other[order] != run[i]) & (other[order[i]] != run)
+        j = int(np.argmax(fits))  # exchange with one that both fit
+        order[i], order[j] = order[j], order[i]
+    return order
 
 
 def _stays(symbols: Int[np.ndarray, "B T"], pair: tuple[int, int]) -> Events:

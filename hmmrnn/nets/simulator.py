@@ -69,7 +69,8 @@ def rollout(
 def _check(intervention: Intervention, steps_and_runs: tuple[int, ...]) -> None:
     n_steps, *n_runs = steps_and_runs
     for name, gate in intervention._asdict().items():
-        if gate.ndim > 2 and not (gate.ndim == 3 and gate.shape[1] in (1, *n_runs) and n_runs):
+        one_batch = gate.ndim == 3 and len(n_runs) == 1 and gate.shape[1] in (1, *n_runs)
+        if gate.ndim > 2 and not one_batch:
             raise InputError(
                 f"{name} has shape {gate.shape}, not (), (N,), (T, N) or (T, B, N) with "
                 f"T, B = {steps_and_runs}; use vmap"

@@ -37,7 +37,7 @@ N_TWINS = 3
 """Twins shown of each window."""
 PERFECT = 1.0  # AUPRC
 AS_WELL = 0.5
-"""Share of the largest necessity from which a window is named beside the one that has it."""
+"""Share of the largest stake from which a window is named beside the one that has it."""
 
 
 def discovery_section(fields: dict[str, Any], about: str) -> dict[str, Any] | None:
@@ -50,6 +50,8 @@ def discovery_section(fields: dict[str, Any], about: str) -> dict[str, Any] | No
     """
     if not fields:
         return None
+    if about not in fields["source"]:
+        raise ValueError(f"it is not about a {about}")
     return {
         "about": str(fields["source"][about]),
         "faithful": FAITHFUL,
@@ -227,16 +229,16 @@ def _worst(ranking: dict[str, Any], windows: list[dict[str, Any]]) -> tuple[floa
 def _of_network(case: dict[str, Any]) -> Iterable[str]:
     """When it matters most, how few units do it, and whether these are the kick neurons."""
     windows = case["windows"]
-    known = [i for i, w in enumerate(windows) if not math.isnan(w["necessity"].value)]
+    known = [i for i, w in enumerate(windows) if not math.isnan(w["stake"].value)]
     if not known:
-        yield "It is unknown which window matters most: no necessity could be measured."
+        yield "It is unknown which window matters most: no stake could be measured."
         return
-    most = max(known, key=lambda i: windows[i]["necessity"].value)
+    most = max(known, key=lambda i: windows[i]["stake"].value)
     top, size = windows[most], windows[most]["n_units"]
     yield (
-        f"Most is at stake in steps {top['name']}: with the {_units(size)} of the circuit "
-        f"replaced there, the new symbol's lead falls by {span(*top['necessity'])}. On their own "
-        f"they keep {_known(top['faithfulness'])} of what all {case['n_units']} units do."
+        f"Most is at stake in steps {top['name']}: with all {case['n_units']} units replaced "
+        f"there, the new symbol's lead falls by {span(*top['stake'])}. The {_units(size)} of the "
+        f"circuit keep {_known(top['faithfulness'])} of that on their own."
     )
     for row in case["kick"]:
         if row["own"]:
@@ -244,8 +246,8 @@ def _of_network(case: dict[str, Any]) -> Iterable[str]:
                 f"Of these units, {row['shared'][most]} are among the {row['n']} kick neurons of "
                 f"this change; by chance it would be {text(row['expected'][most])}."
             )
-    least = AS_WELL * top["necessity"].value
-    near = [windows[i] for i in known if i != most and windows[i]["necessity"].value >= least > 0]
+    least = AS_WELL * top["stake"].value
+    near = [windows[i] for i in known if i != most and windows[i]["stake"].value >= least > 0]
     if near:
         yield f"At least half as much is at stake in {_list(w['name'] for w in near)}."
 

@@ -65,7 +65,7 @@ def chain_case():
 
 def test_in_a_linear_network_without_loops_the_path_cut_estimate_is_exact():
     case = chain_case()
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     exact = effects(case, units(case), instead)
     cut = attribution(case, instead, "path cut", KEY)
     np.testing.assert_allclose(cut, exact, rtol=1e-3, atol=1e-4)
@@ -92,7 +92,7 @@ def test_integrated_gradients_see_a_gate_that_opens_on_the_way():
 
 def test_estimates_are_gradients_by_finite_differences():
     case = small_case("tanh", loss=Lag(0, 1))
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     found = attribution(case, instead, "one pass", KEY)
     states = np.asarray(clean_run(case).states, float)
     change = np.asarray(instead[1], float) - states
@@ -126,7 +126,7 @@ def test_another_method_is_refused():
 def test_on_a_ring_it_ranks_units_as_interventions_do():
     task = ring_attractor(KEY, "static", n_trials=8, n_steps=40, contamination=0.2, noise_std=0.1)
     case = case_of(task, KEY)
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     exact = effects(case, units(case), instead).mean(-1)[0]
     found = attribution(case, instead, "path cut", KEY).mean(-1)[0]
     assert spearmanr(exact, found)[0] > 0.97

@@ -33,7 +33,7 @@ def looped_edges(case, kept, window, instead):
 @pytest.mark.parametrize(("w", "window"), list(enumerate(WINDOWS)))
 def test_losses_are_those_of_the_loop(w, window, kind):
     case = small_case()
-    instead = stand_ins(case, kind, KEY)
+    instead = stand_ins(case, kind)
     rng = np.random.default_rng(0)
     kept = np.stack([np.zeros((N, N), bool), rng.random((N, N)) < 0.5, np.ones((N, N), bool)])
     found = losses_with(case, kept, window, instead)
@@ -49,7 +49,7 @@ def test_losses_are_those_of_the_loop(w, window, kind):
 
 def test_all_edges_but_one_are_the_patch_of_that_one():
     case = small_case(loss=Lag(0, 1))
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     kept = np.ones((1, N, N), bool)
     kept[0, 4, 2] = False
     found = losses_with(case, kept, "middle", instead)[0] - clean_losses(case)[1]
@@ -77,7 +77,7 @@ def test_a_chain_of_edges_is_its_own_circuit():
     case = case._replace(
         target=clean_run(case).logits, means=jnp.asarray(states).mean((0, 1))[None]
     )
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     strength = edge_attribution(case, instead, KEY)[0]
     found = edge_circuit(case, case, strength, "late", (instead, instead), KEY)
     np.testing.assert_array_equal(np.argwhere(found.edges), [[1, 0], [2, 1]])
@@ -88,7 +88,7 @@ def test_a_chain_of_edges_is_its_own_circuit():
 
 def test_what_does_not_exist_is_named():
     case = small_case()
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     with pytest.raises(InputError, match="window=never: the windows are early, middle, late"):
         losses_with(case, np.ones((1, N, N), bool), "never", instead)
     silent = case._replace(params=case.params | {"W_rec": jnp.zeros((N, N))})

@@ -131,7 +131,7 @@ def test_planted_edges_of_a_ring_are_found():
         jax.random.key(0), "travelling", n_trials=8, n_steps=70, n_echoes=8, n_random=8
     )
     its = case_of(task, KEY)
-    instead = stand_ins(its, "mean", KEY)
+    instead = stand_ins(its, "mean")
     found = np.abs(edge_attribution(its, instead, KEY))
     weights = np.abs(np.asarray(task.params["W_rec"]))
     for w, truth in enumerate(task.truth):

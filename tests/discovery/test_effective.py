@@ -15,6 +15,7 @@ from hmmrnn.discovery.effective import (
     connectivity,
     gates,
     mean_connectivity,
+    over_windows,
     projected,
     readout_sensitivity,
     self_transfer,
@@ -24,7 +25,7 @@ from hmmrnn.discovery.effective import (
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Intervention, RNNCell, drive, init_params, rollout, step
 
-from .cases import small_case
+from .cases import WINDOWS, small_case
 
 T, B, N, D, K = 12, 6, 9, 3, 2
 CELLS = [
@@ -204,3 +205,21 @@ def test_relu_without_leak_counts_only_active_receivers():
     np.testing.assert_array_equal(gates(cell, params, h, x), after > 0)
     slow = dataclasses.replace(cell, leak=0.2)
     np.testing.assert_allclose(gates(slow, params, h, x), 0.2 * gates(cell, params, h, x))
+
+
+def test_windows_transfer_states_and_move_the_readout_at_their_end():
+    case = small_case("tanh", leak=0.4)
+    through, sent = over_windows(case)
+    assert through.shape == (3, N, N)
+    first, end = WINDOWS["middle"]
+    h = before(case.h0, clean_run(case).states)
+
+    def last(start):
+        return rollout(case.cell, case.params, start, case.inputs[first:end, 0]).states[-1]
+
+    np.testing.assert_allclose(through[1], jax.jacrev(last)(h[first, 0]), rtol=1e-3, atol=1e-5)
+    each = [
+        projected(case.cell, case.params, h[first:end, b], case.inputs[first:end, b]).sum(0)
+        for b in range(B)
+    ]
+    np.testing.assert_allclose(sent[1], np.mean(each, axis=0), rtol=1e-3, atol=1e-5)

@@ -22,7 +22,7 @@ GROUPS = np.array([[i in group for i in range(N)] for group in ((), (3,), (1, 4,
 )
 def test_losses_are_those_of_the_loop(activation, leak, loss, kind):
     case = small_case(activation, leak, loss, scored_from=5)
-    instead = stand_ins(case, kind, KEY)
+    instead = stand_ins(case, kind)
     found = losses(case, GROUPS, instead)
     assert found.shape == (len(WINDOWS), len(GROUPS), B)
     for w, window in enumerate(WINDOWS.values()):
@@ -36,16 +36,28 @@ def test_losses_are_those_of_the_loop(activation, leak, loss, kind):
 
 def test_what_stands_in():
     case = small_case()
-    states = np.asarray(clean_run(case).states)
-    assert not np.asarray(stand_ins(case, "zero", KEY)).any()
-    np.testing.assert_array_equal(stand_ins(case, "mean", KEY)[:, 0, 0], case.means)
-    other = np.asarray(stand_ins(case, "resample", KEY))[0]
+    assert not np.asarray(stand_ins(case, "zero")).any()
+    np.testing.assert_array_equal(stand_ins(case, "mean")[:, 0, 0], case.means)
+    with pytest.raises(InputError, match="kind=noise: allowed are zero, mean, resample"):
+        stand_ins(case, "noise")
+
+
+def test_all_units_resampled_throughout_are_the_corrupted_run():
+    case = small_case()._replace(windows={"all": (0, T)})
+    found = losses(case, np.ones((1, N), bool), stand_ins(case, "resample"))[0, 0]
+    expected = loss_of(case, looped(case, corrupted=True), 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_trial_has_another_one_as_its_corrupted_run():
     partner = other_trials(B, KEY)
     assert sorted(partner) == list(range(B))
     assert not np.any(partner == np.arange(B))
-    np.testing.assert_allclose(other, states[:, partner], rtol=1e-6)
-    with pytest.raises(InputError, match="kind=noise: allowed are zero, mean, resample"):
-        stand_ins(case, "noise", KEY)
+    task = ring_attractor(KEY, "static", n_trials=4, n_steps=10)
+    case = case_of(task, KEY)
+    other = other_trials(4, KEY)
+    np.testing.assert_array_equal(case.other_h0, np.asarray(task.h0)[other])
+    np.testing.assert_array_equal(case.other_inputs, np.asarray(task.inputs)[:, other])
 
 
 def test_patching_everything_throughout_gives_the_clean_readout():
@@ -61,7 +73,7 @@ def test_patching_everything_throughout_gives_the_clean_readout():
 
 def test_groups_may_differ_between_windows():
     case = small_case()
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     groups = np.stack([GROUPS[[1]], GROUPS[[2]], GROUPS[[3]]])
     found = effects(case, groups, instead)
     each = effects(case, GROUPS, instead)
@@ -71,15 +83,15 @@ def test_groups_may_differ_between_windows():
 
 def test_no_intervention_has_no_effect_and_the_clean_run_no_loss():
     case = small_case()
-    assert not effects(case, GROUPS[:1], stand_ins(case, "zero", KEY)).any()
+    assert not effects(case, GROUPS[:1], stand_ins(case, "zero")).any()
     assert not clean_losses(case).any()  # the target is its own readout
 
 
 def test_a_trial_does_not_depend_on_the_others():
     case = small_case()
     few = case.trials(np.array([4, 1]))
-    found = effects(case, units(case), stand_ins(case, "mean", KEY))
-    alone = effects(few, units(few), stand_ins(few, "mean", KEY))
+    found = effects(case, units(case), stand_ins(case, "mean"))
+    alone = effects(few, units(few), stand_ins(few, "mean"))
     np.testing.assert_allclose(alone, found[..., [4, 1]], rtol=1e-4, atol=1e-6)
 
 
@@ -92,7 +104,7 @@ def test_units_without_a_path_to_the_readout_have_no_effect(make, kind):
         else hmm_inference(KEY, n_trials=4, n_steps=80)
     )
     case = case_of(task, KEY)
-    found = effects(case, units(case)[task.unconnected], stand_ins(case, kind, KEY))
+    found = effects(case, units(case)[task.unconnected], stand_ins(case, kind))
     assert task.unconnected.sum() >= 50
     assert np.abs(found).max() <= 1e-6
 

@@ -7,7 +7,7 @@ from hmmrnn.discovery.case import Lag, SquaredError, clean_run
 from hmmrnn.discovery.interventions import effects, stand_ins, units
 from hmmrnn.discovery.redundancy import group_effects, twins
 
-from .cases import KEY, N, small_case
+from .cases import N, small_case
 
 
 def or_case():
@@ -33,7 +33,7 @@ def or_case():
 
 def test_two_of_which_one_is_enough_are_found_as_a_pair_only():
     case = or_case()
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     single = effects(case, units(case), instead).mean(-1)
     assert not single[0, :2].any()
     found = twins(case, single, instead)
@@ -50,7 +50,7 @@ def test_two_of_which_one_is_enough_are_found_as_a_pair_only():
 def test_units_that_push_the_same_way_are_not_redundant_by_a_squared_distance():
     """Units 3 and 4 add up, so their squares do not: only what exceeds (a + b)^2 counts."""
     case = or_case()._replace(loss=SquaredError())
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     single = effects(case, units(case), instead).mean(-1)
     found = twins(case, single, instead)
     assert found.effect[0, 3] > 1.9 * (single[0, 3] + single[0, 4])
@@ -64,7 +64,7 @@ def test_units_that_push_the_same_way_are_not_redundant_by_a_squared_distance():
 
 def test_groups_are_replaced_as_a_whole():
     case = or_case()
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     single = effects(case, units(case), instead).mean(-1)
     groups = {
         "either": np.isin(np.arange(N), (0, 1)),

@@ -8,10 +8,12 @@ import pytest
 from hmmrnn.discovery.case import Lag, clean_run
 from hmmrnn.discovery.interventions import effects, losses, stand_ins, units
 from hmmrnn.discovery.selection import (
+    Chosen,
     curve_sizes,
     curves,
     halves,
     judged,
+    of_size,
     smallest_faithful,
     strongest,
 )
@@ -36,10 +38,9 @@ def additive(loss=Lag(0, 1)):  # noqa: B008
 
 
 def found_in(case, **changes):
-    instead = stand_ins(case, "mean", KEY)
+    instead = stand_ins(case, "mean")
     strength = effects(case, units(case), instead).mean(-1)
-    chosen, at = smallest_faithful(case, strength, instead, **changes)
-    return instead, strength, chosen, at
+    return instead, strength, smallest_faithful(case, strength, instead, **changes)
 
 
 def test_faithfulness_of_additive_units_is_their_share_of_the_weight():
@@ -57,15 +58,15 @@ def test_faithfulness_of_additive_units_is_their_share_of_the_weight():
 @pytest.mark.parametrize(("threshold", "size"), [(0.5, 1), (0.55, 2), (0.9, 3), (0.95, 4)])
 def test_the_smallest_faithful_circuit_of_additive_units(threshold, size):
     case = additive()
-    _, _, chosen, at = found_in(case, threshold=threshold)
+    _, _, (chosen, at) = found_in(case, threshold=threshold)
     np.testing.assert_array_equal(np.flatnonzero(chosen[0]), np.arange(size))
     assert at[0] == pytest.approx(WEIGHTS[:size].sum() / WEIGHTS.sum(), rel=1e-5)
 
 
 def test_a_circuit_of_additive_units_is_judged_by_its_weights():
     case = additive()
-    instead, strength, chosen, at = found_in(case, threshold=0.9)
-    (circuit,) = judged(case, chosen, at, strength, instead, KEY)
+    instead, strength, chosen = found_in(case, threshold=0.9)
+    (circuit,) = judged(case, chosen, strength, instead, KEY)
     total = WEIGHTS.sum()
     assert circuit.faithfulness.value == pytest.approx(7 / total, rel=1e-4)
     assert circuit.completeness.value == pytest.approx(0.5 / total, abs=1e-5)
@@ -81,8 +82,8 @@ def test_sufficiency_is_what_patching_restores():
     case = case._replace(params=case.params | {"W_in": jnp.eye(N, 3)})
     case = case._replace(other_inputs=case.other_inputs - 3.0, target=clean_run(case).logits)
     instead, strength, *_ = found_in(case)
-    chosen = np.arange(N)[None] < 2
-    (circuit,) = judged(case, chosen, np.ones(1), strength, instead, KEY)
+    chosen = Chosen(np.arange(N)[None] < 2, np.ones(1))
+    (circuit,) = judged(case, chosen, strength, instead, KEY)
     clean, corrupt = (
         losses(each, np.zeros((1, N), bool), instead)[0, 0] for each in (case, case.corrupted())
     )
@@ -95,8 +96,8 @@ def test_sufficiency_is_what_patching_restores():
 
 def test_intervals_hold_the_value_and_shrink_to_nothing_with_equal_trials():
     case = small_case()
-    instead, strength, chosen, at = found_in(case)
-    for circuit in judged(case, chosen, at, strength, instead, KEY):
+    instead, strength, chosen = found_in(case)
+    for circuit in judged(case, chosen, strength, instead, KEY):
         for name in ("faithfulness", "necessity", "completeness", "sufficiency"):
             one = getattr(circuit, name)
             assert one.low <= one.value <= one.high
@@ -109,12 +110,39 @@ def test_intervals_hold_the_value_and_shrink_to_nothing_with_equal_trials():
 def test_a_window_without_any_effect_is_unknown_and_no_error():
     case = additive()
     case = case._replace(means=jnp.full((1, N), 5.0))  # what they do anyway
-    instead, strength, chosen, at = found_in(case)
-    (circuit,) = judged(case, chosen, at, strength, instead, KEY)
+    instead, strength, chosen = found_in(case)
+    (circuit,) = judged(case, chosen, strength, instead, KEY)
     assert np.isnan(circuit.faithfulness.value)
     assert circuit.necessity.value == circuit.stake.value == 0
     assert not circuit.units.any()
     assert np.isnan(circuit.minimality.value)
+
+
+def test_where_nothing_is_clearly_at_stake_there_is_no_circuit():
+    """The loss rises in some trials and falls in others when all is replaced."""
+    case = additive()
+    instead = 5.0 + 0.1 * jnp.asarray([1.0, -1, 1, -1, 1, -1])[None, None, :, None]
+    instead = jnp.broadcast_to(instead, (1, 1, B, N))
+    strength = np.ones((1, N))
+    assert not smallest_faithful(case, strength, instead).units.any()
+    (curve,) = curves(case, strength, instead, KEY)
+    assert np.isnan(curve.faithfulness.value).all()
+    assert np.isnan(curve.cpr.value)
+    (circuit,) = judged(case, of_size(case, strength, instead, 2), strength, instead, KEY)
+    assert np.isnan(circuit.faithfulness.value)
+    assert np.isnan(circuit.completeness.value)
+    assert circuit.stake.low < 0 < circuit.stake.high
+
+
+def test_circuits_of_a_given_size():
+    case = additive()
+    instead, strength, _ = found_in(case)
+    found = of_size(case, strength, instead, 2)
+    np.testing.assert_array_equal(np.flatnonzero(found.units[0]), [0, 1])
+    assert found.at[0] == pytest.approx(6 / WEIGHTS.sum(), rel=1e-4)
+    for size in (0, N + 1):
+        with pytest.raises(InputError, match=f"size={size}: must be 1 to {N}"):
+            of_size(case, strength, instead, size)
 
 
 def test_halves_are_all_trials_once_and_differ_by_key():

@@ -48,7 +48,7 @@ def judged(found, task, case):
 
 
 def test_effects_are_those_of_the_interventions(case, found):
-    exact = effects(case, units(case), stand_ins(case, "mean", KEY)).mean(-1)
+    exact = effects(case, units(case), stand_ins(case, "mean")).mean(-1)
     np.testing.assert_allclose(found.effect.value, exact, rtol=1e-5, atol=1e-7)
     assert np.all(found.effect.low <= found.effect.value)
     assert np.all(found.effect.value <= found.effect.high)

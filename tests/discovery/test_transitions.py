@@ -41,6 +41,13 @@ def test_trials_are_the_recorded_changes(planted, recording):
     noise = np.asarray(recording.noise)
     runs = [int(np.argwhere((noise == x).all(-1))[0, 0]) for x in inputs]
     assert len(set(runs)) == len(runs)  # one of each run
+    others = [
+        int(np.argwhere((noise == x).all(-1))[0, 0]) for x in np.asarray(case.other_inputs[0])
+    ]
+    assert all(a != b for a, b in zip(runs, others, strict=True))
+    np.testing.assert_allclose(
+        case.decoded[..., 0], readout[..., 1] - readout[..., 0], rtol=1e-3, atol=1e-4
+    )
     other = np.asarray(clean_run(case.corrupted()).logits).argmax(-1)
     assert np.all(other[BEFORE - 12 :] == 0)
 
@@ -64,7 +71,7 @@ def test_few_changes_and_symbols_that_never_stay_are_said(planted, recording):
         transition_case(planted, recording, (0, 2), 32, KEY)
     blinking = np.asarray(recording.symbols).copy()
     blinking[:] = np.tile(np.repeat([0, 1], (15, 6)), 20)[: blinking.shape[1]]
-    with pytest.raises(InputError, match="symbol 0 never stays for 20 steps"):
+    with pytest.raises(InputError, match="symbol 0 stays for 20 steps in 0 runs"):
         transition_case(planted, recording._replace(symbols=jnp.asarray(blinking)), (0, 1), 32, KEY)
 
 

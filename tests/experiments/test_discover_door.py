@@ -82,7 +82,8 @@ def test_a_network_without_transitions_is_told(trained, door, tmp_path):
         (("--run=nowhere",), "error: run=nowhere: there is no such folder"),
         (("--task=maze", "--outdir=x"), "flag --task=maze"),
         (("--task=ring", "--outdir=x", "--n_trials=2"), "flag --n_trials=2"),
-        (("--task=ring", "--outdir=x", "--n_steps=5"), "flag --n_steps=5"),
+        (("--task=ring", "--outdir=x", "--n_steps=1"), "flag --n_steps=1"),
+        (("--run=x", "--outdir=y"), "error: --outdir belongs to --task"),
     ],
 )
 def test_what_is_wrong_is_said_and_exit_code_1(door, tmp_path, flags, message):
@@ -91,6 +92,14 @@ def test_what_is_wrong_is_said_and_exit_code_1(door, tmp_path, flags, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_of_a_run_is_not_for_tasks(trained, door):
+    before = sorted(path.name for path in trained.iterdir())
+    done = door("discover", "--task=hmm_inference", f"--outdir={trained}", *SMALL)
+    assert done.returncode == 1
+    assert "holds a run of a network; give another folder" in done.stderr
+    assert sorted(path.name for path in trained.iterdir()) == before
 
 
 def test_damaged_groups_are_named(trained, door, tmp_path):

@@ -84,6 +84,9 @@ def found_of(n_windows, n_units, *, lowest=0.0, seed=0):
     worth = [EdgeCircuit(e, near(0.9), curve_to(n_units**2)) for e in edges]
     names = ("one pass", "path cut", "integrated")
     return Discovery(
+        judging=np.arange(4),
+        transfer=np.zeros((n_windows, n_units, n_units)),
+        sent=np.zeros((n_windows, n_units, 2)),
         windows={name: (4 * i, 4 * i + 4) for i, name in enumerate(NAMES[n_windows])},
         kind="mean",
         n_trials=8,

@@ -75,7 +75,7 @@ def task_case():
     }
 
 
-def case(windows, circuits, necessity):
+def case(windows, circuits, stake):
     """What both kinds have, numbers that differ by window and by measure."""
     places = range(len(windows))
     return {
@@ -94,7 +94,7 @@ def case(windows, circuits, necessity):
                 "chosen_at": 0.962,
                 **{name: estimate(0.151 * m + 0.0131 * w) for m, name in enumerate(MEASURES)},
                 "faithfulness": estimate(0.953 + 0.007 * w, 0.005),
-                "necessity": estimate(necessity[w], 0.05),
+                "stake": estimate(stake[w], 0.05),
             }
             for w in places
         ],

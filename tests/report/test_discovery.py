@@ -112,9 +112,9 @@ def figures_of(page):
 
 def test_a_network_has_a_sentence_on_when_how_many_and_who(page):
     for sentence in (
-        f"From 0 to 2 Most is at stake in steps {MINUS}4..{MINUS}1: with the 4 units of the "
-        "circuit replaced there, the new symbol's lead falls by 3.12 [3.07, 3.17]. On their "
-        "own they keep 0.960 [0.955, 0.965] of what all 150 units do.",
+        f"From 0 to 2 Most is at stake in steps {MINUS}4..{MINUS}1: with all 150 units replaced "
+        "there, the new symbol's lead falls by 3.12 [3.07, 3.17]. The 4 units of the circuit keep "
+        "0.960 [0.955, 0.965] of that on their own.",
         "Of these units, 3 are among the 8 kick neurons of this change; by chance it would be "
         f"0.330. At least half as much is at stake in {MINUS}8..{MINUS}5.",
         "48 changes, 150 units, each replaced by its mean",
@@ -131,10 +131,10 @@ def test_the_table_by_window_holds_the_numbers_with_their_intervals(page):
         "0.960 [0.955, 0.965]",
         "0.967 [0.962, 0.972]",
     ]
-    assert rows["stake"][0] == f"0.000 [{MINUS}0.020, 0.020]"
+    assert rows["stake"][0] == "1.72 [1.67, 1.77]"
     assert rows["completeness"][1] == "0.315 [0.295, 0.335]"
     assert rows["minimality"][2] == "0.479 [0.459, 0.499]"
-    assert rows["necessity"][0] == "1.72 [1.67, 1.77]"
+    assert rows["necessity"][0] == "0.604 [0.584, 0.624]"
     assert rows["sufficiency"][0] == "0.755 [0.735, 0.775]"
     assert rows["CPR"][2] == "0.924 [0.920, 0.928]"
     assert rows["CMD"][2] == "0.076 [0.072, 0.080]"
@@ -359,16 +359,17 @@ def test_any_measure_may_be_unknown(run, measure):
     assert not re.search(r"\b(nan|None|inf)\b", page.shown)
 
 
-def test_an_unknown_necessity_and_faithfulness_leave_a_sentence(run):
-    fields = changed(of_run(), "cases/0_2/circuits/1/necessity", NOTHING)
+def test_an_unknown_stake_and_faithfulness_leave_a_sentence(run):
+    fields = changed(of_run(), "cases/0_2/circuits/1/stake", NOTHING)
     shown = of_a_run(run, fields).shown
-    assert f"Most is at stake in steps {MINUS}8..{MINUS}5: with the 2 units" in shown
+    assert f"Most is at stake in steps {MINUS}8..{MINUS}5: with all 150 units" in shown
+    assert "The 2 units of the circuit keep" in shown
     assert "At least half as much is at stake in 0..3." in shown
     fields = changed(of_run(), "cases/0_2/circuits/1/faithfulness", NOTHING)
-    assert "they keep an unknown part of what all 150 units do" in of_a_run(run, fields).shown
+    assert "circuit keep an unknown part of that" in of_a_run(run, fields).shown
     fields = of_run()
     for circuit in fields["cases"]["0_2"]["circuits"]:
-        circuit["necessity"] = NOTHING
+        circuit["stake"] = NOTHING
     assert "It is unknown which window matters most" in of_a_run(run, fields).shown
 
 
@@ -461,10 +462,10 @@ def test_another_form_is_named_and_not_a_traceback(task, path, value):
 
 def test_neither_page_shows_what_is_the_others(run, task):
     write_json(run / "discovery.json", of_task())
-    with pytest.raises(InputError, match=r"discovery\.json.*'run'.*see config\.json.*again"):
+    with pytest.raises(InputError, match=r"discovery\.json.*not about a run.*again"):
         build_report(run)
     write_json(task / "discovery.json", of_run())
-    with pytest.raises(InputError, match=r"discovery\.json.*'task'.*wrote it; measure again"):
+    with pytest.raises(InputError, match=r"discovery\.json.*not about a task.*measure again"):
         build_discovery_page(task)
 
 
