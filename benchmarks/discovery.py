@@ -19,7 +19,15 @@ from benchmarks.dynamics import expect_equal
 from benchmarks.measure import Comparison, compare
 from benchmarks.plan import Plan
 from benchmarks.residency import two_groups
-from hmmrnn.discovery import Case, SquaredError, attribution, clean_run, effects, stand_ins, units
+from hmmrnn.discovery import (
+    Case,
+    attribution,
+    case_of_trials,
+    clean_run,
+    effects,
+    stand_ins,
+    units,
+)
 from hmmrnn.nets import RNNCell
 from hmmrnn.nets.noise import white_noise
 
@@ -29,28 +37,18 @@ PART = 5
 def case_at_work(n_units: int, n_windows: int, n_trials: int, n_steps: int) -> Case:
     """Two groups of units that excite themselves, under noise."""
     cell = RNNCell(n_symbols=3, hidden_size=n_units, noise_dim=2 * n_units // 3)
-    key_params, key_noise = jax.random.split(jax.random.key(0))
+    key_params, key_noise, key_trials = jax.random.split(jax.random.key(0), 3)
     noise = white_noise(jax.random.split(key_noise, n_trials), n_steps, cell.noise_dim)
-    h0 = jnp.zeros((n_trials, n_units))
     width = n_steps // n_windows
-    readout = jnp.zeros((n_steps, n_trials, 3))
-    case = Case(
-        cell=cell,
-        params=two_groups(cell, key_params),
-        inputs=noise,
-        h0=h0,
-        target=readout,
-        windows={str(w): (w * width, (w + 1) * width) for w in range(n_windows)},
-        loss=SquaredError(),
-        scored=np.ones(n_steps, bool),
-        decoded=readout,
-        means=jnp.zeros((n_windows, n_units)),
-        other_h0=h0,
-        other_inputs=noise,
+    return case_of_trials(
+        cell,
+        two_groups(cell, key_params),
+        noise,
+        jnp.zeros((n_trials, n_units)),
+        {str(w): (w * width, (w + 1) * width) for w in range(n_windows)},
+        jnp.zeros((n_steps, n_trials, 1)),
+        key_trials,
     )
-    run = clean_run(case)
-    means = jnp.stack([run.states[a:b].mean((0, 1)) for a, b in case.bounds])
-    return case._replace(target=run.logits, means=means)
 
 
 def cases(plan: Plan) -> Iterator[Comparison]:

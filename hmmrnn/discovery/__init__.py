@@ -1,8 +1,9 @@
 """Discovery: which units of a network at work matter, when, and through which connections.
 
 `survey` does everything for a `Case`: a network, its trials, windows of steps, and a loss. A case
-comes from a planted task (`case_of`), whose truth `judgement` then knows, or from the transitions
-of a trained network (`transition_case`). Its parts, each a function of its own:
+comes from your own network and trials (`case_of_trials`), from a planted task (`case_of`), whose
+truth `judgement` then knows, or from the transitions of a trained network (`transition_case`). Its
+parts, each a function of its own:
 
 | function                           |                                                        |
 |------------------------------------|--------------------------------------------------------|
@@ -19,7 +20,15 @@ of a trained network (`transition_case`). Its parts, each a function of its own:
 
 from hmmrnn.discovery.attribution import METHODS, attribution
 from hmmrnn.discovery.baselines import BASELINES, baselines
-from hmmrnn.discovery.case import Case, Lag, SquaredError, case_of, checked, clean_run
+from hmmrnn.discovery.case import (
+    Case,
+    Lag,
+    SquaredError,
+    case_of,
+    case_of_trials,
+    checked,
+    clean_run,
+)
 from hmmrnn.discovery.decoding import Decoding, random_k, random_k_class
 from hmmrnn.discovery.edge_circuits import EdgeCircuit, edge_circuit
 from hmmrnn.discovery.edges import edge_attribution, edge_effects
@@ -78,6 +87,7 @@ __all__ = [
     "baselines",
     "between_groups",
     "case_of",
+    "case_of_trials",
     "checked",
     "clean_losses",
     "clean_run",

@@ -101,34 +101,56 @@ class Case(NamedTuple):
         return self._replace(h0=self.other_h0, inputs=self.other_inputs)
 
 
+def case_of_trials(
+    cell: RNNCell,
+    params: Params,
+    inputs: Float[Array, "T B D"],
+    h0: Float[Array, "B N"],
+    windows: Windows,
+    decoded: Float[Array, "T B J"],
+    key: Key,
+) -> Case:
+    """Any network at work: how far an intervention moves its readout from where it is without.
+
+    The loss is the squared distance at all steps. Means are over trials and the steps of a window;
+    the corrupted run of a trial is another trial. `decoded` is what the task is about.
+
+    Raises:
+        InputError: a single trial, or windows that do not fit.
+    """
+    other = other_trials(len(h0), key)
+    clean = _run(cell, params, h0, inputs)
+    case = Case(
+        cell=cell,
+        params=params,
+        inputs=inputs,
+        h0=h0,
+        target=clean.logits,
+        windows=windows,
+        loss=SquaredError(),
+        scored=np.ones(len(inputs), bool),
+        decoded=decoded,
+        means=jnp.zeros((len(windows), cell.hidden_size)),
+        other_h0=h0[other],
+        other_inputs=inputs[:, other],
+    )
+    bounds = checked(case).bounds
+    means = jnp.stack([clean.states[first:end].mean((0, 1)) for first, end in bounds])
+    return case._replace(means=means)
+
+
 def case_of(task: Task, key: Key) -> Case:
-    """A planted task: how far an intervention moves the readout from where it is without, squared.
+    """A planted task as `case_of_trials`.
 
     The reference is the network's own readout, not what it should be: a contaminated network is
-    wrong on its own, and what makes it less so need not be what it computes with. Means are over
-    trials and the steps of a window. The corrupted run of a trial is another trial.
+    wrong on its own, and what makes it less so need not be what it computes with.
 
     Raises:
         InputError: a single trial.
     """
-    other = other_trials(task.inputs.shape[1], key)
-    case = Case(
-        cell=task.cell,
-        params=task.params,
-        inputs=task.inputs,
-        h0=task.h0,
-        target=task.target,
-        decoded=task.target,
-        windows=task.windows,
-        loss=SquaredError(),
-        scored=np.ones(len(task.inputs), bool),
-        means=jnp.zeros((len(task.windows), task.cell.hidden_size)),
-        other_h0=task.h0[other],
-        other_inputs=task.inputs[:, other],
+    return case_of_trials(
+        task.cell, task.params, task.inputs, task.h0, task.windows, task.target, key
     )
-    clean = clean_run(checked(case))
-    means = jnp.stack([clean.states[first:end].mean((0, 1)) for first, end in case.bounds])
-    return case._replace(target=clean.logits, means=means)
 
 
 def checked(case: Case) -> Case:

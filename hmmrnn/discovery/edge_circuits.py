@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import HIGHEST, Key, Params
-from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
-from hmmrnn.discovery.edges import sent
-from hmmrnn.discovery.effective import before
+from hmmrnn.discovery.case import Case, Loss
+from hmmrnn.discovery.edges import Onwards, loss_in_two, onwards
 from hmmrnn.discovery.interventions import AT_ONCE, Stand_in
 from hmmrnn.discovery.selection import (
     FAITHFUL,
@@ -27,7 +26,7 @@ from hmmrnn.discovery.selection import (
 )
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
-from hmmrnn.nets import RNNCell, rollout
+from hmmrnn.nets import RNNCell
 
 
 class EdgeCircuit(NamedTuple):
@@ -80,52 +79,23 @@ def losses_with(
     Raises:
         InputError: a window that does not exist.
     """
-    if window not in case.windows:
-        raise InputError(f"window={window}: the windows are {', '.join(case.windows)}")
-    w = list(case.windows).index(window)
-    first, end = case.windows[window]
-    states = clean_run(case).states
-    elsewhere = jnp.broadcast_to(sent(instead[w % len(instead)]), states.shape)
-    found = _losses_with(
-        case.cell,
-        case.loss,
-        end - first,
-        case.params,
-        before(case.h0, states)[first],
-        case.inputs[first:],
-        case.target[first:],
-        jnp.asarray(case.scored[first:]),
-        elsewhere[first:end],
-        jnp.asarray(kept),
-    )
-    return np.asarray(found)
+    on = onwards(case, window, instead)
+    return np.asarray(_losses_with(case.cell, case.loss, case.params, on, jnp.asarray(kept)))
 
 
-@partial(jax.jit, static_argnames=("cell", "loss", "n_cut"))
+@partial(jax.jit, static_argnames=("cell", "loss"))
 def _losses_with(
-    cell: RNNCell,
-    loss: Loss,
-    n_cut: int,
-    params: Params,
-    h0: Float[Array, "B N"],
-    inputs: Float[Array, "T B D"],
-    target: Float[Array, "T B K"],
-    scored: Bool[Array, " T"],
-    elsewhere: Float[Array, "t B N"],
-    kept: Bool[Array, "G N N"],
+    cell: RNNCell, loss: Loss, params: Params, on: Onwards, kept: Bool[Array, "G N N"]
 ) -> Float[Array, "G B"]:
     """The other edges are taken out of W_rec; what they carry instead is an input to each unit."""
-    n = cell.hidden_size
+    n, W_rec = cell.hidden_size, params["W_rec"]
     open_ = cell.clone(noise_dim=cell.noise_dim + n)
-    W_in = jnp.concatenate([params["W_in"], jnp.eye(n, dtype=h0.dtype)], axis=1)
+    W_in = jnp.concatenate([params["W_in"], jnp.eye(n, dtype=W_rec.dtype)], axis=1)
 
     def run(mask: Array) -> Array:
-        own = jnp.where(mask, params["W_rec"], 0.0)
-        carried = jnp.matmul(elsewhere, (params["W_rec"] - own).T, precision=HIGHEST)
-        within = jnp.concatenate([inputs[:n_cut], carried], axis=-1)
-        during = rollout(open_, {**params, "W_rec": own, "W_in": W_in}, h0, within)
-        after = rollout(cell, params, during.states[-1], inputs[n_cut:])
-        readout = jnp.concatenate([during.logits, after.logits])
-        return loss_from(loss(readout, target), scored, jnp.zeros((), int))
+        own = jnp.where(mask, W_rec, 0.0)
+        carried = jnp.matmul(on.sent, (W_rec - own).T, precision=HIGHEST)
+        cut = {**params, "W_rec": own, "W_in": W_in}
+        return loss_in_two(cell, open_, loss, params, cut, on, carried)
 
     return jax.lax.map(run, kept, batch_size=AT_ONCE)

@@ -7,6 +7,7 @@ first step has no stand-in of its own and gets that of the state after it.
 """
 
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -103,43 +104,49 @@ def edge_effects(
         InputError: a window or a unit that does not exist.
     """
     n = case.cell.hidden_size
-    if window not in case.windows:
-        raise InputError(f"window={window}: the windows are {', '.join(case.windows)}")
     if edges.size and not (edges.min() >= 0 and edges.max() < n):
         raise InputError(f"edges name unit {edges.min()} or {edges.max()}: units are 0 .. {n - 1}")
+    on = onwards(case, window, instead)
+    patched = _patched(case.cell, case.loss, case.params, on, jnp.asarray(edges))
+    return np.asarray(patched) - clean_losses(case)[list(case.windows).index(window)]
+
+
+class Onwards(NamedTuple):
+    """What happens from the first step of a window on; edges are cut in the steps of `sent`."""
+
+    h0: Float[Array, "B N"]
+    inputs: Float[Array, "T B D"]
+    target: Float[Array, "T B K"]
+    scored: Bool[Array, " T"]
+    sent: Float[Array, "t B N"]  # what stands in for the states that the window's steps start from
+
+
+def onwards(case: Case, window: str, instead: Stand_in) -> Onwards:
+    """The rest of the trials from a window on.
+
+    Raises:
+        InputError: a window that does not exist.
+    """
+    if window not in case.windows:
+        raise InputError(f"window={window}: the windows are {', '.join(case.windows)}")
     w = list(case.windows).index(window)
     first, end = case.windows[window]
     states = clean_run(case).states
     messages = jnp.broadcast_to(sent(instead[w % len(instead)]), states.shape)
-    patched = _patched(
-        case.cell,
-        case.loss,
-        end - first,
-        case.params,
-        before(case.h0, states)[first],
-        case.inputs[first:],
-        case.target[first:],
-        jnp.asarray(case.scored[first:]),
-        messages[first:end],
-        jnp.asarray(edges),
+    return Onwards(
+        h0=before(case.h0, states)[first],
+        inputs=case.inputs[first:],
+        target=case.target[first:],
+        scored=jnp.asarray(case.scored[first:]),
+        sent=messages[first:end],
     )
-    return np.asarray(patched) - clean_losses(case)[w]
 
 
-@partial(jax.jit, static_argnames=("cell", "loss", "n_patched"))
+@partial(jax.jit, static_argnames=("cell", "loss"))
 def _patched(
-    cell: RNNCell,
-    loss: Loss,
-    n_patched: int,
-    params: Params,
-    h0: Float[Array, "B N"],
-    inputs: Float[Array, "T B D"],
-    target: Float[Array, "T B K"],
-    scored: Bool[Array, " T"],
-    messages: Float[Array, "t B N"],
-    edges: Int[Array, "E 2"],
+    cell: RNNCell, loss: Loss, params: Params, on: Onwards, edges: Int[Array, "E 2"]
 ) -> Float[Array, "E B"]:
-    """Loss of each trial when each edge is patched in the first steps.
+    """Loss of each trial when each edge is patched in the steps of the window.
 
     The edge is taken out of W_rec, and the message becomes an input that only i receives.
     """
@@ -149,11 +156,27 @@ def _patched(
     def run(edge: Array) -> Array:
         i, j = edge
         cut = {"W_rec": W_rec.at[i, j].set(0.0), "W_in": W_in.at[i, -1].set(W_rec[i, j])}
-        message = jnp.take(messages, j, axis=-1)[..., None]
-        within = jnp.concatenate([inputs[:n_patched], message], axis=-1)
-        during = rollout(wired, {**params, **cut}, h0, within)
-        after = rollout(cell, params, during.states[-1], inputs[n_patched:])
-        readout = jnp.concatenate([during.logits, after.logits])
-        return loss_from(loss(readout, target), scored, jnp.zeros((), int))
+        message = jnp.take(on.sent, j, axis=-1)[..., None]
+        return loss_in_two(cell, wired, loss, params, {**params, **cut}, on, message)
 
     return jax.lax.map(run, edges, batch_size=AT_ONCE)
+
+
+def loss_in_two(
+    cell: RNNCell,
+    cut_cell: RNNCell,
+    loss: Loss,
+    params: Params,
+    cut_params: Params,
+    on: Onwards,
+    messages: Float[Array, "t B M"],
+) -> Float[Array, " B"]:
+    """Loss of each trial: in the window the cut network, which gets `messages` as further inputs,
+    and after it the whole one.
+    """
+    n_cut = len(on.sent)
+    within = jnp.concatenate([on.inputs[:n_cut], messages], axis=-1)
+    during = rollout(cut_cell, cut_params, on.h0, within)
+    after = rollout(cell, params, during.states[-1], on.inputs[n_cut:])
+    readout = jnp.concatenate([during.logits, after.logits])
+    return loss_from(loss(readout, on.target), on.scored, jnp.zeros((), int))

@@ -3,11 +3,13 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
 from hmmrnn.discovery import BASELINES, METHODS
-from hmmrnn.storage import read_arrays, read_json
+from hmmrnn.storage import plain, read_arrays, read_json, write_arrays, write_json
+from hmmrnn.tasks import kick_network
 
 SMALL = ("--n_trials=8", "--n_steps=70")
 
@@ -58,6 +60,49 @@ def trained(door, tmp_path_factory):
     flags = ("--preset=fully3", "--profile=smoke", f"--outdir={folder}")
     assert door("train", *flags).returncode == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def switching(door, tmp_path_factory):
+    """A run whose network is a planted kick circuit, and groups that another analysis found."""
+    folder = tmp_path_factory.mktemp("switching") / "run"
+    made = kick_network(jax.random.key(1), n_distractors=0)
+    n_units, noise_dim = made.params["W_in"].shape
+    sizes = (f"--net.hidden_size={n_units}", f"--net.noise_dim={noise_dim}", "--net.bias=true")
+    flags = ("--preset=linear2", "--profile=smoke", f"--outdir={folder}", *sizes)
+    assert door("train", *flags).returncode == 0
+    params = {name: np.asarray(value) for name, value in made.params.items()}
+    third = {"W_out": np.zeros((1, n_units), np.float32), "b_out": np.full(1, -99, np.float32)}
+    params |= {name: np.concatenate([params[name], row]) for name, row in third.items()}
+    write_arrays(folder / "params.npz", params)
+    groups = {name.replace("kick ", "kick_"): mask for name, mask in made.groups.items()}
+    found = {f"kick {a}>{b}": np.flatnonzero(groups[f"kick_{a}{b}"]) for a, b in ((0, 1), (1, 0))}
+    write_json(folder / "circuits.json", {"groups": plain(found)})
+    done = door("discover", f"--run={folder}", "--kind=zero", "--n_trials=24")
+    return done, folder, found
+
+
+def test_changes_of_a_trained_network_stand_beside_its_kick_circuit(switching, door):
+    done, folder, groups = switching
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(folder / "discovery.json")
+    found = read_json(folder / "discovery.json")
+    assert set(found["cases"]) == {"0_1", "1_0"}
+    for name, case in found["cases"].items():
+        before = list(case["windows"]).index("-4..-1")
+        s, t = name.split("_")
+        own, opposite = f"kick {s}>{t}", f"kick {t}>{s}"
+        assert case["kick"][own]["n"] == len(groups[own])
+        effect = {group: found["effect"][before] for group, found in case["groups"].items()}
+        assert effect[own] > 1
+        assert abs(effect[opposite]) < 0.05
+        assert case["judgement"] is None
+        assert not (folder / "figures" / f"discovery_precision_{name}.svg").exists()
+        assert (folder / "figures" / f"discovery_map_{name}.svg").exists()
+    (folder / "circuits.json").unlink()  # it holds groups only
+    page = door("report", f"--run={folder}")
+    assert page.returncode == 0, page.stderr
+    assert "Most is at stake in steps" in (folder / "report.html").read_text()
 
 
 def test_a_network_without_transitions_is_told(trained, door, tmp_path):
