@@ -46,6 +46,7 @@ def test_a_planted_task_leaves_numbers_arrays_figures_and_a_page(planted):
     assert page.count("<svg") >= 14
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(planted, door, tmp_path):
     folder = tmp_path / "again"
     door("discover", "--task=hmm_inference", f"--outdir={folder}", *SMALL)

@@ -43,6 +43,7 @@ def test_the_grid_covers_losses_targets_batches_data_and_seeds():
     assert Cell("reference", "linear2", 4096, "fresh", 2) in grid
 
 
+@pytest.mark.slow
 def test_a_run_measures_what_the_table_shows():
     full = Cell("6-gram law", "linear3", 16, "fresh", 0).spec
     config = full.config.replace(train={"epochs": 4}, net={"hidden_size": 8, "noise_dim": 4})
