@@ -29,7 +29,7 @@ RANGE = -1.0, 2.0
 """Faithfulness that a panel shows at most."""
 MAGNITUDES = 3
 """Decades below the last one of the strongest effect that are logarithmic."""
-NOT_DEFINED = "replacing all units\nchanges nothing"
+NOT_DEFINED = "nothing is clearly\nat stake"
 RHO = "\N{GREEK SMALL LETTER RHO}"
 
 
