@@ -80,15 +80,17 @@ def test_a_trained_filter_is_found():
     assert -found["-KL of circuit"] < 0.02
 
 
+KINDS = [
+    *(partial(ring_attractor, condition=condition, contamination=0.2) for condition in CONDITIONS),
+    partial(hmm_inference, contamination=0.02),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("condition", CONDITIONS)
-def test_noise_costs_little(condition):
+@pytest.mark.parametrize("make", KINDS, ids=[*CONDITIONS, "filter"])
+def test_noise_costs_little(make):
     auprc = [
-        worst(
-            partial(ring_attractor, condition=condition, contamination=0.2, noise_std=noise),
-            (units_row,),
-            range(5),
-        )["AUPRC"]
+        worst(partial(make, noise_std=noise), (units_row,), range(5))["AUPRC"]
         for noise in (0.0, 0.1, 0.3, 1.0)
     ]
     assert min(auprc) >= auprc[0] - 0.05
