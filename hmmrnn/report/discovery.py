@@ -30,7 +30,7 @@ MEASURES = ("stake", "faithfulness", "completeness", "minimality", "necessity", 
 KINDS = {
     "zero": "zero",
     "mean": "its mean",
-    "resample": "its state in another trial",
+    "resample": "its state in a corrupted run",
 }
 BASELINE = "baseline"
 N_TWINS = 3
@@ -207,7 +207,7 @@ def _of_task(case: dict[str, Any]) -> Iterable[str]:
             f"Interventions rank the planted units with an AUPRC of {text(worst[INTERVENTION][0])}"
             f"; the best baseline, {best}, reaches {text(worst[best][0])}."
         )
-        yield f"The circuit holds {sizes} units; {true} are true."
+        yield f"The circuit holds {sizes} units; the planted one has {true}."
         return
     (low, at), (reached, there) = worst[INTERVENTION], worst[best]
     where = "every window" if low == PERFECT else f"their worst window, {at}"
@@ -216,7 +216,7 @@ def _of_task(case: dict[str, Any]) -> Iterable[str]:
         f"the best baseline, {best}, reaches {text(reached)} in its worst, {there}."
     )
     names = _list(w["name"] for w in windows)
-    yield f"The circuits in {names} hold {sizes} units; {true} are true."
+    yield f"The circuits in {names} hold {sizes} units; the planted ones have {true}."
 
 
 def _worst(ranking: dict[str, Any], windows: list[dict[str, Any]]) -> tuple[float, str]:

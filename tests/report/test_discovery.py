@@ -184,14 +184,15 @@ def test_a_task_has_a_sentence_on_how_right_it_is(planted):
         "In their worst window, cue, interventions rank the planted units with an AUPRC of 0.981; "
         "the best baseline, weights out, reaches 0.833 in its worst, cue."
     ) in planted.shown
-    sizes = "The circuits in hold, cue and keep hold 3, 4 and 2 units; 2, 4 and 2 are true."
+    sizes = "The circuits in hold, cue and keep hold 3, 4 and 2 units; "
+    sizes += "the planted ones have 2, 4 and 2."
     assert sizes in planted.shown
 
 
 def test_a_task_of_one_window_names_none(planted):
     assert (
         "still here Interventions rank the planted units with an AUPRC of 0.999; the best "
-        "baseline, weights out, reaches 0.871. The circuit holds 3 units; 2 are true."
+        "baseline, weights out, reaches 0.871. The circuit holds 3 units; the planted one has 2."
     ) in planted.shown
 
 
