@@ -6,7 +6,7 @@
 `base` holds what all networks share, `vary` lists of values, of which every combination is one
 network. Both know `profile`, `preset` or `hmm` (a JSON file), `noise_std`, `seed`, every option by
 its dotted name, and whole sections by theirs: `"loss": [{"divergence": "reference"}, ...]`. A list
-of such blocks is their union.
+of such blocks is their union; a block may have a `name`, which the folders of its networks bear.
 """
 
 import difflib
@@ -22,27 +22,10 @@ from hmmrnn.errors import InputError
 from hmmrnn.hmm import HMM, PRESETS, from_json, preset
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_json
+from hmmrnn.sweep.named_grids import NAMED
 from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
 
-PAPER: list[dict[str, dict[str, Any]]] = [
-    {
-        "base": {"profile": "paper"},
-        "vary": {
-            "preset": ["linear2", "linear3", "linear4", "linear5"],
-            "net.hidden_size": [50, 150, 200],
-            "net.noise_dim": [1, 10, 100, 200],
-            "seed": [0, 1, 2],
-        },
-    },
-    {
-        "base": {"profile": "paper"},
-        "vary": {"preset": ["fully3", "cyclic4"], "seed": [0, 1, 2]},
-    },
-]
-"""The 144 + 6 networks of Torre et al. (2025)."""
-
-NAMED = {"paper": PAPER}
 LONGEST_NAME = 200
 PLAIN = ("profile", "preset", "hmm", "noise_std", "seed")
 KNOWN = (*PLAIN, *SECTIONS, *(f"{s}.{o}" for s in SECTIONS for o in option_types(SECTIONS[s])))
@@ -67,7 +50,7 @@ def read_grid(grid: str) -> list[Entry]:
     path = Path(grid)
     if not _is_there(path):
         raise InputError(
-            f"grid={grid}: there is no such file, and the only named grid is {', '.join(NAMED)}"
+            f"grid={grid}: there is no such file, and the named grids are {', '.join(NAMED)}"
         )
     try:
         return entries(read_json(path), path.parent)
@@ -91,7 +74,7 @@ def entries(blocks: Any, folder: Path = Path()) -> list[Entry]:  # noqa: ANN401
         for values in _combinations(block):
             spec = _spec(values, folder)
             varied = [field for field in block.get("vary", {}) if field not in ("preset", "hmm")]
-            name = _name({field: values[field] for field in varied}, values)
+            name = _name(block.get("name"), {field: values[field] for field in varied}, values)
             if spec in by_spec:
                 raise InputError(f"{by_spec[spec]} and {name} are the same network")
             if len(name) > LONGEST_NAME:
@@ -112,8 +95,10 @@ def entries(blocks: Any, folder: Path = Path()) -> list[Entry]:  # noqa: ANN401
 
 
 def _combinations(block: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    if not isinstance(block, Mapping) or not set(block) <= {"base", "vary"}:
-        raise InputError('a block has "base" and "vary", each an object of fields')
+    if not isinstance(block, Mapping) or not set(block) <= {"name", "base", "vary"}:
+        raise InputError('a block has "base" and "vary", each an object of fields, and a "name"')
+    if not isinstance(block.get("name", ""), str):
+        raise InputError('"name" is the word for a block in the names of its folders, a string')
     base, vary = block.get("base", {}), block.get("vary", {})
     for part in (base, vary):
         if not isinstance(part, Mapping):
@@ -182,15 +167,16 @@ def _section(section: str, options: Any) -> dict[str, Any]:  # noqa: ANN401
     return dict(options)
 
 
-def _name(varied: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """Of the run folder: the HMM, then what varies, then the seed."""
+def _name(block: str | None, varied: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Of the run folder: the HMM, the block's name, then what varies, then the seed."""
     target = values.get("preset") or _word(Path(str(values["hmm"])).stem).lstrip(".+") or "hmm"
     parts = [
         _word(value) if name in SECTIONS else f"{name.rpartition('.')[2]}{_word(value)}"
         for name, value in varied.items()
         if name != "seed"
     ]
-    return "-".join([target, *parts, f"seed{values.get('seed', 0)}"])
+    own = [_word(block)] if block else []
+    return "-".join([target, *own, *parts, f"seed{values.get('seed', 0)}"])
 
 
 def _word(value: Any) -> str:  # noqa: ANN401

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmmrnn import InputError, TrainConfig
-from hmmrnn.hmm import preset
+from hmmrnn.hmm import PRESETS, preset
 from hmmrnn.sweep.grid import entries, read_grid
 from hmmrnn.training import RunSpec
 
@@ -55,6 +55,54 @@ def test_the_papers_grid_is_its_144_and_6_networks():
         for name in ("fully3", "cyclic4")
         for seed in (0, 1, 2)
     )
+
+
+def test_the_zoos_grid_has_both_losses_for_every_preset_and_five_seeds():
+    grid = read_grid("zoo")
+    assert sorted(names_of(grid)) == sorted(
+        f"{name}-{loss}-seed{seed}"
+        for name in PRESETS
+        for loss in ("ngram", "reference")
+        for seed in range(5)
+    )
+    for entry in grid:
+        name, loss, _ = entry.name.split("-")
+        config = entry.spec.config
+        assert config.hmm == preset(name)
+        if loss == "reference":
+            assert (config.loss.divergence, config.loss.ngram_weight) == ("reference", 0.0)
+            assert config.train.batch_size == 2048
+            assert config.train.epochs * config.train.steps_per_epoch == 600
+        else:
+            plain = TrainConfig.profile("laptop", preset(name))
+            every = config.train.snapshot_every
+            assert config == plain.replace(train={"snapshot_every": every})
+        if entry.spec.seed == 0:
+            assert config.train.epochs // config.train.snapshot_every >= 12
+
+
+def test_the_grid_of_batch_sizes_has_equally_many_steps():
+    grid = read_grid("batch_sizes")
+    steps = {e.spec.config.train.epochs * e.spec.config.train.steps_per_epoch for e in grid}
+    losses = {(e.spec.config.loss.divergence, e.spec.config.train.batch_size) for e in grid}
+    assert steps == {600}
+    assert losses == {
+        ("reference", 256),
+        ("reference", 512),
+        ("reference", 1024),
+        ("independent", 512),
+        ("independent", 2048),
+        ("none", 512),
+        ("none", 2048),
+    }
+
+
+def test_a_block_gives_its_name_to_its_folders():
+    plain = {**of(seed=[0])}
+    named = {"name": "other", **of({"train.batch_size": 32}, seed=[0])}
+    assert names_of(entries([plain, named])) == ["linear3-seed0", "linear3-other-seed0"]
+    with pytest.raises(InputError, match="a string"):
+        entries({"name": 3, **of(seed=[0])})
 
 
 def test_a_file_means_the_product_of_its_lists(tmp_path):

@@ -1,0 +1,94 @@
+"""Grids with a name: the paper's networks, the zoo's, and three losses at several batch sizes."""
+
+from typing import Any
+
+from hmmrnn.hmm import PRESETS
+
+Block = dict[str, Any]
+
+PAPER: list[Block] = [
+    {
+        "base": {"profile": "paper"},
+        "vary": {
+            "preset": ["linear2", "linear3", "linear4", "linear5"],
+            "net.hidden_size": [50, 150, 200],
+            "net.noise_dim": [1, 10, 100, 200],
+            "seed": [0, 1, 2],
+        },
+    },
+    {
+        "base": {"profile": "paper"},
+        "vary": {"preset": ["fully3", "cyclic4"], "seed": [0, 1, 2]},
+    },
+]
+"""The 144 + 6 networks of Torre et al. (2025)."""
+
+REFERENCE: Block = {
+    "profile": "laptop",
+    "loss": {"divergence": "reference", "ngram_weight": 0.0},
+    "train.batch_size": 2048,
+    "train.epochs": 60,
+    "train.steps_per_epoch": 10,
+    "train.chunk_epochs": 1,
+    "train.checkpoint_every": 5,
+}
+"""The paper's loss at the largest batch that five minutes on a CPU core allow, 600 steps of it."""
+
+
+PRESETS_OF_REFERENCE: list[tuple[list[str], dict[str, Any]]] = [
+    (["linear3", "linear4", "linear5"], {}),
+    (["fully3", "cyclic4"], {"train.clip_norm": 0.3}),
+    (["linear2"], {"data.n_steps": 40}),
+]
+"""With what the reference loss differs by preset: the paper's clipping; 40 steps instead of 100."""
+
+
+def _zoo() -> list[Block]:
+    """Both losses, every preset, seeds 0 to 4; the first seed with a dozen snapshots or more."""
+    blocks = []
+    for seeds, every_ngram, every_reference in (([0], 10, 5), ([1, 2, 3, 4], 20, 10)):
+        blocks.append(
+            {
+                "name": "ngram",
+                "base": {"profile": "laptop", "train.snapshot_every": every_ngram},
+                "vary": {"preset": list(PRESETS), "seed": seeds},
+            }
+        )
+        reference = {**REFERENCE, "train.snapshot_every": every_reference}
+        for presets, options in PRESETS_OF_REFERENCE:
+            blocks.append(
+                {
+                    "name": "reference",
+                    "base": {**reference, **options},
+                    "vary": {"preset": presets, "seed": seeds},
+                }
+            )
+    return blocks
+
+
+ZOO: list[Block] = _zoo()
+"""The 60 networks that are shipped with the package."""
+
+
+def _batch_sizes() -> list[Block]:
+    """`linear3`, 600 steps of three losses at several batch sizes: does the bias make the orbit?"""
+    losses = {
+        "reference": (REFERENCE["loss"], [256, 512, 1024]),
+        "independent": ({"divergence": "independent", "ngram_weight": 0.0}, [512, 2048]),
+        "ngram": ({}, [512, 2048]),
+    }
+    shared = {k: v for k, v in REFERENCE.items() if k not in ("loss", "train.batch_size")}
+    return [
+        {
+            "name": name,
+            "base": {**shared, "preset": "linear3", "loss": loss, "train.snapshot_every": 10},
+            "vary": {"train.batch_size": sizes, "seed": [0, 1, 2]},
+        }
+        for name, (loss, sizes) in losses.items()
+    ]
+
+
+BATCH_SIZES: list[Block] = _batch_sizes()
+"""Beside those of the zoo, at 128 (ngram) and 2048 (reference)."""
+
+NAMED = {"paper": PAPER, "zoo": ZOO, "batch_sizes": BATCH_SIZES}
