@@ -50,6 +50,12 @@ class LossConfig(Section):
             raise InputError("loss.divergence=energy: needs loss.cost=euclidean")
 
     @property
+    def name(self) -> str:
+        """One word, such as `reference`, `ngram` or `independent+ngram`."""
+        parts = [] if self.divergence == "none" else [self.divergence]
+        return "+".join([*parts, "ngram"] if self.ngram_weight else parts)
+
+    @property
     def title(self) -> str:
         """The loss in a few words, such as `independent Sinkhorn + 6-gram law`."""
         sinkhorn = "converged Sinkhorn" if self.tolerance else "Sinkhorn"
