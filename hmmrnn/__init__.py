@@ -1,6 +1,6 @@
 """Train noise-driven recurrent networks to emulate hidden Markov models, and find out how."""
 
-from hmmrnn import circuits, dynamics, fidelity, hmm, losses, nets, training
+from hmmrnn import circuits, dynamics, fidelity, hmm, interop, losses, nets, training, zoo
 from hmmrnn.errors import (
     DivergingNetworkError,
     InputError,
@@ -20,10 +20,12 @@ __all__ = [
     "dynamics",
     "fidelity",
     "hmm",
+    "interop",
     "load",
     "losses",
     "nets",
     "train",
     "train_ensemble",
     "training",
+    "zoo",
 ]

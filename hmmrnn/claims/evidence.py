@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hmmrnn.errors import InputError
+from hmmrnn.fidelity.learned import learned
 from hmmrnn.hmm import HMM, name_of
 from hmmrnn.intervals import Estimate
 from hmmrnn.storage import read_json
 from hmmrnn.training import TrainConfig
 from hmmrnn.training.run_folder import read_spec
-
-LEARNED = 0.5
-"""Share of what a symbol says about the next one that a network must have learned."""
 
 
 class Evidence(NamedTuple):
@@ -30,7 +28,7 @@ class Evidence(NamedTuple):
     @property
     def preset(self) -> str:
         """Name of the HMM, `custom` if it is none of the presets."""
-        return name_of(self.config.hmm)
+        return name_of(self.config.hmm) if isinstance(self.config.hmm, HMM) else "own data"
 
     @property
     def loss(self) -> str:
@@ -39,15 +37,8 @@ class Evidence(NamedTuple):
 
     @property
     def learned(self) -> bool | None:
-        """Whether it has left the plateau of independent symbols; None if that is not known.
-
-        Independent symbols of the right shares miss the 2-grams of the HMM by the mutual
-        information of neighbouring symbols. Learned means to miss less than half of that.
-        """
-        if not self.fidelity:
-            return None
-        missed = number(self.fidelity, "kl", "2", "network")
-        return missed.value < (1 - LEARNED) * mutual_information(self.fidelity)
+        """Whether it has left the plateau of independent symbols; None if not measured."""
+        return learned(self.fidelity) if self.fidelity else None
 
 
 def read_evidence(folder: Path) -> Evidence:
@@ -83,13 +74,3 @@ def number(measures: dict[str, Any], *path: str) -> Estimate:
 
 def _float(value: Any) -> float:  # noqa: ANN401
     return float(value) if isinstance(value, int | float) else np.nan
-
-
-def mutual_information(fidelity: dict[str, Any]) -> float:
-    """Nats that a symbol of the HMM says about the next one, from `fidelity.json`."""
-    rows = np.array(fidelity["exact_transitions"], float)
-    shares = np.array([share["exact"] for share in fidelity["symbol_shares"]], float)
-    joint = np.nan_to_num(rows) * shares[:, None]
-    independent = np.outer(joint.sum(axis=1), joint.sum(axis=0))
-    some = joint > 0
-    return float(np.sum(joint[some] * np.log(joint[some] / independent[some])))

@@ -2,6 +2,7 @@
 
 from hmmrnn.report.build import build_discovery_page, build_report
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_FIGURES
+from hmmrnn.report.claims import build_claims_page
 from hmmrnn.report.discovery import PATTERNS as DISCOVERY_FIGURES
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES
@@ -15,6 +16,7 @@ __all__ = [
     "PAIR_FIGURES",
     "VIEW_FILE",
     "Number",
+    "build_claims_page",
     "build_discovery_page",
     "build_report",
     "estimate",

@@ -1,0 +1,99 @@
+"""Judge the claims about how these networks work, over many networks.
+
+    python -m experiments.claims --runs='runs/zoo/*' --outdir=runs/claims
+    python -m experiments.claims --runs='runs/zoo/*' --others='runs/batches/*' --outdir=runs/claims
+
+Takes seconds: it reads what experiments.evaluate, dynamics and circuits wrote into the run folders
+(each of them takes --runs as well) and says of which networks something is missing. Writes
+claims.json, claims.md and report.html. `--others` are networks of other sizes and batch sizes for
+the claims that compare such. Every rule is a docstring in hmmrnn/claims, and stands on the page.
+"""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from experiments.cli import command_line, launch
+from experiments.run_folders import matching
+from hmmrnn.claims import Evidence, ledger, numbers, read_evidence
+from hmmrnn.claims.hypothesis import Turning
+from hmmrnn.errors import InputError
+from hmmrnn.figures import save
+from hmmrnn.figures.claims import batch_figure, regularity_figure, turns_figure
+from hmmrnn.report import build_claims_page
+from hmmrnn.storage import plain, write_json
+from hmmrnn.training.run_folder import CONFIG
+
+FLAGS = flags.FLAGS
+STEPS = {"fidelity": "evaluate", "dynamics": "dynamics", "circuits": "circuits"}
+
+
+def judge(
+    folder: Path, networks: Sequence[Evidence], others: Sequence[Evidence], commands: Sequence[str]
+) -> tuple[Path, Path]:
+    """Write claims.json, figures and pages; returns the paths of the pages."""
+    found = ledger(networks, others)
+    for name, figure in {
+        "claims_turns": turns_figure(found.turnings),
+        "claims_regularity": regularity_figure(found.turnings),
+        "claims_batches": batch_figure(found.turnings, with_most_batches(found.turnings)),
+    }.items():
+        save(folder, name, figure)
+    write_json(folder / "claims.json", plain(numbers(found, commands)))
+    return build_claims_page(folder)
+
+
+def with_most_batches(networks: Sequence[Turning]) -> str:
+    """The preset that was trained with most batch sizes."""
+    sizes: dict[str, set[int]] = {}
+    for network in networks:
+        sizes.setdefault(network.preset, set()).add(network.batch_size)
+    return max(sizes, key=lambda preset: len(sizes[preset]))
+
+
+def what_is_missing(networks: Sequence[Evidence], pattern: str) -> list[str]:
+    """A line for each analysis that some networks lack, with the command that makes it."""
+    lines = []
+    for measure, door in STEPS.items():
+        if n := sum(not getattr(network, measure) for network in networks):
+            lines.append(
+                f"{n} of {len(networks)} networks have no usable {measure}.json: "
+                f"python -m experiments.{door} --runs={shlex.quote(pattern)} --missing_only"
+            )
+    return lines
+
+
+def commands() -> list[str]:
+    """How the page is made from the run folders."""
+    patterns = [pattern for pattern in (FLAGS.runs, FLAGS.others) if pattern]
+    made = [
+        f"python -m experiments.{door} --runs={shlex.quote(pattern)} --missing_only"
+        for pattern in patterns
+        for door in STEPS.values()
+    ]
+    return [*made, "python " + command_line().partition(" ")[2]]
+
+
+def main() -> None:
+    """Read, judge, write and print the verdicts over all presets."""
+    folder = Path(FLAGS.outdir)
+    if (folder / CONFIG).exists():
+        raise InputError(f"outdir={folder}: holds a run of a network; give another folder")
+    networks = [read_evidence(path) for path in matching(FLAGS.runs)]
+    others = [read_evidence(path) for path in matching(FLAGS.others)] if FLAGS.others else []
+    for line in what_is_missing(networks, FLAGS.runs):
+        print(line)
+    pages = judge(folder, networks, others, commands())
+    for row in ledger(networks, others).rows:
+        if row.preset == "all":
+            print(f"{row.claim:5} {row.loss:12} {row.verdict:21} {row.sentence}")
+    print(*pages, sep="\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("runs", None, "pattern of run folders, in quotes", required=True)
+    flags.DEFINE_string("others", None, "pattern of networks of other sizes and batch sizes")
+    flags.DEFINE_string("outdir", None, "folder to write to", required=True)
+    launch(main)

@@ -1,0 +1,70 @@
+"""The trained networks that come with the package: list them, or copy one into a run folder.
+
+    python -m experiments.zoo                                                        # list them
+    python -m experiments.zoo --network=linear2-reference-seed0 --outdir=runs/linear2
+    python -m experiments.analyse --run=runs/linear2                                 # look at it
+
+Takes seconds, and no network. `ngram` networks match the exact law of 6-grams (profile laptop),
+`reference` ones were trained by the paper's loss at batch 2048 (docs/zoo.md). Expect a KL of
+6-grams of 0.001 to 0.005 for the first, and 0.05 or more for the second.
+"""
+
+import difflib
+from pathlib import Path
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+from experiments.cli import launch
+from hmmrnn import zoo
+from hmmrnn.errors import InputError
+
+FLAGS = flags.FLAGS
+
+
+def entry_called(name: str) -> zoo.Entry:
+    """The network of this name. Raises `InputError`, with the nearest name there is."""
+    names = {entry.name: entry for entry in zoo.list()}
+    if name in names:
+        return names[name]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else "python -m experiments.zoo lists what there is"
+    raise InputError(f"network={name}: there is none of this name; {hint}")
+
+
+def table() -> Table:
+    """All networks, a line each."""
+    shown = Table(box=None, pad_edge=False)
+    for title in ("network", "batch", "snapshots", "KL of 6-grams", "volatility", "HMM's", ""):
+        shown.add_column(title, justify="left" if title in ("network", "") else "right")
+    for entry in zoo.list():
+        shown.add_row(
+            entry.name,
+            str(entry.batch_size),
+            str(entry.n_snapshots or "-"),
+            f"{entry.kl:.4f}",
+            f"{entry.volatility:.3f}",
+            f"{entry.hmm_volatility:.3f}",
+            "" if entry.learned else "did not learn its HMM",
+        )
+    return shown
+
+
+def main() -> None:
+    """List the zoo, or unpack a network of it."""
+    if (FLAGS.network is None) != (FLAGS.outdir is None):
+        raise InputError("network, outdir: give both to copy a network, or none to list them")
+    if FLAGS.network is None:
+        Console(width=100).print(table())
+        return
+    entry = entry_called(FLAGS.network)
+    folder = zoo.unpack(Path(FLAGS.outdir), entry.preset, loss=entry.loss, seed=entry.seed)
+    print(f"{folder}: {entry.name}, trained in {entry.wall_time_s / 60:.1f} min")
+    print(f"next: python -m experiments.analyse --run={folder}")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("network", None, "name of a network, as listed without this flag")
+    flags.DEFINE_string("outdir", None, "new folder to copy it to")
+    launch(main)

@@ -1,0 +1,141 @@
+"""The page of the claims: verdicts, the rules behind them, and the networks one by one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmmrnn.errors import InputError
+from hmmrnn.report.inline import inline_svg
+from hmmrnn.report.numbers import span, text
+from hmmrnn.report.summary import estimate
+from hmmrnn.report.templates import template
+from hmmrnn.storage import read_json, write_text
+
+JSON = "claims.json"
+ALL = "all"
+FIGURES = ("claims_turns", "claims_regularity", "claims_batches")
+MISFITS = (KeyError, TypeError, ValueError, AttributeError)
+
+SHORT = {
+    "supported": "yes",
+    "not supported": "no",
+    "true by construction": "by construction",
+    "undecided": "undecided",
+}
+"""Verdicts in a narrow column."""
+
+
+def build_claims_page(folder: Path) -> tuple[Path, Path]:
+    """Write report.html and claims.md beside claims.json; returns both paths.
+
+    Raises:
+        InputError: no claims.json there, or one of another form.
+        StorageError: a file could not be written.
+    """
+    fields = read_json(folder / JSON)
+    try:
+        claims = [_claim(claim, fields["rows"]) for claim in fields["claims"]]
+        shown = {
+            "claims": claims,
+            "networks": [_network(network) for network in fields["networks"]],
+            "commands": [str(command) for command in fields["commands"]],
+        }
+        figures = {name: inline_svg(folder / "figures" / f"{name}.svg") for name in FIGURES}
+        page = template("claims_page.html").render(figures=figures, **shown)
+        prose = markdown(shown)
+    except MISFITS as error:
+        raise InputError(f"{folder / JSON}: is of another form ({error}); make it anew") from None
+    paths = folder / "report.html", folder / "claims.md"
+    write_text(paths[0], page)
+    write_text(paths[1], prose)
+    return paths
+
+
+def _claim(claim: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    own = [_row(row) for row in rows if row["claim"] == claim["name"]]
+    over_all = [row for row in own if row["preset"] == ALL]
+    return {
+        **{name: str(claim[name]) for name in ("name", "statement", "statistic", "rule")},
+        "rows": own,
+        "summary": over_all or own,
+    }
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Any]:
+    value = estimate(row["value"])
+    return {
+        **{name: str(row[name]) for name in ("preset", "loss", "verdict", "sentence")},
+        "short": SHORT[row["verdict"]],
+        "value": _shown(value.value, value.low, value.high),
+    }
+
+
+def _network(network: Mapping[str, Any]) -> dict[str, Any]:
+    known = {True: "yes", False: "no", None: "not measured"}
+    return {
+        "name": str(network["name"]),
+        "batch_size": int(network["batch_size"]),
+        "learned": known[network["learned"]],
+        "kl": _plain(network["kl"], 4),
+        "dwell_cv": _plain(network["dwell_cv"], 2),
+        "hmm_dwell_cv": _plain(network["hmm_dwell_cv"], 2),
+        "turns": _plain(network["turns"], 2),
+    }
+
+
+def _shown(value: float, low: float, high: float) -> str:
+    if value != value:
+        return "\N{EN DASH}"
+    return span(value, low, high) if low == low else text(value)
+
+
+def _plain(value: float | None, digits: int) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def markdown(shown: Mapping[str, Any]) -> str:
+    """The same as a Markdown page."""
+    return "\n".join(
+        [
+            "# Claims\n",
+            "Every claim, judged by a rule that was fixed before the networks were measured. A "
+            "verdict over networks is given by the share in which the rule holds: its Wilson "
+            "interval must lie above one half (yes) or below it (no).\n",
+            "```",
+            *shown["commands"],
+            "```\n",
+            "## Verdicts over all presets\n",
+            *_table(
+                ("claim", "", "loss", "verdict", "value over networks", "in one sentence"),
+                (
+                    (c["name"], c["statement"], r["loss"], r["verdict"], r["value"], r["sentence"])
+                    for c in shown["claims"]
+                    for r in c["summary"]
+                ),
+            ),
+            "## Claim by claim\n",
+            *(line for claim in shown["claims"] for line in _section(claim)),
+            "## Does the bias of the loss make the orbit?\n",
+            *_table(
+                ("network", "batch", "learned", "KL of 6-grams", "CV of stays", "HMM's", "turns"),
+                (tuple(str(value) for value in n.values()) for n in shown["networks"]),
+            ),
+        ]
+    )
+
+
+def _section(claim: Mapping[str, Any]) -> list[str]:
+    rows = (
+        (r["preset"], r["loss"], r["verdict"], r["value"], r["sentence"]) for r in claim["rows"]
+    )
+    return [
+        f"### {claim['name']}: {claim['statement']}\n",
+        f"Rule: {claim['rule']}\n",
+        *_table(("preset", "loss", "verdict", claim["statistic"], "networks"), rows),
+    ]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *escaped]
+    return [*("| " + " | ".join(line) + " |" for line in lines), ""]
