@@ -3,13 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow check lint install lock wheel clean
+.PHONY: demo test slow check lint install lock wheel docs clean
 
 demo: install
 	$(BIN)/python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo --resume
 
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: install
 	$(BIN)/python -m pytest -m slow
@@ -36,6 +36,10 @@ lock: install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --extra dev \
 		--no-emit-index-url --upgrade --custom-compile-command 'make lock' pyproject.toml -o requirements.lock
+
+# A site of all pages in build/docs; a link that leads nowhere is an error.
+docs: install
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
 wheel: install
 	$(BIN)/python -m build --wheel --outdir dist

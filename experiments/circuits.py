@@ -25,8 +25,10 @@ from hmmrnn import figures
 from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many, survey_numbers
 from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.fidelity import held_out_law
 from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.report import CIRCUIT_FIGURES
+from hmmrnn.sequences import Target
 from hmmrnn.storage import plain, write_json
 from hmmrnn.training import Fit, RunSpec, load
 
@@ -101,10 +103,12 @@ def shape(spec: RunSpec) -> Hashable:
     return spec.config.cell
 
 
-def law_of(hmm: HMM) -> np.ndarray | None:
-    """The law of the HMM's 4-grams, flat; None where it is too large, for many symbols."""
+def law_of(hmm: Target) -> np.ndarray | None:
+    """The law of the 4-grams of HMM or held-out data, flat; None where it is too large."""
     if hmm.n_symbols**ORDER > MOST_NGRAMS:
         return None
+    if not isinstance(hmm, HMM):
+        return held_out_law(hmm, ORDER)
     return np.asarray(ngram_law(hmm, ORDER)).ravel()
 
 

@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 from absl import flags
 
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import HMM, PRESETS, from_json, preset
+from hmmrnn.hmm import PRESETS, from_json, preset
+from hmmrnn.sequences import Target, read_sequences
 from hmmrnn.settings import Section, option_types
 from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
@@ -15,9 +16,12 @@ FLAGS = flags.FLAGS
 
 
 def define_spec_flags() -> None:
-    """Everything that determines a run: HMM, profile, noise level, seed and every option."""
+    """Everything that determines a run: its target, profile, noise level, seed, every option."""
     flags.DEFINE_enum("preset", None, list(PRESETS), "HMM of the paper")
     flags.DEFINE_string("hmm", None, "JSON file with an HMM of your own, instead of --preset")
+    flags.DEFINE_string(
+        "data", None, "npz or text file with sequences of symbols, instead of an HMM"
+    )
     flags.DEFINE_enum(
         "profile",
         "laptop",
@@ -51,14 +55,18 @@ def spec_from_flags() -> RunSpec:
         raise InputError(f"noise_std={FLAGS.noise_std}: must be finite and not negative")
     if not 0 <= FLAGS.seed < 2**32:
         raise InputError(f"seed={FLAGS.seed}: must be from 0 to 4294967295")
-    config = TrainConfig.profile(FLAGS.profile, hmm_from_flags())
+    config = TrainConfig.profile(FLAGS.profile, target_from_flags())
     return RunSpec(config.replace(**given_options()), FLAGS.noise_std, FLAGS.seed)
 
 
-def hmm_from_flags() -> HMM:
-    """The HMM named by --preset or described in the file --hmm."""
-    if (FLAGS.preset is None) == (FLAGS.hmm is None):
-        raise InputError(f"give either --preset ({', '.join(PRESETS)}) or --hmm=FILE.json")
+def target_from_flags() -> Target:
+    """The HMM named by --preset or described in the file --hmm, or the sequences in --data."""
+    if (FLAGS.preset, FLAGS.hmm, FLAGS.data).count(None) != 2:
+        raise InputError(
+            f"give one of --preset ({', '.join(PRESETS)}), --hmm=FILE.json and --data=FILE"
+        )
+    if FLAGS.data is not None:
+        return read_sequences(FLAGS.data)
     return preset(FLAGS.preset) if FLAGS.preset else from_json(FLAGS.hmm)
 
 

@@ -18,14 +18,15 @@ from experiments.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import Fidelity, Sizes, compare_many
 from hmmrnn.figures import dwell_figure, ngram_figure, save, transition_figure
+from hmmrnn.sequences import Words, words_of
 from hmmrnn.storage import write_json
-from hmmrnn.training import Fit, RunSpec, load
+from hmmrnn.training import Fit, RunSpec, load, read_spec
 
 FLAGS = flags.FLAGS
 
 
 def evaluate(folder: Path, fit: Fit, n_sequences: int, seed: int) -> Fidelity:
-    """Compare the network with its HMM and write what was found.
+    """Compare the network with its HMM, or with held-out data, and write what was found.
 
     Raises:
         DivergingNetworkError: a network that diverges within the sequences.
@@ -49,20 +50,21 @@ def measure(
 
 def write(folder: Path, fidelity: Fidelity) -> str:
     """Write figures and numbers; the divergence of the longest n-grams is the line."""
-    save(folder, "transitions", transition_figure(fidelity))
-    save(folder, "ngrams", ngram_figure(fidelity))
-    save(folder, "dwell", dwell_figure(fidelity))
+    words = words_of(read_spec(folder).config.hmm)
+    save(folder, "transitions", transition_figure(fidelity, words))
+    save(folder, "ngrams", ngram_figure(fidelity, words))
+    save(folder, "dwell", dwell_figure(fidelity, words))
     write_json(folder / "fidelity.json", fidelity)
-    return kl_line(fidelity, max(fidelity.kl))
+    return kl_line(fidelity, max(fidelity.kl), words)
 
 
-def kl_line(fidelity: Fidelity, n: int) -> str:
-    """The divergence of n-grams beside that of an HMM sample."""
+def kl_line(fidelity: Fidelity, n: int, words: Words) -> str:
+    """The divergence of n-grams beside that of an HMM sample, or of training data."""
     entry = fidelity.kl[n]
     return (
         f"KL of {n}-grams {entry.network.value:.4f} "
         f"[{entry.network.low:.4f}, {entry.network.high:.4f}], "
-        f"HMM sample {entry.floor.value:.4f}"
+        f"{words.sample} {entry.floor.value:.4f}"
     )
 
 
@@ -78,9 +80,10 @@ def main() -> None:
         measuring = partial(measure, FLAGS.n_sequences, FLAGS.analysis_seed)
         analyse_all(Step("fidelity.json", shape, measuring, write), chosen)
         return
-    fidelity = evaluate(chosen, load(chosen), FLAGS.n_sequences, FLAGS.analysis_seed)
+    fit = load(chosen)
+    fidelity = evaluate(chosen, fit, FLAGS.n_sequences, FLAGS.analysis_seed)
     for n in fidelity.kl:
-        print(kl_line(fidelity, n))
+        print(kl_line(fidelity, n, words_of(fit.config.hmm)))
     print(chosen / "fidelity.json")
 
 

@@ -27,7 +27,7 @@ from experiments.loss_table import write_table
 from hmmrnn.dynamics import portrait
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity import compare
-from hmmrnn.hmm import ngram_law
+from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.losses import kl, ngram_shares
 from hmmrnn.nets import simulate
 from hmmrnn.storage import plain, read_json, write_json
@@ -102,6 +102,7 @@ def rotation(fit: Fit) -> float | None:
 @partial(jax.jit, static_argnames="config")
 def kl_of_6grams(config: TrainConfig, params: dict[str, Array], key: Array) -> Array:
     """KL(exact law | network) of 6-grams, sampling of symbols integrated out, 2000 sequences."""
+    assert isinstance(config.hmm, HMM)
     law = ngram_law(config.hmm, 6, config.data.n_steps).reshape(-1)
     keys = jax.random.split(key, 2000)
     logits = simulate(config.cell, params, 1.0, config.data.n_steps, keys).logits

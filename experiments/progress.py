@@ -6,15 +6,16 @@ from typing import Self
 
 from tqdm import tqdm
 
-from hmmrnn.hmm import volatility
+from hmmrnn.sequences import volatility, words_of
 from hmmrnn.training import Progress, TrainConfig
 
 
 class ProgressBar:
-    """Epoch, loss against its floor, volatility against the HMM's, and the time left."""
+    """Epoch, loss against its floor, volatility against that of HMM or data, and the time left."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.exact_volatility = volatility(config.hmm, config.data.n_steps)
+        self.target = words_of(config.hmm).target
         self.started = False
         self.bar = tqdm(
             total=config.train.epochs,
@@ -50,7 +51,7 @@ class ProgressBar:
             f"loss {float(records.loss[done - 1]):.3f} "
             f"(floor {float(floor.mean):.3f} ± {float(floor.std):.3f}), "
             f"volatility {float(records.volatility[done - 1]):.3f} "
-            f"(HMM {self.exact_volatility:.3f})" + (f", {bad} bad steps" if bad else ""),
+            f"({self.target} {self.exact_volatility:.3f})" + (f", {bad} bad steps" if bad else ""),
             refresh=False,
         )
         self.bar.update(done - self.bar.n)

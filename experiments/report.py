@@ -11,8 +11,8 @@ from absl import flags
 
 from experiments.cli import launch
 from hmmrnn.figures import save, training_figure
-from hmmrnn.hmm import volatility
 from hmmrnn.report import build_report
+from hmmrnn.sequences import volatility
 from hmmrnn.training import load
 
 FLAGS = flags.FLAGS

@@ -1,6 +1,7 @@
 """Train a network, run every analysis and write the report: the whole job in one command.
 
     python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo
+    python -m experiments.reproduce --data=sequences.csv --outdir=runs/own     docs/own_data.md
 
 About 4 minutes on 2 CPU cores at profile laptop, most of them training. Expect a KL of 6-grams of
 0.001 to 0.005. Stopped at any moment, it goes on with --resume.
@@ -14,6 +15,7 @@ from experiments.train import define_flags, outdir, train_from_flags
 from hmmrnn.circuits import Sizes as CircuitSizes
 from hmmrnn.dynamics import Sizes
 from hmmrnn.report import five_numbers
+from hmmrnn.sequences import words_of
 from hmmrnn.storage import read_json
 
 
@@ -28,9 +30,8 @@ def main() -> None:
     print("looking for circuits ...", flush=True)
     circuits.analyse(folder, fit, CircuitSizes(), seed=0)
     page = report(folder)
-    for number in five_numbers(
-        *(read_json(folder / f"{n}.json") for n in ("fidelity", "dynamics"))
-    ):
+    fidelity, moving = (read_json(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
+    for number in five_numbers(fidelity, moving, words_of(fit.config.hmm)):
         print(f"  {number}")
     print(f"report: {page}")
 

@@ -47,7 +47,7 @@ def sister_networks(folder: Path, pattern: str) -> dict[str, Any]:
         if path.resolve() == folder.resolve() or not (path / "dynamics.json").exists():
             continue
         theirs = read_spec(path).config
-        same = theirs.hmm.to_dict() == ours.hmm.to_dict() and (theirs.loss, theirs.net) == (
+        same = theirs.hmm == ours.hmm and (theirs.loss, theirs.net) == (
             ours.loss,
             ours.net,
         )

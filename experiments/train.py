@@ -1,6 +1,7 @@
 """Train one network into a run folder.
 
     python -m experiments.train --preset=linear3 --profile=laptop --outdir=runs/c --seed=1
+    python -m experiments.train --data=sequences.csv --outdir=runs/own     docs/own_data.md
 
 About 2.5 minutes on one CPU core for any preset at profile laptop, not yet timed on a GPU; expect a
 KL of 6-grams of 0.001 to 0.005. Profile paper is the paper's recipe to the letter and takes hours
@@ -21,14 +22,16 @@ from hmmrnn.training.run import InterruptedRun, train_run
 def define_flags() -> None:
     """Flags of a run and of its folder."""
     define_spec_flags()
-    flags.DEFINE_string("outdir", None, "folder of the run (unset: runs/HMM-PROFILE-seedSEED)")
+    flags.DEFINE_string(
+        "outdir", None, "folder of the run (unset: runs/HMM-PROFILE-seedSEED, or DATA-...)"
+    )
     flags.DEFINE_boolean("resume", False, "continue the run in outdir, or begin it")
     flags.DEFINE_boolean("overwrite", False, "replace the run in outdir")
 
 
 def outdir() -> Path:
     """The folder of the run."""
-    target = FLAGS.preset or Path(FLAGS.hmm).stem
+    target = FLAGS.preset or Path(FLAGS.hmm or FLAGS.data).stem
     return Path(FLAGS.outdir or f"runs/{target}-{FLAGS.profile}-seed{FLAGS.seed}")
 
 

@@ -1,6 +1,17 @@
 """Train noise-driven recurrent networks to emulate hidden Markov models, and find out how."""
 
-from hmmrnn import circuits, dynamics, fidelity, hmm, interop, losses, nets, training, zoo
+from hmmrnn import (
+    circuits,
+    dynamics,
+    fidelity,
+    hmm,
+    interop,
+    losses,
+    nets,
+    sequences,
+    training,
+    zoo,
+)
 from hmmrnn.errors import (
     DivergingNetworkError,
     InputError,
@@ -24,6 +35,7 @@ __all__ = [
     "load",
     "losses",
     "nets",
+    "sequences",
     "train",
     "train_ensemble",
     "training",

@@ -1,8 +1,11 @@
 """Shared set-up: shapes and types are checked at run time, compiled code is kept between runs."""
 
+import os
 from pathlib import Path
 
 from jaxtyping import install_import_hook
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads would spin for the cores
 
 with install_import_hook("hmmrnn", "runtime_types.checked"):
     import hmmrnn  # noqa: F401
@@ -14,9 +17,21 @@ from experiments.cli import choose_cpu_products
 from hmmrnn import TrainConfig, hmm
 from hmmrnn.training.memory import forget_programs_if_many
 
+QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=false")
+"""Half the compiler's work, which is most of the tests' time; level 0 makes slow programs."""
+
+
+def compile_quickly():
+    """Also in the programs that tests start; flags in XLA_FLAGS, which come first, undo it."""
+    given = os.environ.get("XLA_FLAGS", "")
+    chosen = [flag for flag in QUICK if flag.partition("=")[0] not in given]
+    os.environ["XLA_FLAGS"] = " ".join([given, *chosen]).strip()
+
+
+compile_quickly()
 choose_cpu_products()  # as the programs do, so that their runs can be repeated here bit by bit
 jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".cache" / "tests"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
 
 

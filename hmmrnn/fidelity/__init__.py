@@ -1,9 +1,10 @@
-"""Fidelity: what a network generates against exact HMM quantities, each beside its floor."""
+"""Fidelity: what a network generates against HMM or held-out data, each beside its floor."""
 
-from hmmrnn.fidelity.compare import Fidelity, SymbolDwell, compare, compare_many
-from hmmrnn.fidelity.compared import Compared
+from hmmrnn.fidelity.compare import compare, compare_many
+from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 from hmmrnn.fidelity.generated import Sizes
+from hmmrnn.fidelity.held_out import held_out_law
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.fidelity.surprise import excess_surprise, surprise
@@ -19,6 +20,7 @@ __all__ = [
     "dwell_cv",
     "dwell_mean",
     "excess_surprise",
+    "held_out_law",
     "kl",
     "kl_through_training",
     "matched_distances",

@@ -1,8 +1,7 @@
-"""How faithful a network is: what it generates against the exact quantities of its HMM."""
+"""How faithful a network is: what it generates against its HMM's exact quantities, or data."""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,48 +9,20 @@ import numpy as np
 
 from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError, InputError
-from hmmrnn.fidelity.compared import Compared
+from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
+from hmmrnn.fidelity.dwell import shown_lengths
 from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.held_out import compare_with_data
 from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
 from hmmrnn.nets import Network
-
-
-class SymbolDwell(NamedTuple):
-    """Run lengths of one symbol, from long sequences."""
-
-    mean: Compared  # steps
-    cv: Compared  # standard deviation over mean
-    lengths: np.ndarray  # (L,) 1, 2, ..., L
-    network: np.ndarray  # (L,) probability of each length
-    exact: np.ndarray  # (L,) the HMM's law
-    n_runs: int  # complete runs of the network
-
-
-class Fidelity(NamedTuple):
-    """Everything measured by `compare`. Shapes: K symbols, orders n = 1..6."""
-
-    kl: dict[int, Compared]  # nats; KL(generated n-grams | exact law), among possible ones
-    impossible_share: float  # of the generated n-grams of highest order, that the HMM cannot emit
-    excess_surprise: Compared  # nats per symbol, of possible sequences; < 0: too typical
-    impossible_sequences: float  # share of generated sequences that the HMM cannot emit
-    volatility: Compared  # share of steps at which the symbol changes
-    symbol_shares: list[Compared]  # K
-    transitions: np.ndarray  # (K, K) next symbol (column) given the present one (row), network
-    exact_transitions: np.ndarray  # (K, K)
-    transition_error: Compared  # largest absolute difference of the two matrices
-    dwell: list[SymbolDwell]  # K
-    matched_distance: Compared  # Euclidean, after optimal matching to an HMM sample
-    ngram_shares: np.ndarray  # (K^n,) of the highest order n that fits, network
-    exact_ngrams: np.ndarray  # (K^n,)
-    n_sequences: int
-    n_steps: int
+from hmmrnn.sequences import Target
 
 
 def compare(
     network: Network,
-    hmm: HMM,
+    hmm: Target,
     key: Key,
     *,
     n_sequences: int = 10_000,
@@ -65,7 +36,7 @@ def compare(
     Beside each number stands its floor, the same statistic of an HMM sample of the same size.
     n-grams, surprise and matching use `n_sequences` of `n_steps` (take the length trained on);
     dwell times use `n_long` sequences of `n_long_steps`, so that few runs are cut off, and are
-    NaN if the network diverges on the way.
+    NaN if the network diverges on the way. Of data in the place of `hmm`, see `compare_with_data`.
 
     Raises:
         InputError: network and HMM have different numbers of symbols, or sizes too small.
@@ -80,7 +51,7 @@ def compare(
 
 def compare_many(
     networks: Sequence[Network],
-    hmm: HMM,
+    hmm: Target,
     key: Key,
     sizes: Sizes = Sizes(),  # noqa: B008
 ) -> Iterator[Fidelity | DivergingNetworkError]:
@@ -98,8 +69,12 @@ def compare_many(
     for network in networks:
         if network.cell.n_symbols != hmm.n_symbols:
             raise InputError(
-                f"the network has {network.cell.n_symbols} symbols, the HMM {hmm.n_symbols}"
+                f"the network has {network.cell.n_symbols} symbols, the "
+                f"{'HMM' if isinstance(hmm, HMM) else 'data'} {hmm.n_symbols}"
             )
+    if not isinstance(hmm, HMM):
+        yield from compare_with_data(networks, hmm, key, sizes)
+        return
     key_net, *_, key_long = jax.random.split(key, 6)
     key_long_net, *_ = jax.random.split(key_long, 3)
     made = generated_side_by_side(networks, sizes, (key_net, key_long_net))
@@ -170,7 +145,7 @@ def _dwell(scale: Scale, own: Statistics, floor: Statistics, symbol: int) -> Sym
     """Run lengths of one symbol, as moments and as a law."""
     max_length = scale.sizes.n_long_steps
     law = dwell_law(scale.hmm, symbol, max_length)
-    shown = _shown_lengths(law.mean, max_length)
+    shown = shown_lengths(law.mean, max_length)
     total = own.run_lengths[symbol]
     with np.errstate(invalid="ignore"):
         shares = total / total.sum()
@@ -182,8 +157,3 @@ def _dwell(scale: Scale, own: Statistics, floor: Statistics, symbol: int) -> Sym
         exact=law.probability[:shown],
         n_runs=int(total.sum()),
     )
-
-
-def _shown_lengths(mean: float, max_length: int) -> int:
-    """Lengths that a figure needs: five times the mean, at least 10."""
-    return max_length if np.isnan(mean) else min(max_length, max(10, round(5 * mean)))

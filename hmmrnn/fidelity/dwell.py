@@ -11,7 +11,8 @@ def run_length_counts(
 ) -> Float[Array, "B L"]:
     """Number of complete runs of `symbol` with length 1..max_length in each sequence.
 
-    Runs cut by either end of the sequence are left out; longer runs count as `max_length`.
+    Runs cut by either end of the sequence, after which it is padded with -1, are left out; longer
+    runs count as `max_length`.
     """
 
     def one(x: Int[Array, " T"]) -> Array:
@@ -20,7 +21,7 @@ def run_length_counts(
             jnp.where(inside, -1, jnp.arange(len(x)))
         )  # position within the run, as long as a run that touches the start is ignored below
         from_start = jnp.cumprod(inside)
-        ends = inside[:-1] & ~inside[1:] & (from_start[:-1] == 0)
+        ends = inside[:-1] & ~inside[1:] & (x[1:] >= 0) & (from_start[:-1] == 0)
         length = jnp.clip(elapsed[:-1], 1, max_length)
         return jnp.zeros(max_length).at[length - 1].add(ends)
 
@@ -41,3 +42,8 @@ def dwell_cv(counts: Float[np.ndarray, "R L"]) -> Float[np.ndarray, " R"]:
     with np.errstate(invalid="ignore", divide="ignore"):
         square = counts @ lengths**2 / counts.sum(axis=1)
         return np.sqrt(np.maximum(square - mean**2, 0)) / mean
+
+
+def shown_lengths(mean: float, max_length: int) -> int:
+    """Lengths that a figure needs: five times the mean, at least 10."""
+    return max_length if np.isnan(mean) else min(max_length, max(10, round(5 * mean)))

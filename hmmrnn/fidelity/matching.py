@@ -11,9 +11,11 @@ def matched_distances(
     """Euclidean distances (B,) of one-hot sequences to their partners (Torre et al. 2025).
 
     The partners are those of the assignment with the smallest total distance, found exactly.
+    Padding, -1, is zero one-hot.
     """
-    eye = np.eye(n_symbols, dtype=np.float32)
+    eye = np.eye(n_symbols + 1, n_symbols, dtype=np.float32)  # its last row is what -1 takes
     x, y = (eye[np.asarray(s)].reshape(len(s), -1) for s in (symbols, others))
-    distance = np.sqrt(np.maximum(2.0 * symbols.shape[1] - 2.0 * (x @ y.T), 0))
+    length = x.sum(axis=1)[:, None] + y.sum(axis=1)
+    distance = np.sqrt(np.maximum(length - 2.0 * (x @ y.T), 0))
     rows, columns = linear_sum_assignment(distance)
     return distance[rows, columns]

@@ -10,11 +10,15 @@ from jaxtyping import Array, Float, Int
 
 @partial(jax.jit, static_argnames=("n", "n_symbols"))
 def ngram_shares(symbols: Int[Array, "B T"], n: int, n_symbols: int) -> Float[Array, "B G"]:
-    """Share of each n-gram (G = K^n, first symbol slowest) within each sequence."""
+    """Share of each n-gram (G = K^n, first symbol slowest) within each sequence.
+
+    Of a sequence padded with -1, the count of those inside over the places in a whole one.
+    """
     n_windows = symbols.shape[1] - n + 1
     code = jnp.zeros((symbols.shape[0], n_windows), jnp.int32)
     for i in range(n):
         code = code * n_symbols + symbols[:, i : i + n_windows]
+    code = jnp.where(symbols[:, n - 1 :] < 0, n_symbols**n, code)  # not counted
     count = jax.vmap(partial(jnp.bincount, length=n_symbols**n))(code)
     return count / n_windows
 

@@ -112,6 +112,13 @@ def rows(pairs: Float[np.ndarray, "R K K"]) -> Float[np.ndarray, "R K K"]:
         return pairs / pairs.sum(axis=2, keepdims=True)
 
 
+def worst_row(pairs: Float[np.ndarray, "R K K"], exact: np.ndarray) -> Float[np.ndarray, " R"]:
+    """Largest absolute difference of conditional probabilities from `exact` (K, K)."""
+    error = np.abs(rows(pairs) - exact)
+    error[np.isnan(error) & ~np.isnan(exact)] = 1.0  # the symbol is missing altogether
+    return np.nanmax(error, axis=(1, 2), initial=0.0)
+
+
 def _first(means: np.ndarray) -> np.ndarray:
     return means[:, 0]
 
@@ -126,9 +133,7 @@ def _transition_error(scale: Scale, symbols: Int[Array, "B T"]) -> Estimate:
     k, exact = scale.hmm.n_symbols, symbol_transitions(scale.hmm, symbols.shape[1])
 
     def worst(pairs: np.ndarray) -> np.ndarray:
-        error = np.abs(rows(pairs.reshape(-1, k, k)) - exact)
-        error[np.isnan(error) & ~np.isnan(exact)] = 1.0  # the symbol is missing altogether
-        return np.nanmax(error, axis=(1, 2), initial=0.0)
+        return worst_row(pairs.reshape(-1, k, k), exact)
 
     return estimate(worst, ngram_shares(symbols, 2, k), scale.weights)
 

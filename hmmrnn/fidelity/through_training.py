@@ -8,10 +8,12 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.fidelity.held_out import compared_orders, held_out_law
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell, generate
+from hmmrnn.sequences import Target
 
 ORDER = 4
 SNAPSHOTS_AT_ONCE = 4
@@ -21,7 +23,7 @@ def kl_through_training(
     cell: RNNCell,
     params: Params,
     noise_std: Scalar,
-    hmm: HMM,
+    hmm: Target,
     n_steps: int,
     key: Key,
     *,
@@ -29,13 +31,13 @@ def kl_through_training(
 ) -> list[Estimate]:
     """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots (leading axis).
 
+    From held-out data where those are the target, of shorter n-grams if there are few.
     All snapshots get the same noise. NaN for one that diverges within `n_steps` or generates only
     what is impossible. Intervals are over sequences.
     """
     key_generate, key_boot = jax.random.split(key)
-    order = min(ORDER, n_steps)
+    order, law = _law(hmm, n_steps)
     symbols = _generate_all(cell, dict(params), noise_std, n_sequences, n_steps, key_generate)
-    law = ngram_law(hmm, order, n_steps)
     weights = bootstrap_weights(n_sequences, key_boot)
     found = []
     for sequences in symbols:
@@ -45,6 +47,15 @@ def kl_through_training(
         shares = ngram_shares(sequences, order, hmm.n_symbols)
         found.append(estimate(partial(kl, law=law), shares, weights))
     return found
+
+
+def _law(hmm: Target, n_steps: int) -> tuple[int, np.ndarray]:
+    """Order and law of the n-grams."""
+    order = min(ORDER, n_steps)
+    if isinstance(hmm, HMM):
+        return order, ngram_law(hmm, order, n_steps)
+    order = max(n for n in compared_orders(hmm, n_steps) if n <= order)
+    return order, held_out_law(hmm, order)
 
 
 @partial(jax.jit, static_argnames=("cell", "n_sequences", "n_steps"))

@@ -1,4 +1,4 @@
-"""What a network generates beside the exact laws of its HMM."""
+"""What a network generates beside the exact laws of its HMM, or beside held-out data."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,38 +17,41 @@ from hmmrnn.figures.style import (
     styled,
     symbol_color,
 )
+from hmmrnn.sequences import OF_HMM, Words
 
 CELL_COLOR = SYMBOL_COLORS[0]
 MAX_TINT = 0.65  # of a cell with probability 1: text stays legible on it, on any page
 
 
 @styled
-def transition_figure(fidelity: Fidelity) -> Figure:
+def transition_figure(fidelity: Fidelity, words: Words = OF_HMM) -> Figure:
     """Matrices of symbol transitions, HMM and network; grey rows: the symbol never occurs."""
     figure, axes = panels(
-        3.1, "Probability of the next symbol given the present one, HMM and network", columns=2
+        3.1,
+        f"Probability of the next symbol given the present one, {words.target} and network",
+        columns=2,
     )
-    _matrix(axes[0], np.asarray(fidelity.exact_transitions), "HMM, exact")
+    _matrix(axes[0], np.asarray(fidelity.exact_transitions), words.exact)
     _matrix(axes[1], np.asarray(fidelity.transitions), "network")
     axes[0].set_ylabel("present symbol")
     return figure
 
 
 @styled
-def ngram_figure(fidelity: Fidelity) -> Figure:
+def ngram_figure(fidelity: Fidelity, words: Words = OF_HMM) -> Figure:
     """Probability of each n-gram of the highest order, network against HMM, log-log.
 
     n-grams that one of the two never shows lie on the edge of the panel. Repetitions of one symbol
     have its colour.
     """
     n = max(fidelity.kl)
-    figure, (axes,) = panels(3.8, f"Probability of each {n}-gram, network against HMM")
+    figure, (axes,) = panels(3.8, f"Probability of each {n}-gram, network against {words.target}")
     exact = np.asarray(fidelity.exact_ngrams, float).ravel()
     network = np.asarray(fidelity.ngram_shares, float).ravel()
     edge = _edge(fidelity, n)
     keep = (network > 0) | (exact > edge)
     x, y = (np.maximum(p, edge) for p in (exact, network))
-    rare = {"never generated": keep & (network == 0), "hardly in HMM": keep & (exact <= edge)}
+    rare = {"never generated": keep & (network == 0), words.rare: keep & (exact <= edge)}
     plain = keep & (network > 0) & (exact > edge)
     repeats = np.arange(fidelity.transitions.shape[0]) * (len(exact) - 1)
     repeats //= fidelity.transitions.shape[0] - 1
@@ -66,21 +69,21 @@ def ngram_figure(fidelity: Fidelity) -> Figure:
         axes.set(**{f"{which}scale": "log", f"{which}lim": (edge, 1)})
         log_ticks(axes, which)
     axes.set_aspect("equal")
-    axes.set_xlabel(f"probability of {n}-gram, HMM")
+    axes.set_xlabel(f"probability of {n}-gram, {words.target}")
     axes.set_ylabel(f"probability of {n}-gram, network")
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), handlelength=1.6)
     return figure
 
 
 @styled
-def dwell_figure(fidelity: Fidelity) -> Figure:
+def dwell_figure(fidelity: Fidelity, words: Words = OF_HMM) -> Figure:
     """Probability of each dwell time, one panel for each symbol: exact law and network."""
     k = len(fidelity.dwell)
     columns = 2 if k in (2, 4) else 3
     rows = -(-k // columns)
     figure, axes = panels(
         0.8 + 2.0 * rows,
-        "Probability of each dwell time of each symbol, network and HMM",
+        f"Probability of each dwell time of each symbol, network and {words.target}",
         rows,
         columns,
         sharey=True,
@@ -97,7 +100,7 @@ def dwell_figure(fidelity: Fidelity) -> Figure:
     axes[0].set_ylim(_lowest(fidelity.dwell), 1)
     log_ticks(axes[0], "y")
     lines = [
-        Line2D([], [], color=FOREGROUND, lw=1, label="HMM, exact"),
+        Line2D([], [], color=FOREGROUND, lw=1, label=words.exact),
         Line2D([], [], color=FOREGROUND, ls="", marker="o", ms=4, label="network"),
     ]
     figure.legend(handles=lines, loc="outside upper left", ncols=2)

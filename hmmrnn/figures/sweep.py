@@ -27,6 +27,7 @@ from hmmrnn.figures.style import (
     panels,
     styled,
 )
+from hmmrnn.sequences.target import OF_DATA, OF_HMM
 from hmmrnn.sweep.groups import (
     ORDERS,
     Group,
@@ -334,10 +335,18 @@ def _floor(axes: Axes, rows: Sequence[Row], metric: str, color: str) -> None:
 def _legend(figure: Figure, rows: Sequence[Row], metric: str, names: Sequence[str]) -> None:
     handles = [Line2D([], [], label=name, **_looks(i)) for i, name in enumerate(names)]
     if np.isfinite(values_of(rows, floor_of(metric))).any():
-        handles.append(Line2D([], [], color=FOREGROUND, label="HMM sample", **DASHED))
+        handles.append(Line2D([], [], color=FOREGROUND, label=_sample(rows), **DASHED))
     if handles:
         n_rows = -(-len(handles) // 4)
         figure.legend(handles=handles, **{**ABOVE, "ncols": -(-len(handles) // n_rows)})
+
+
+def _sample(rows: Sequence[Row]) -> str:
+    """Whose numbers the floors are."""
+    of_data = {str(name).startswith("data:") for name in levels(rows, "hmm")}
+    return " or ".join(
+        words.sample for words, here in ((OF_HMM, False), (OF_DATA, True)) if here in of_data
+    )
 
 
 def _cell(

@@ -1,4 +1,4 @@
-"""The course of a training: loss against its floor, volatility against the HMM's."""
+"""The course of a training: loss against its floor, volatility against that of HMM or data."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,6 +14,7 @@ from hmmrnn.figures.style import (
     panels,
     styled,
 )
+from hmmrnn.sequences import words_of
 from hmmrnn.training import Fit
 
 FEW = 12  # epochs up to which each one gets a dot
@@ -21,15 +22,16 @@ FEW = 12  # epochs up to which each one gets a dot
 
 @styled
 def training_figure(fit: Fit, exact_volatility: float) -> Figure:
-    """Loss and volatility of each epoch, with what the HMM itself shows.
+    """Loss and volatility of each epoch, with what the HMM itself shows, or held-out data.
 
-    `exact_volatility` is the share of steps at which a symbol of the HMM changes.
+    `exact_volatility` is the share of steps at which their symbol changes.
     """
     figure, (loss, volatility) = panels(
         5.0, f"Loss ({fit.config.loss.title}) and volatility at each epoch", rows=2, sharex=True
     )
     _loss(loss, fit)
-    _volatility(volatility, np.asarray(fit.records.volatility), exact_volatility)
+    exact = words_of(fit.config.hmm).exact
+    _volatility(volatility, np.asarray(fit.records.volatility), exact_volatility, exact)
     figure.align_ylabels()
     return figure
 
@@ -46,14 +48,15 @@ def _loss(axes: Axes, fit: Fit) -> None:
     if np.isfinite(validation).any():
         _line(axes, validation, label="validation", alpha=0.55, linestyle=(0, (1, 1)))
     if np.isfinite(floor):
-        axes.axhline(floor, color=FOREGROUND, ls="--", lw=1, label="HMM against HMM, ± 1 sd")
+        label = f"{words_of(fit.config.hmm).floor}, ± 1 sd"
+        axes.axhline(floor, color=FOREGROUND, ls="--", lw=1, label=label)
     if np.isfinite(floor) and np.isfinite(spread):
         axes.axhspan(floor - spread, floor + spread, color=FOREGROUND, alpha=0.15, lw=0)
     _scale(axes, np.append(values, floor - spread), spread)
     axes.legend(**LEGEND_ABOVE)
 
 
-def _volatility(axes: Axes, values: np.ndarray, exact: float) -> None:
+def _volatility(axes: Axes, values: np.ndarray, exact: float, label: str) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("volatility (per step)")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
@@ -63,7 +66,7 @@ def _volatility(axes: Axes, values: np.ndarray, exact: float) -> None:
         return
     _line(axes, values, label="network")
     if np.isfinite(exact):
-        axes.axhline(exact, color=FOREGROUND, ls="--", lw=1, label="HMM, exact")
+        axes.axhline(exact, color=FOREGROUND, ls="--", lw=1, label=label)
     top = max(np.nanmax(values), exact if np.isfinite(exact) else 0, 0.01)
     axes.set_ylim(-0.02 * top, 1.08 * top)  # so that a line at zero shows
     axes.legend(**LEGEND_ABOVE)

@@ -1,8 +1,9 @@
-"""Matching the exact n-gram law of the HMM, which is known, instead of samples from it."""
+"""Matching the law of n-grams, exact of an HMM or counted in data, instead of samples from it."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from hmmrnn.arrays import HIGHEST
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import HMM, ngram_law
+from hmmrnn.sequences import Part, ngram_counts
 
 Discrepancy = Literal["kl", "chi2"]
 MAX_NGRAMS = 65_536
@@ -36,6 +38,20 @@ def ngram_shares(
     return total.reshape(-1) / (len(probabilities) * n_windows)
 
 
+def shares_inside(
+    probabilities: Float[Array, "B T K"], n: int, stride: int = 1
+) -> Float[Array, " G"]:
+    """`ngram_shares` of sequences that are zero after their ends, over windows that lie inside.
+
+    sum_b sum_t over the windows inside / their number: a position counts as often as sequences
+    reach it, which is how `ngram_counts` weighs the positions of data. Zero without any window.
+    """
+    shares = ngram_shares(probabilities, n, stride)
+    n_windows = len(probabilities) * (probabilities.shape[1] - (n - 1) * stride)
+    inside = jax.lax.stop_gradient(jnp.sum(shares))  # a share of all windows; softmax sums to 1
+    return shares / jnp.maximum(inside, 0.5 / n_windows)
+
+
 def kl(shares: Callable[[Array], Array], x: Array, law: Array, floor: float) -> Float[Array, ""]:
     """KL(law | shares) in nats, of shares with `floor` added to each and normalised again.
 
@@ -60,9 +76,11 @@ DISCREPANCIES: Mapping[str, Callable[..., Array]] = {"kl": kl, "chi2": chi2}
 
 
 def exact_laws(
-    hmm: HMM, n_steps: int, orders: tuple[int, ...], strides: tuple[int, ...]
+    hmm: HMM | Part, n_steps: int, orders: tuple[int, ...], strides: tuple[int, ...]
 ) -> dict[tuple[int, int], np.ndarray]:
     """The law (K^n,) of each order n and stride, over sequences of `n_steps` steps.
+
+    Of data the shares among all their n-grams, each of which counts once.
 
     Raises:
         InputError: an n-gram longer than a sequence, or too many of them to keep.
@@ -81,8 +99,23 @@ def exact_laws(
                     f"loss.ngram_orders={n}, loss.ngram_strides={stride}: spans {span} steps, "
                     f"more than data.n_steps={n_steps}"
                 )
-            laws[n, stride] = ngram_law(hmm, n, n_steps, stride).reshape(-1).astype(np.float32)
+            law = (
+                ngram_law(hmm, n, n_steps, stride).reshape(-1)
+                if isinstance(hmm, HMM)
+                else _counted(hmm, n, stride)
+            )
+            laws[n, stride] = law.astype(np.float32)
     return laws
+
+
+def _counted(part: Part, n: int, stride: int) -> np.ndarray:
+    counts = ngram_counts(part.symbols, n, part.n_symbols, stride)
+    if not counts.any():
+        raise InputError(
+            f"loss.ngram_orders={n}, loss.ngram_strides={stride}: no {part.name} sequence of the "
+            "data is so long; take shorter n-grams"
+        )
+    return counts / counts.sum()
 
 
 def _products(probabilities: Array, n: int, stride: int) -> Float[Array, "B W G"]:

@@ -9,8 +9,9 @@ from jaxtyping import Array, Float
 from hmmrnn.arrays import Key
 from hmmrnn.hmm import HMM
 from hmmrnn.losses.config import LossConfig
-from hmmrnn.losses.ngram_law import DISCREPANCIES, exact_laws, ngram_shares
+from hmmrnn.losses.ngram_law import DISCREPANCIES, exact_laws, ngram_shares, shares_inside
 from hmmrnn.losses.samples import LossDiagnostics, make_loss
+from hmmrnn.sequences import Part
 
 
 class Generated(NamedTuple):
@@ -24,8 +25,10 @@ Objective = Callable[[Generated, Array, Key], tuple[Float[Array, ""], LossDiagno
 """objective(generated, target, key) -> (value, diagnostics); target (B, T, K) is one-hot."""
 
 
-def make_objective(config: LossConfig, hmm: HMM, n_steps: int) -> Objective:
-    """Divergence of the samples plus weighted discrepancy from the exact n-gram law.
+def make_objective(config: LossConfig, hmm: HMM | Part, n_steps: int) -> Objective:
+    """Divergence of the samples plus weighted discrepancy from the n-gram law of HMM or data.
+
+    With data, generated and target sequences are zero after their ends.
 
     Raises:
         InputError: n-grams that do not fit into `n_steps` steps or into memory.
@@ -37,13 +40,14 @@ def make_objective(config: LossConfig, hmm: HMM, n_steps: int) -> Objective:
         else {}
     )
     discrepancy = DISCREPANCIES[config.ngram_discrepancy]
+    shares = ngram_shares if isinstance(hmm, HMM) else shares_inside
 
     def objective(generated: Generated, target: Array, key: Key) -> tuple[Array, LossDiagnostics]:
         value, diagnostics = divergence(generated.symbols, target, key)
         x = getattr(generated, config.ngram_source)
         for (n, stride), law in laws.items():
             distance = discrepancy(
-                lambda p, n=n, stride=stride: ngram_shares(p, n, stride),
+                lambda p, n=n, stride=stride: shares(p, n, stride),
                 x,
                 jnp.asarray(law, x.dtype),
                 config.ngram_floor,

@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from hmmrnn.dynamics import homogeneous
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import name_of
 from hmmrnn.report import commands
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_PATTERNS
@@ -32,6 +31,7 @@ from hmmrnn.report.summary import (
 )
 from hmmrnn.report.templates import template
 from hmmrnn.report.view import view_html
+from hmmrnn.sequences import SymbolSequences, Target, Words, name_of, parts_of, words_of
 from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
 from hmmrnn.training.config import SECTIONS
@@ -78,10 +78,12 @@ def build_report(folder: Path) -> Path:
         StorageError: the report could not be written.
     """
     spec = read_spec(folder)
+    target, words = spec.config.hmm, words_of(spec.config.hmm)
     shown: dict[str, Any] = {
         "spec": spec,
-        "preset": name_of(spec.config.hmm),
-        "hmm": plain(spec.config.hmm.to_dict()),
+        "preset": name_of(target),
+        "words": words,
+        **_target(target),
         "sections": {name: _options(getattr(spec.config, name)) for name in SECTIONS},
         "provenance": _provenance(folder),
         "figures": _figures(folder / "figures"),
@@ -89,7 +91,7 @@ def build_report(folder: Path) -> Path:
         "commands": _commands(folder, spec),
         "scale_free": homogeneous(spec.config.cell),
         **_training(folder, spec.config.loss.tolerance),
-        **_measures(folder),
+        **_measures(folder, words),
     }
     with _of_known_form(folder / "circuits.json"):
         shown["circuits"] = circuits_section(_optional(folder / "circuits.json"))
@@ -155,6 +157,18 @@ def _options(section: Section) -> dict[str, Any]:
     }
 
 
+def _target(target: Target) -> dict[str, Any]:
+    """What the network was trained on: the tables of an HMM, or what is to be said of data."""
+    if not isinstance(target, SymbolSequences):
+        return {"hmm": plain(target.to_dict()), "data": None}
+    symbols = ", ".join(target.names) or f"0 to {target.n_symbols - 1}"
+    parts = {
+        f"{part.name} part": f"{len(part.symbols)} sequences, {(part.symbols >= 0).sum()} steps"
+        for part in parts_of(target)
+    }
+    return {"hmm": None, "data": {"symbols": symbols, **parts, "digest": target.digest}}
+
+
 def _training(folder: Path, tolerance: float) -> dict[str, Any]:
     """Course of the training and what to warn of; no course while there is no history."""
     path = folder / "history.npz"
@@ -200,7 +214,7 @@ def _warnings(history: dict[str, np.ndarray], tolerance: float) -> Iterator[str]
         )
 
 
-def _measures(folder: Path) -> dict[str, Any]:
+def _measures(folder: Path, words: Words) -> dict[str, Any]:
     """Numbers of both analyses in the form that the page shows; None for one not done yet."""
     paths = folder / "fidelity.json", folder / "dynamics.json"
     fidelity, dynamics = (_optional(path) for path in paths)
@@ -212,8 +226,8 @@ def _measures(folder: Path) -> dict[str, Any]:
             "fidelity": faithful,
             "dynamics": dynamics_section(dynamics),
             "deep": deep_section(dynamics),
-            "numbers": five_numbers(fidelity, dynamics),
-            "verdict": verdict(fidelity, dynamics),
+            "numbers": five_numbers(fidelity, dynamics, words),
+            "verdict": verdict(fidelity, dynamics, words),
         }
 
 

@@ -4,7 +4,8 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from hmmrnn.hmm import name_of
+from hmmrnn.sequences import SymbolSequences, Target, name_of
+from hmmrnn.sequences.target import DATA_FILE
 from hmmrnn.settings import Section
 from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import SECTIONS
@@ -20,10 +21,10 @@ def of_step(step: str, folder: Path) -> str:
 
 def of_training(folder: Path, spec: RunSpec) -> str:
     """The command of the training; it goes on where `folder` holds an unfinished one."""
-    config, name = spec.config, name_of(spec.config.hmm)
+    config = spec.config
     profile = TrainConfig.profile(PROFILE, config.hmm)
     flags = [
-        f"--hmm={HMM_FILE}" if name == "custom" else f"--preset={name}",
+        _target(folder, config.hmm),
         f"--profile={PROFILE}",
         f"--seed={spec.seed}",
         f"--noise_std={spec.noise_std!r}",
@@ -32,6 +33,13 @@ def of_training(folder: Path, spec: RunSpec) -> str:
         "--resume",
     ]
     return shlex.join(["python", "-m", "experiments.train", *flags])
+
+
+def _target(folder: Path, target: Target) -> str:
+    if isinstance(target, SymbolSequences):
+        return f"--data={folder / DATA_FILE}"
+    name = name_of(target)
+    return f"--hmm={HMM_FILE}" if name == "custom" else f"--preset={name}"
 
 
 def _changed(ours: Section, profile: Section) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from hmmrnn.fidelity import Compared
 from hmmrnn.intervals import Estimate
 from hmmrnn.report.numbers import beside, span, text
+from hmmrnn.sequences import OF_HMM, Words
 
 ORBIT = 0.75
 BACK_AND_FORTH = 0.25
@@ -13,16 +14,17 @@ BACK_AND_FORTH = 0.25
 
 
 class Number(NamedTuple):
-    """A number with its 95 % interval, beside the same number of the HMM; NaN where unknown."""
+    """A number with its 95 % interval, beside the same number of HMM or data; NaN where unknown."""
 
     name: str
     value: float
     low: float
     high: float
-    floor: float  # of an HMM sample of the same size
-    exact: float | None  # of the HMM, where it is known
+    floor: float  # of an HMM sample of the same size, or of training data
+    exact: float | None  # of the HMM, where it is known; of held-out data
     meaning: str
     undefined: str  # what it means that the value is NaN
+    words: Words = OF_HMM
 
     def __str__(self) -> str:
         """One line for a terminal."""
@@ -30,23 +32,26 @@ class Number(NamedTuple):
             return f"{self.name}: {self.undefined}"
         parts = [f"{self.name}: {span(self.value, self.low, self.high)}"]
         if not math.isnan(self.floor):
-            parts.append(f"HMM sample {beside(self.floor, self.low, self.high)}")
+            parts.append(f"{self.words.sample} {beside(self.floor, self.low, self.high)}")
         if self.exact is not None:
-            parts.append(f"HMM {beside(self.exact, self.low, self.high)}")
+            parts.append(f"{self.words.target} {beside(self.exact, self.low, self.high)}")
         return "; ".join(parts)
 
 
-def five_numbers(fidelity: dict[str, Any], dynamics: dict[str, Any]) -> list[Number]:
+def five_numbers(
+    fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = OF_HMM
+) -> list[Number]:
     """From the contents of fidelity.json and dynamics.json; {} for one that is missing.
 
     Raises:
         KeyError, TypeError, ValueError, IndexError: they are of another form.
     """
-    return [*_of_fidelity(fidelity), _rotation(dynamics)]
+    numbers = [*_of_fidelity(fidelity, words), _rotation(dynamics)]
+    return [number._replace(words=words) for number in numbers]
 
 
-def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any]) -> str:
-    """One line: how far from the HMM, and whether the state circles or goes back and forth."""
+def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = OF_HMM) -> str:
+    """One line: how far from HMM or data, and whether the state circles or goes back and forth."""
     kl, *_, rotation = five_numbers(fidelity, dynamics)
     parts = []
     if not fidelity:
@@ -58,8 +63,9 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any]) -> str:
             parts.append(f"{text(100 * impossible)} % of its {n}-grams are impossible in the HMM")
         if not math.isnan(kl.value):
             parts.append(
-                f"Its {n}-grams lie {text(kl.value, kl.low, kl.high)} nats from the HMM's law, "
-                f"those of an HMM sample of the same size {beside(kl.floor, kl.low, kl.high)}"
+                f"Its {n}-grams lie {text(kl.value, kl.low, kl.high)} nats from "
+                f"{words.targets} law, "
+                f"{words.of_sample} {beside(kl.floor, kl.low, kl.high)}"
             )
     if not dynamics:
         parts.append("its dynamics are not measured yet")
@@ -79,7 +85,7 @@ def highest_order(fidelity: dict[str, Any]) -> int:
 
 
 def most_frequent(fidelity: dict[str, Any]) -> int:
-    """The symbol that the HMM emits most often."""
+    """The symbol that HMM or data show most often."""
     shares = [float(entry["exact"]) for entry in fidelity["symbol_shares"]]
     return shares.index(max(shares))
 
@@ -106,7 +112,7 @@ def number(value: Any) -> float:  # noqa: ANN401
     return math.nan if value is None else float(value)
 
 
-def _of_fidelity(fidelity: dict[str, Any]) -> list[Number]:
+def _of_fidelity(fidelity: dict[str, Any], words: Words) -> list[Number]:
     if fidelity:
         n, symbol = str(highest_order(fidelity)), str(most_frequent(fidelity))
         found = [
@@ -120,13 +126,13 @@ def _of_fidelity(fidelity: dict[str, Any]) -> list[Number]:
     rows = (
         (
             f"KL of {n}-grams (nats)",
-            "distance of the generated sequences from the HMM's law",
-            "undefined: it generates nothing that the HMM can",
+            f"distance of the generated sequences from {words.targets} law",
+            f"undefined: it generates nothing that {words.the_target} can",
         ),
         (
             "excess surprise (nats per symbol)",
-            "below zero: more typical than the HMM's own sequences",
-            "undefined: it generates nothing that the HMM can",
+            f"below zero: more typical than {words.targets} own sequences",
+            f"undefined: it generates nothing that {words.the_target} can",
         ),
         ("volatility (per step)", "how often the symbol changes", "not finite"),
         (

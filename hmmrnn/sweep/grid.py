@@ -4,9 +4,10 @@
      "vary": {"net.hidden_size": [50, 150], "noise_std": [0.5, 1.0], "seed": [0, 1, 2]}}
 
 `base` holds what all networks share, `vary` lists of values, of which every combination is one
-network. Both know `profile`, `preset` or `hmm` (a JSON file), `noise_std`, `seed`, every option by
-its dotted name, and whole sections by theirs: `"loss": [{"divergence": "reference"}, ...]`. A list
-of such blocks is their union; a block may have a `name`, which the folders of its networks bear.
+network. Both know `profile`, `preset`, `hmm` (a JSON file) or `data` (a file of sequences),
+`noise_std`, `seed`, every option by its dotted name, and whole sections by theirs:
+`"loss": [{"divergence": "reference"}, ...]`. A list of such blocks is their union; a block may have
+a `name`, which the folders of its networks bear.
 """
 
 import difflib
@@ -19,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import HMM, PRESETS, from_json, preset
+from hmmrnn.hmm import PRESETS, from_json, preset
+from hmmrnn.sequences import Target, read_sequences
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_json
 from hmmrnn.sweep.named_grids import NAMED
@@ -27,7 +29,7 @@ from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
 
 LONGEST_NAME = 200
-PLAIN = ("profile", "preset", "hmm", "noise_std", "seed")
+PLAIN = ("profile", "preset", "hmm", "data", "noise_std", "seed")
 KNOWN = (*PLAIN, *SECTIONS, *(f"{s}.{o}" for s in SECTIONS for o in option_types(SECTIONS[s])))
 
 
@@ -66,15 +68,15 @@ def _is_there(path: Path) -> bool:
 
 
 def entries(blocks: Any, folder: Path = Path()) -> list[Entry]:  # noqa: ANN401
-    """The networks of one block or of several; paths of HMM files are relative to `folder`."""
+    """The networks of one block or of several; paths of files are relative to `folder`."""
     blocks = blocks if isinstance(blocks, list) else [blocks]
     by_spec: dict[RunSpec, str] = {}
     names: set[str] = set()
     for block in blocks:
         for values in _combinations(block):
             spec = _spec(values, folder)
-            varied = [field for field in block.get("vary", {}) if field not in ("preset", "hmm")]
-            name = _name(block.get("name"), {field: values[field] for field in varied}, values)
+            options = {n: values[n] for n in block.get("vary", {}) if not _is_target(n, values[n])}
+            name = _name(block.get("name"), options, values)
             if spec in by_spec:
                 raise InputError(f"{by_spec[spec]} and {name} are the same network")
             if len(name) > LONGEST_NAME:
@@ -130,11 +132,11 @@ def _spec(values: Mapping[str, Any], folder: Path) -> RunSpec:
     profile = values.get("profile", "laptop")
     if profile not in list(PROFILES):
         raise InputError(f"profile={profile}: unknown; there are {', '.join(PROFILES)}")
-    config = TrainConfig.profile(profile, _hmm(values, folder))
+    config = TrainConfig.profile(profile, _target(values, folder))
     sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     for name, value in values.items():
         section, _, option = name.partition(".")
-        if section not in SECTIONS:
+        if section not in SECTIONS or _is_target(name, value):
             continue
         given = {option: value} if option else _section(section, value)
         if twice := sorted(set(given) & set(sections[section])):
@@ -149,14 +151,24 @@ def _spec(values: Mapping[str, Any], folder: Path) -> RunSpec:
     return RunSpec(config.replace(**sections), float(noise_std), seed)
 
 
-def _hmm(values: Mapping[str, Any], folder: Path) -> HMM:
-    if ("preset" in values) == ("hmm" in values):
-        raise InputError(f"give each network either a preset ({', '.join(PRESETS)}) or an hmm file")
+def _target(values: Mapping[str, Any], folder: Path) -> Target:
+    named = [name for name, value in values.items() if _is_target(name, value)]
+    if len(named) != 1:
+        raise InputError(
+            f"give each network one of a preset ({', '.join(PRESETS)}), an hmm file and a data file"
+        )
     if "hmm" in values:
         return from_json(str(folder / str(values["hmm"])))
+    if named == ["data"]:
+        return read_sequences(folder / str(values["data"]))
     if values["preset"] not in list(PRESETS):
         raise InputError(f"preset={values['preset']}: there are {', '.join(PRESETS)}")
     return preset(values["preset"])
+
+
+def _is_target(name: str, value: Any) -> bool:  # noqa: ANN401
+    """Whether a field says what to train on; `data` is also the name of a section of options."""
+    return name in ("preset", "hmm") or (name == "data" and isinstance(value, str))
 
 
 def _section(section: str, options: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -168,8 +180,9 @@ def _section(section: str, options: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def _name(block: str | None, varied: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """Of the run folder: the HMM, the block's name, then what varies, then the seed."""
-    target = values.get("preset") or _word(Path(str(values["hmm"])).stem).lstrip(".+") or "hmm"
+    """Of the run folder: HMM or data, the block's name, then what varies, then the seed."""
+    file = Path(str(values.get("hmm") or values.get("data")))
+    target = values.get("preset") or _word(file.stem).lstrip(".+") or "hmm"
     parts = [
         _word(value) if name in SECTIONS else f"{name.rpartition('.')[2]}{_word(value)}"
         for name, value in varied.items()

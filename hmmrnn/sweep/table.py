@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import name_of
+from hmmrnn.sequences import name_of
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_arrays, read_json, write_arrays, write_text
 from hmmrnn.sweep.folder import failure

@@ -2,12 +2,13 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import HMM, n_steps_of, name_of
 from hmmrnn.losses import MAX_NGRAMS, LossConfig, Objective, make_objective
 from hmmrnn.nets import NetConfig, RNNCell, make_cell
+from hmmrnn.sequences import Target, n_steps_of, name_of, target
 from hmmrnn.settings import Section, option
 
 FORMAT_VERSION = 2
@@ -21,12 +22,20 @@ class DataConfig(Section):
     section: ClassVar[str] = "data"
 
     source: Literal["fresh", "fixed"] = option(
-        "fresh", "new HMM sequences at every step, or one fixed set split in thirds as in the paper"
+        "fresh",
+        "new HMM sequences at every step, or one fixed set split in thirds as in the paper; of "
+        "data random windows, or all windows end to end",
     )
     n_sequences: int = option(
-        30_000, "size of the fixed set: a third trains, a third validates, a third is left", low=6
+        30_000,
+        "size of the fixed set of an HMM: a third trains, a third validates, a third is left",
+        low=6,
     )
-    n_steps: int = option(0, "length of a sequence, T; 0 takes the paper's for the HMM", low=0)
+    n_steps: int = option(
+        0,
+        "length of a sequence, T; 0 takes the paper's for the HMM, of data the longest up to 100",
+        low=0,
+    )
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ PAPER_EPOCHS = {"fully3": 1000}
 class TrainConfig:
     """Everything that a training depends on but its noise level and its random key."""
 
-    hmm: HMM
+    hmm: Target  # an HMM, or sequences as data
     net: NetConfig = field(default_factory=NetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -94,13 +103,14 @@ class TrainConfig:
             object.__setattr__(self, "data", data)
         if self.data.n_steps < 2:
             raise InputError(f"data.n_steps={self.data.n_steps}: a sequence has at least 2 steps")
-        n_train = self.data.n_sequences // 3
+        target.expect_n_steps(self.hmm, self.data.n_steps)
+        n_train = self.n_training_sequences
         if self.data.source == "fixed" and self.train.batch_size > n_train:
             raise InputError(
                 f"train.batch_size={self.train.batch_size}: larger than the {n_train} training "
-                f"sequences (a third of data.n_sequences={self.data.n_sequences})"
+                f"sequences (a third of data.n_sequences={self.data.n_sequences}, or of the data)"
             )
-        _ = self.objective  # refuses n-grams that do not fit
+        _ = self.objective, self.validation_objective  # refuse n-grams that do not fit
 
     @property
     def cell(self) -> RNNCell:
@@ -110,17 +120,28 @@ class TrainConfig:
     @property
     def objective(self) -> Objective:
         """What training minimises."""
-        return make_objective(self.loss, self.hmm, self.data.n_steps)
+        return make_objective(self.loss, target.of_training(self.hmm), self.data.n_steps)
+
+    @property
+    def validation_objective(self) -> Objective:
+        """The same with the law of what validates."""
+        return make_objective(self.loss, target.of_validation(self.hmm), self.data.n_steps)
+
+    @property
+    def n_training_sequences(self) -> int:
+        """Sequences of a fixed set, or windows of data, that train."""
+        data = self.data
+        return target.n_training_sequences(self.hmm, data.n_sequences, data.n_steps)
 
     @property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in one epoch."""
         if self.data.source == "fresh":
             return self.train.steps_per_epoch
-        return -(-(self.data.n_sequences // 3) // self.train.batch_size)
+        return -(-self.n_training_sequences // self.train.batch_size)
 
     @classmethod
-    def profile(cls, name: str, hmm: HMM) -> "TrainConfig":
+    def profile(cls, name: str, hmm: Target) -> "TrainConfig":
         """The ready-made configuration `smoke` (seconds), `laptop` (minutes) or `paper`."""
         if name not in PROFILES:
             raise InputError(f"profile={name}: unknown; there are {', '.join(PROFILES)}")
@@ -137,11 +158,14 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as read by `from_dict`."""
         sections = {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
-        return {"format": FORMAT_VERSION, "hmm": self.hmm.to_dict(), **sections}
+        return {"format": FORMAT_VERSION, "hmm": target.to_dict(self.hmm), **sections}
 
     @classmethod
-    def from_dict(cls, fields: Any) -> "TrainConfig":  # noqa: ANN401
-        """The configuration that `to_dict` described; missing and unknown fields are errors."""
+    def from_dict(cls, fields: Any, folder: Path | None = None) -> "TrainConfig":  # noqa: ANN401
+        """The configuration that `to_dict` described; missing and unknown fields are errors.
+
+        Data are read from `folder`.
+        """
         version = fields.get("format") if isinstance(fields, dict) else None
         if version != FORMAT_VERSION:
             raise InputError(
@@ -153,7 +177,7 @@ class TrainConfig:
         for name, section in SECTIONS.items():
             expect_keys(name, fields[name], {f.name for f in dataclasses.fields(section)})
             sections[name] = section(**fields[name])
-        return cls(hmm=HMM.from_dict(fields["hmm"]), **sections)
+        return cls(hmm=target.from_dict(fields["hmm"], folder), **sections)
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -173,12 +197,12 @@ def expect_keys(where: str, fields: Any, expected: set[str]) -> None:  # noqa: A
         raise InputError(f"{where}: missing fields {missing}, unknown fields {unknown}")
 
 
-def _smoke(hmm: HMM) -> TrainConfig:
+def _smoke(hmm: Target) -> TrainConfig:
     """Seconds on a CPU; for tests of the plumbing, not for science."""
     return TrainConfig(
         hmm,
         net=NetConfig(hidden_size=16, noise_dim=8),
-        data=DataConfig(n_steps=12),
+        data=DataConfig(n_steps=min(12, n_steps_of(hmm))),
         train=OptimConfig(
             epochs=8,
             steps_per_epoch=5,
@@ -194,7 +218,7 @@ LAPTOP_STEPS_OF_TIME = 240_000
 """Optimiser steps times sequence length, so that every preset takes two to three minutes."""
 
 
-def _laptop(hmm: HMM) -> TrainConfig:
+def _laptop(hmm: Target) -> TrainConfig:
     """A faithful network in minutes on 2 CPU cores: the exact law of 6-grams and nothing else.
 
     Many steps of small batches; see docs/choosing_a_loss.md.
@@ -214,25 +238,33 @@ def _laptop(hmm: HMM) -> TrainConfig:
     )
 
 
-def _law(hmm: HMM, n_steps: int) -> LossConfig:
-    """The exact law of n-grams, n = 6 or what fits; with very many symbols, samples instead."""
-    fitting = [n for n in range(2, min(6, n_steps) + 1) if hmm.n_symbols**n <= 4096]
-    if not fitting and hmm.n_symbols**2 > MAX_NGRAMS:
+def _law(hmm: Target, n_steps: int) -> LossConfig:
+    """The law of n-grams, n = 6 or what fits; with very many symbols, samples instead.
+
+    Of data it takes ten windows for each possible n-gram, and samples where pairs have fewer.
+    """
+    fitting = [
+        n
+        for n in range(2, min(6, n_steps) + 1)
+        if hmm.n_symbols**n <= 4096 and target.knows_ngrams(hmm, n)
+    ]
+    if not fitting and (hmm.n_symbols**2 > MAX_NGRAMS or not target.knows_ngrams(hmm, 2)):
         return LossConfig()
     order = max(fitting, default=2)
     return LossConfig(divergence="none", ngram_weight=1.0, ngram_orders=(order,))
 
 
-def _paper(hmm: HMM) -> TrainConfig:
+def _paper(hmm: Target) -> TrainConfig:
     """The recipe of Torre et al. (2025) to the letter."""
-    name = name_of(hmm)
+    name, data = name_of(hmm), DataConfig(source="fixed")
+    n_train = target.n_training_sequences(hmm, data.n_sequences, n_steps_of(hmm))
     return TrainConfig(
         hmm,
         loss=LossConfig(divergence="reference"),
-        data=DataConfig(source="fixed"),
+        data=data,
         train=OptimConfig(
             epochs=PAPER_EPOCHS.get(name, 500),
-            batch_size=4096,
+            batch_size=min(4096, n_train),
             schedule="constant",
             clip_norm=PAPER_CLIP.get(name, 0.9),
             chunk_epochs=1,

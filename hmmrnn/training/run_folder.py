@@ -1,6 +1,7 @@
 """A run is a folder of JSON, npz, SVG and HTML files that anything can read without this library.
 
 config.json      the full resolved configuration, with noise level and seed
+data.npz         the sequences, of a run on data
 manifest.json    versions, device, commit, wall time, status
 history.npz      per-epoch records; floor of the loss
 snapshots.npz    parameters at chosen epochs, leading axis = snapshot; epochs
@@ -23,6 +24,8 @@ import numpy as np
 
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.nets import init_params
+from hmmrnn.sequences import SymbolSequences, write_sequences
+from hmmrnn.sequences.target import DATA_FILE
 from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.fit import Fit, Snapshots, snapshot_epochs
@@ -36,6 +39,7 @@ DAMAGED = "checkpoints-damaged"
 FAILURE = "failure.json"
 CONTENTS = (
     CONFIG,
+    DATA_FILE,
     MANIFEST,
     "history.npz",
     "snapshots.npz",
@@ -94,6 +98,8 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
     elif occupied:
         _expect_same(folder, spec)
         return
+    if isinstance(spec.config.hmm, SymbolSequences):
+        write_sequences(folder / DATA_FILE, spec.config.hmm)
     write_json(
         folder / CONFIG,
         {**spec.config.to_dict(), "noise_std": spec.noise_std, "seed": spec.seed},
@@ -107,7 +113,7 @@ def read_spec(folder: Path) -> RunSpec:
     fields = read_json(folder / CONFIG)
     try:
         noise_std, seed = float(fields.pop("noise_std")), int(fields.pop("seed"))
-        return RunSpec(TrainConfig.from_dict(fields), noise_std, seed)
+        return RunSpec(TrainConfig.from_dict(fields, folder), noise_std, seed)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         reason = error if isinstance(error, InputError) else f"missing or wrong field: {error}"
         raise InputError(f"{folder / CONFIG}: {reason}") from None
@@ -142,12 +148,14 @@ def load(folder: str | Path) -> Fit:
     expected = jax.eval_shape(lambda: init_params(config.cell, jax.random.key(0)))
     _expect_shapes(folder / "params.npz", params, {k: v.shape for k, v in expected.items()})
     snapshots = read_arrays(folder / "snapshots.npz")
-    n_snapshots = len(snapshot_epochs(config))
+    n_snapshots = len(snapshots.get("epochs", ()))  # all that were made, or a choice of them
     _expect_shapes(
         folder / "snapshots.npz",
         snapshots,
         {"epochs": (n_snapshots,)} | {k: (n_snapshots, *v.shape) for k, v in expected.items()},
     )
+    if not set(snapshots["epochs"].tolist()) <= set(snapshot_epochs(config)):
+        raise InputError(f"{folder / 'snapshots.npz'}: has epochs at which none was made")
     history = read_arrays(folder / "history.npz")
     _expect_shapes(
         folder / "history.npz",
@@ -226,7 +234,11 @@ def _expect_same(folder: Path, spec: RunSpec) -> None:
         name if not isinstance(ours[name], dict) else f"{name}.{option}"
         for name in ours
         for option in (ours[name] if isinstance(ours[name], dict) else [""])
-        if (ours[name][option] != theirs[name][option] if option else ours[name] != theirs[name])
+        if (
+            ours[name].get(option) != theirs[name].get(option)
+            if option
+            else ours[name] != theirs[name]
+        )
     ]
     if changed:
         raise InputError(

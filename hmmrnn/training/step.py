@@ -9,10 +9,11 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Keys, Scalar
-from hmmrnn.losses import Generated
+from hmmrnn.losses import Generated, Objective
 from hmmrnn.nets import init_params, simulate, straight_through
+from hmmrnn.sequences import SymbolSequences
 from hmmrnn.training.config import TrainConfig
-from hmmrnn.training.data import FixedData, fresh_batch, one_hot
+from hmmrnn.training.data import FixedData, ended_as, one_hot, step_batch
 
 
 class TrainState(NamedTuple):
@@ -29,7 +30,9 @@ class Records(NamedTuple):
     """What one epoch leaves behind: means over its steps; a chunk stacks them as (epochs,)."""
 
     loss: Float[Array, "*E"]
-    validation_loss: Float[Array, "*E"]  # NaN with fresh data: there the loss is unseen data's
+    validation_loss: Float[
+        Array, "*E"
+    ]  # NaN with fresh ones of an HMM: there the loss is of unseen ones
     gradient_norm: Float[Array, "*E"]  # before clipping
     volatility: Float[Array, "*E"]  # expected share of steps at which the symbol changes
     marginal_error: Float[Array, "*E"]  # largest over the steps; NaN without transport
@@ -92,9 +95,20 @@ def batch_loss(
     key: Key,
 ) -> tuple[Array, tuple[Array, Array]]:
     """Loss of the network against `target`; beside it volatility and marginal error."""
+    return _loss(config.objective, params, config, noise_std, target, key)
+
+
+def _loss(
+    objective: Objective,
+    params: dict[str, Array],
+    config: TrainConfig,
+    noise_std: Scalar,
+    target: Float[Array, "B T K"],
+    key: Key,
+) -> tuple[Array, tuple[Array, Array]]:
     key_run, key_loss = jax.random.split(key)
     network = generated(config, params, noise_std, len(target), key_run)
-    value, diagnostics = config.objective(network, target, key_loss)
+    value, diagnostics = objective(ended_as(config, network, target), target, key_loss)
     p = jax.lax.stop_gradient(network.probabilities)
     same = jnp.sum(p[:, 1:] * p[:, :-1], axis=-1)
     return value, (1 - jnp.mean(same), diagnostics.marginal_error)
@@ -136,7 +150,7 @@ def epoch(
     def tick(state: TrainState, i: Array) -> tuple[TrainState, Records]:
         key_data, key_step = jax.random.split(jax.random.fold_in(key_steps, i))
         target = (
-            fresh_batch(config, key_data)
+            step_batch(config, data, key_data)
             if config.data.source == "fresh"
             else one_hot(config, _slice(data.train, i, config.train.batch_size))
         )
@@ -154,7 +168,7 @@ def epoch(
         state, last = train_step(config, state, noise_std, target, key_rest)
         records = jax.tree.map(lambda r, last: jnp.append(r, last), records, last)
     summary = _summary(records)
-    if config.data.source == "fixed":
+    if config.data.source == "fixed" or isinstance(config.hmm, SymbolSequences):
         value = validate(config, state.params, data.validation, noise_std, key_validation)
         summary = summary._replace(validation_loss=value)
     return state._replace(epoch=state.epoch + 1), summary
@@ -163,13 +177,15 @@ def epoch(
 def validate(
     config: TrainConfig, params: dict[str, Array], held_out: Array, noise_std: Scalar, key: Key
 ) -> Array:
-    """Mean loss over the full batches of the held-out third."""
+    """Mean loss over the full batches of the held-out third, or of what data validate."""
+    size = min(config.train.batch_size, len(held_out))
 
     def one(i: Array) -> Array:
-        target = one_hot(config, _slice(held_out, i, config.train.batch_size))
-        return batch_loss(params, config, noise_std, target, jax.random.fold_in(key, i))[0]
+        target = one_hot(config, _slice(held_out, i, size))
+        key_batch = jax.random.fold_in(key, i)
+        return _loss(config.validation_objective, params, config, noise_std, target, key_batch)[0]
 
-    return jnp.mean(jax.lax.map(one, jnp.arange(len(held_out) // config.train.batch_size)))
+    return jnp.mean(jax.lax.map(one, jnp.arange(len(held_out) // size)))
 
 
 def epochs(

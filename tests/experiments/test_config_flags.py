@@ -7,6 +7,7 @@ from absl import flags
 from experiments.config_flags import define_spec_flags, spec_from_flags
 from hmmrnn import InputError, TrainConfig, hmm
 from hmmrnn.report import commands
+from hmmrnn.sequences import read_sequences
 from hmmrnn.training import RunSpec
 
 FLAGS = flags.FLAGS
@@ -70,7 +71,7 @@ def test_the_command_in_the_report_is_read_back_as_the_same_run(options):
         (["--noise_std=nan"], "noise_std=nan: must be finite and not negative"),
         (["--noise_std=-1"], "noise_std=-1.0: must be finite and not negative"),
         (["--seed=-1"], "seed=-1: must be from 0"),
-        (["--hmm=none.json"], "give either --preset"),
+        (["--hmm=none.json"], "give one of --preset"),
         (["--train.epochs=0"], "train.epochs=0: must be at least 1"),
         (["--loss.blur=0"], "loss.blur=0.0: must be at least 0.001"),
         (["--loss.ngram_orders=2,x"], "loss.ngram_orders=2,x: must be whole numbers, as in 2,4"),
@@ -99,7 +100,7 @@ def test_bad_values_are_named(given, message):
 
 
 def test_neither_preset_nor_file():
-    with pytest.raises(InputError, match="give either --preset"):
+    with pytest.raises(InputError, match="give one of --preset"):
         parse()
     with pytest.raises(InputError, match=r"hmm=none\.json: cannot be read"):
         parse("--hmm=none.json")
@@ -112,3 +113,15 @@ def test_neither_preset_nor_file():
 def test_absl_refuses_what_it_can(flag, allowed):
     with pytest.raises(flags.IllegalFlagValueError, match=f"flag {flag}: .*{allowed}"):
         parse(flag)
+
+
+def test_data_are_a_target_beside_preset_and_hmm(tmp_path):
+    path = tmp_path / "mice.csv"
+    path.write_text("0,1,1,0,1\n" * 8)
+    spec = parse(f"--data={path}", "--profile=smoke", "--data.n_steps=4")
+    assert spec.config.hmm == read_sequences(path)
+    assert spec.config.data.n_steps == 4
+    with pytest.raises(InputError, match="give one of --preset"):
+        parse(f"--data={path}", "--preset=linear3")
+    with pytest.raises(InputError, match=r"data=none\.csv: cannot be read"):
+        parse("--data=none.csv")

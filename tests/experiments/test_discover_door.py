@@ -12,6 +12,7 @@ from hmmrnn.storage import plain, read_arrays, read_json, write_arrays, write_js
 from hmmrnn.tasks import kick_network
 
 SMALL = ("--n_trials=8", "--n_steps=70")
+HARDLY = ("--profile=smoke", "--train.epochs=2")
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +57,9 @@ def test_the_same_seed_gives_the_same_numbers(planted, door, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(door, tmp_path_factory):
-    """A smoke network, whose preferred symbol may hardly change."""
+    """A network that hardly was, whose preferred symbol may hardly change."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    flags = ("--preset=fully3", "--profile=smoke", f"--outdir={folder}")
+    flags = ("--preset=fully3", *HARDLY, f"--outdir={folder}")
     assert door("train", *flags).returncode == 0
     return folder
 
@@ -70,7 +71,7 @@ def switching(door, tmp_path_factory):
     made = kick_network(jax.random.key(1), n_distractors=0)
     n_units, noise_dim = made.params["W_in"].shape
     sizes = (f"--net.hidden_size={n_units}", f"--net.noise_dim={noise_dim}", "--net.bias=true")
-    flags = ("--preset=linear2", "--profile=smoke", f"--outdir={folder}", *sizes)
+    flags = ("--preset=linear2", *HARDLY, f"--outdir={folder}", *sizes)
     assert door("train", *flags).returncode == 0
     params = {name: np.asarray(value) for name, value in made.params.items()}
     third = {"W_out": np.zeros((1, n_units), np.float32), "b_out": np.full(1, -99, np.float32)}

@@ -55,7 +55,7 @@ def wait_until(condition, *processes):
 
 
 @pytest.fixture(scope="module")
-def swept(started, tmp_path_factory):
+def swept(door, tmp_path_factory):
     """Process 1 is killed in the middle of its first network; then both are started again."""
     root = tmp_path_factory.mktemp("distributed")
     grid, outdir = root / "grid.json", root / "sweep"
@@ -64,7 +64,7 @@ def swept(started, tmp_path_factory):
 
     def both(*more):
         port = free_port()
-        return [started("sweep", *flags(grid, outdir, port, i, *more)) for i in (0, 1)]
+        return [door.start("sweep", *flags(grid, outdir, port, i, *more)) for i in (0, 1)]
 
     first = both()
     wait_until(lambda: epoch_of(theirs) > 10, *first)

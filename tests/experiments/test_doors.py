@@ -51,15 +51,15 @@ def test_the_printed_numbers_are_those_of_the_files(demo):
     assert float(shown.group(1)) == pytest.approx(value, rel=0.01)
 
 
-def test_each_step_alone_gives_the_same_files(demo, from_shell, tmp_path):
+def test_each_step_alone_gives_the_same_files(demo, door, tmp_path):
     folder, _ = demo
     own = shutil.copytree(folder, tmp_path / "own", ignore=shutil.ignore_patterns("figures"))
     files = ("fidelity.json", "dynamics.json", "circuits.json", "trajectory_view.npz")
     for name in (*files, "report.html"):
         (own / name).unlink()
     for name in ("evaluate", "dynamics", "circuits"):
-        printed_by(from_shell(name, f"--run={own}"))
-    assert str(own / "report.html") in printed_by(from_shell("report", f"--run={own}"))
+        printed_by(door(name, f"--run={own}"))
+    assert str(own / "report.html") in printed_by(door("report", f"--run={own}"))
     drawn = [f"figures/{path.name}" for path in (folder / "figures").iterdir()]
     for name in (*files, *drawn):
         assert (own / name).read_bytes() == (folder / name).read_bytes(), name

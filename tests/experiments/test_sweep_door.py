@@ -265,13 +265,13 @@ def test_two_processes_train_one_half_each(given, tmp_path, monkeypatch, capsys)
     """One after the other, unknown to each other; the last one's table has all networks."""
     monkeypatch.setattr(sweep, "measure", stub_measure)
     grid, folder = written(tmp_path / "grid.json", TINY), tmp_path / "out"
-    given(grid, folder, num_processes=2, process_id=0)
+    given(grid, folder, num_processes=2, process_id=0, cpu_devices=1)
     first = {path.parent.name for path in folder.glob("*/params.npz")}
     assert len(first) == 2
     assert len(read_table(folder)) == 2
     assert "2 of 4 networks are not finished" in capsys.readouterr().out
     before = contents(folder)
-    given(grid, folder, num_processes=2, process_id=1)
+    given(grid, folder, num_processes=2, process_id=1, cpu_devices=1)
     assert before.items() <= contents(folder).items()
     rows = read_table(folder)
     assert [row["name"] for row in rows] == [f"linear3-seed{seed}" for seed in (3, 4, 5, 6)]

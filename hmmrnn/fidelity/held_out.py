@@ -1,0 +1,292 @@
+"""How faithful a network of data is: what it generates against the held-out part of the data.
+
+Every number is that of sequences as long as those of the training part, cut in the same places, and
+beside it stands the floor: the same number of the training part itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from hmmrnn.arrays import Key
+from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
+from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
+from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
+from hmmrnn.fidelity.matching import matched_distances
+from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.statistics import MAX_NGRAMS, ORDERS, Statistics, Weights, rows, worst_row
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
+from hmmrnn.nets import Network
+from hmmrnn.sequences import SymbolSequences, ngram_counts, parts_of, supports, volatility, windows
+from hmmrnn.sequences.record import FEW
+
+PIECES = 20
+"""Into which the training part is cut at least to measure dwell times, if they stay long enough."""
+
+
+class Sample(NamedTuple):
+    """Sequences to measure, padded with -1, with the weights of bootstrap samples of them."""
+
+    short: Int[np.ndarray, "B T"]
+    long: Int[np.ndarray, "b t"]  # for dwell times
+    weights: Weights
+    long_weights: Weights
+
+
+class Scale(NamedTuple):
+    """What networks of the same data are measured with. K symbols, R bootstrap samples."""
+
+    data: SymbolSequences
+    sizes: Sizes  # of the training part
+    counts: dict[int, np.ndarray]  # (K^n,) of held-out n-grams, for each order compared
+    transitions: Float[np.ndarray, "K K"]  # of held-out symbols
+    model: Markov
+    entropy: Float[np.ndarray, " R"]  # surprise of held-out sequences, nats per symbol
+    held_runs: list[np.ndarray]  # K; how many held-out runs have each length
+    partners: Int[np.ndarray, "m T"]  # the held-out sequences that others are matched to
+    matched: np.ndarray  # (m,) which short sequences are
+    matched_weights: Weights
+
+
+class _Keys(NamedTuple):
+    net: Key
+    long_net: Key
+    weights: Key
+    long_weights: Key
+    train: Key
+    long_train: Key
+    held_out: Key
+    matched: Key
+
+
+def held_out_law(data: SymbolSequences, n: int) -> Float[np.ndarray, " G"]:
+    """Shares of all n-grams (G = K^n) of the held-out part, with half a count added to each."""
+    return smoothed_law(ngram_counts(parts_of(data).held_out.symbols, n, data.n_symbols))
+
+
+def compared_orders(data: SymbolSequences, n_steps: int) -> list[int]:
+    """Lengths n <= 6 whose n-grams the held-out part has ten windows each of, on average; 1 always.
+
+    With fewer, their divergence would tell of the size of the data.
+    """
+    held_out, k = parts_of(data).held_out, data.n_symbols
+    return [
+        n
+        for n in ORDERS
+        if n == 1 or (n <= n_steps and k**n <= MAX_NGRAMS and supports(held_out, n))
+    ]
+
+
+def compare_with_data(
+    networks: Sequence[Network], data: SymbolSequences, key: Key, sizes: Sizes
+) -> Iterator[Fidelity | DivergingNetworkError]:
+    """What `hmmrnn.fidelity.compare` finds, against held-out data in the place of an HMM.
+
+    As many sequences are generated as the training part has, up to `sizes`, and each ends where
+    one of those does, so that dwell times are cut off alike. Then
+
+    - KL is that of generated n-grams from the held-out shares, with half a count added to each;
+    - the excess surprise is that under the longest Markov model which the training part supports,
+      beyond the surprise of held-out sequences under it;
+    - `exact` are the values of the held-out part, which have errors of their own;
+    - nothing is impossible, so those shares are NaN.
+
+    Floors are the numbers of the training part, to which the Markov model was fitted. Their
+    intervals are over its sequences, or over windows of less than eight recordings.
+    """
+    keys = _Keys(*jax.random.split(key, len(_Keys._fields)))
+    words = tuple(np.asarray(jax.random.key_data(key)).tolist())
+    scale, train, floor = _scale_and_floor(data, sizes, words, str(jax.random.key_impl(key)))
+    weights = bootstrap_weights(len(train.short), keys.weights)
+    long_weights = bootstrap_weights(len(train.long), keys.long_weights)
+    for made in generated_side_by_side(networks, scale.sizes, (keys.net, keys.long_net)):
+        if bool(jnp.any(made.short < 0)):
+            yield DivergingNetworkError(
+                f"the network diverges under its noise: not all logits of {sizes.n_steps} steps "
+                "are finite"
+            )
+            continue
+        yield _judged(scale, floor, Sample(*_ended(made, train), weights, long_weights))
+
+
+def _ended(made: Generated, train: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Generated sequences, each cut where the training sequence in its row ends.
+
+    Of a network that diverges in the long ones nothing is left of these.
+    """
+    short, long = np.asarray(made.short), np.asarray(made.long)
+    whole = bool((long >= 0).all())
+    return (
+        np.where(train.short >= 0, short, -1),
+        np.where((train.long >= 0) & whole, long, -1),
+    )
+
+
+@lru_cache(maxsize=1)  # networks of the same data, one after the other, have it in common
+def _scale_and_floor(
+    data: SymbolSequences, sizes: Sizes, words: tuple[int, ...], implementation: str
+) -> tuple[Scale, Sample, Statistics]:
+    """What the networks of the same data are measured with, for the key of these words."""
+    key = jax.random.wrap_key_data(jnp.array(words, jnp.uint32), impl=implementation)
+    keys, parts = _Keys(*jax.random.split(key, len(_Keys._fields))), parts_of(data)
+    longest = _longest(parts.train.symbols, sizes)
+    most_long = max(2, sizes.n_long * sizes.n_long_steps // longest)
+    short, weights = _cut(parts.train.symbols, sizes.n_steps, sizes.n_sequences, keys.train)
+    long, long_weights = _cut(parts.train.symbols, longest, most_long, keys.long_train)
+    train = Sample(short, long, weights, long_weights)
+    held, held_weights = _cut(
+        parts.held_out.symbols, sizes.n_steps, sizes.n_sequences, keys.held_out
+    )
+    model = fitted(parts.train, max(n for n in ORDERS if n == 1 or supports(parts.train, n)) - 1)
+    known = held_weights @ surprises(model, held)
+    held_long, _ = windows(parts.held_out.symbols, longest)
+    n_matched = min(sizes.n_matched, len(short), len(held))
+    scale = Scale(
+        data=data,
+        sizes=Sizes(len(short), sizes.n_steps, len(long), longest, n_matched),
+        counts={
+            n: ngram_counts(parts.held_out.symbols, n, data.n_symbols)
+            for n in compared_orders(data, sizes.n_steps)
+        },
+        transitions=rows(_pairs(parts.held_out.symbols, data.n_symbols))[0],
+        model=model,
+        entropy=known[:, 0] / known[:, 1],
+        held_runs=[runs.sum(axis=0) for runs in _runs(held_long, data.n_symbols)],
+        partners=held[_spread(len(held), n_matched)],
+        matched=_spread(len(short), n_matched),
+        matched_weights=bootstrap_weights(n_matched, keys.matched),
+    )
+    return scale, train, _statistics(scale, train)
+
+
+def _longest(symbols: np.ndarray, sizes: Sizes) -> int:
+    """Steps of the sequences for dwell times: whole ones, but recordings in pieces to resample."""
+    piece = max(sizes.n_steps, int((symbols >= 0).sum()) // PIECES)
+    return min(symbols.shape[1], sizes.n_long_steps, piece)
+
+
+def _cut(symbols: np.ndarray, n_steps: int, most: int, key: Key) -> tuple[np.ndarray, Weights]:
+    """At most so many windows of `n_steps`, evenly spread, and bootstrap weights over sequences.
+
+    Windows of one sequence are drawn together, unless there are very few sequences.
+    """
+    cut, owner = windows(symbols, n_steps)
+    chosen = _spread(len(cut), min(most, len(cut)))
+    cut, (_, owner) = cut[chosen], np.unique(owner[chosen], return_inverse=True)
+    n_owners = int(owner.max()) + 1
+    if n_owners < FEW:
+        return cut, bootstrap_weights(len(cut), key)
+    return cut, bootstrap_weights(n_owners, key)[:, owner] * n_owners / len(cut)
+
+
+def _spread(n: int, n_chosen: int) -> np.ndarray:
+    return np.linspace(0, n - 1, n_chosen).astype(int)
+
+
+def _runs(symbols: np.ndarray, n_symbols: int) -> list[np.ndarray]:
+    """Complete runs (B, L) of each length in each sequence, for every symbol."""
+    x = jnp.asarray(symbols)
+    return [np.asarray(run_length_counts(x, i, x.shape[1])) for i in range(n_symbols)]
+
+
+def _ratio(means: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return means[:, 0] / means[:, 1]
+
+
+def _statistics(scale: Scale, of: Sample) -> Statistics:
+    """All statistics of sequences, each a ratio of sums over what lies inside them."""
+    k, weights, short = scale.data.n_symbols, of.weights, of.short
+    inside = short >= 0
+    pairs = inside[:, 1:].sum(axis=1)
+    changes = ((short[:, 1:] != short[:, :-1]) & inside[:, 1:]).sum(axis=1)
+    surprise = _ratio(weights @ surprises(scale.model, short)) - scale.entropy
+    runs = _runs(of.long, k)
+
+    def share(count: np.ndarray, of_all: np.ndarray) -> Estimate:
+        return estimate(_ratio, jnp.stack([count, of_all], axis=1), weights)
+
+    return Statistics(
+        kl={n: _kl(scale, of, n) for n in scale.counts},
+        excess_surprise=interval(surprise[0], surprise[1:]),
+        impossible_sequences=np.nan,
+        volatility=share(changes, pairs),
+        symbol_shares=[share((short == i).sum(axis=1), inside.sum(axis=1)) for i in range(k)],
+        transition_error=estimate(
+            lambda pairs: worst_row(pairs.reshape(-1, k, k), scale.transitions),
+            ngram_shares(jnp.asarray(short), 2, k),
+            weights,
+        ),
+        dwell_mean=[estimate(dwell_mean, jnp.asarray(c), of.long_weights) for c in runs],
+        dwell_cv=[estimate(dwell_cv, jnp.asarray(c), of.long_weights) for c in runs],
+        run_lengths=[counts.sum(axis=0) for counts in runs],
+        matched_distance=_matched(scale, short),
+    )
+
+
+def _kl(scale: Scale, of: Sample, n: int) -> Estimate:
+    law = smoothed_law(scale.counts[n])
+    shares = ngram_shares(jnp.asarray(of.short), n, scale.data.n_symbols)
+    return estimate(lambda means: kl(means, law), shares, of.weights)
+
+
+def _matched(scale: Scale, short: np.ndarray) -> Estimate:
+    distances = matched_distances(short[scale.matched], scale.partners, scale.data.n_symbols)
+    means = scale.matched_weights @ distances
+    return interval(means[0], means[1:])
+
+
+def _pairs(symbols: np.ndarray, k: int) -> Float[np.ndarray, "1 K K"]:
+    return ngram_counts(symbols, 2, k).astype(float).reshape(1, k, k)
+
+
+def _judged(scale: Scale, floor: Statistics, made: Sample) -> Fidelity:
+    """The numbers of one network beside those of the training part and the held-out one."""
+    k, own, longest = scale.data.n_symbols, _statistics(scale, made), max(scale.counts)
+    ngrams, held = ngram_counts(made.short, longest, k), parts_of(scale.data).held_out.symbols
+    shares = ngram_counts(held, 1, k) / (held >= 0).sum()
+    return Fidelity(
+        kl={n: Compared(own.kl[n], floor.kl[n], 0.0) for n in scale.counts},
+        impossible_share=np.nan,
+        excess_surprise=Compared(own.excess_surprise, floor.excess_surprise, 0.0),
+        impossible_sequences=np.nan,
+        volatility=Compared(
+            own.volatility, floor.volatility, volatility(scale.data, scale.sizes.n_steps)
+        ),
+        symbol_shares=[
+            Compared(own.symbol_shares[i], floor.symbol_shares[i], float(share))
+            for i, share in enumerate(shares)
+        ],
+        transitions=rows(_pairs(made.short, k))[0],
+        exact_transitions=scale.transitions,
+        transition_error=Compared(own.transition_error, floor.transition_error, 0.0),
+        dwell=[_dwell(scale, own, floor, symbol) for symbol in range(k)],
+        matched_distance=Compared(own.matched_distance, floor.matched_distance, None),
+        ngram_shares=ngrams / ngrams.sum(),
+        exact_ngrams=scale.counts[longest] / scale.counts[longest].sum(),
+        n_sequences=scale.sizes.n_sequences,
+        n_steps=scale.sizes.n_steps,
+    )
+
+
+def _dwell(scale: Scale, own: Statistics, floor: Statistics, symbol: int) -> SymbolDwell:
+    """Run lengths of one symbol, as moments and as shares."""
+    held, total = scale.held_runs[symbol][None], own.run_lengths[symbol]
+    mean, cv = float(dwell_mean(held)[0]), float(dwell_cv(held)[0])
+    shown = shown_lengths(mean, scale.sizes.n_long_steps)
+    with np.errstate(invalid="ignore"):
+        return SymbolDwell(
+            mean=Compared(own.dwell_mean[symbol], floor.dwell_mean[symbol], mean),
+            cv=Compared(own.dwell_cv[symbol], floor.dwell_cv[symbol], cv),
+            lengths=np.arange(1, shown + 1),
+            network=(total / total.sum())[:shown],
+            exact=(held[0] / held.sum())[:shown],
+            n_runs=int(total.sum()),
+        )
