@@ -1,4 +1,4 @@
-"""The table of presets in README.md: medians over seeds and their range.
+"""The table of presets in docs/presets.md: medians over seeds and their range.
 
 Usage: `python scripts/preset_table.py runs`, after, for each PRESET and several SEEDs,
 `python -m experiments.reproduce --preset=PRESET --profile=laptop --seed=SEED`.

@@ -1,0 +1,87 @@
+"""The networks that are shipped: whole, readable, what they are said to be, and made anew."""
+
+import zipfile
+
+import jax
+import numpy as np
+import pytest
+
+import hmmrnn as hr
+from hmmrnn.fidelity.learned import learned
+from hmmrnn.storage import read_json
+from hmmrnn.sweep.grid import read_grid
+from hmmrnn.training import train
+from hmmrnn.training.fit import advance, start
+from hmmrnn.training.run_folder import read_spec
+from hmmrnn.zoo.entries import HOME, expect_unchanged
+
+WHEEL_LIMIT = 30e6  # bytes
+NAMES = [entry.name for entry in hr.zoo.list()]
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return {entry.name: entry.spec for entry in read_grid("zoo")}
+
+
+@pytest.mark.parametrize("entry", hr.zoo.list(), ids=NAMES)
+def test_an_entry_is_what_the_index_says(entry, grid):
+    expect_unchanged(entry)
+    assert {path.name for path in entry.folder.iterdir()} == set(entry.files)
+    assert read_spec(entry.folder) == grid[entry.name]
+    measures = read_json(entry.folder / "fidelity.json")
+    assert measures["kl"]["6"]["network"]["value"] == entry.kl
+    assert learned(measures) is entry.learned
+    net = hr.zoo.load(entry.preset, loss=entry.loss, seed=entry.seed)
+    assert len(net.snapshots.epochs) == entry.n_snapshots
+    assert all(np.isfinite(value).all() for value in net.params.values())
+    if entry.n_snapshots:
+        for name, value in net.params.items():
+            np.testing.assert_allclose(net.snapshots.params[name][-1], value, rtol=2.0**-16)
+
+
+def test_each_first_seed_has_a_dozen_snapshots():
+    assert all((entry.n_snapshots == 12) is (entry.seed == 0) for entry in hr.zoo.list())
+
+
+def test_networks_of_the_ngram_law_are_faithful():
+    found = {entry.name: entry.kl for entry in hr.zoo.list() if entry.loss == "ngram"}
+    assert found
+    assert max(found.values()) < 0.006
+
+
+def test_folders_and_index_hold_the_same_networks():
+    assert sorted(NAMES) == sorted(path.name for path in (HOME / "networks").iterdir())
+
+
+def test_the_zoo_leaves_room_in_the_wheel(tmp_path):
+    with zipfile.ZipFile(tmp_path / "zoo.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in HOME.rglob("*"):
+            if path.is_file():
+                packed.write(path, path.relative_to(HOME))
+    assert (tmp_path / "zoo.zip").stat().st_size < WHEEL_LIMIT - 2e6
+
+
+def test_the_training_of_an_entry_begins_again_as_it_did():
+    """The first 400 steps; other machines round differently, which grows with the steps."""
+    entry = hr.zoo.load("linear3")
+    config, key = entry.config, jax.random.key(0)
+    chunks = advance(config, 1.0, start(config, key), key)
+    progress = next(later for later in chunks if int(later.state.epoch) == 20)
+    ours, theirs = (records.loss[:20] for records in (progress.records, entry.records))
+    np.testing.assert_allclose(ours[:2], theirs[:2], rtol=1e-3)
+    np.testing.assert_allclose(np.log(ours), np.log(theirs), atol=0.1)
+
+
+@pytest.mark.slow
+def test_an_entry_trained_anew_has_the_same_numbers():
+    entry = next(e for e in hr.zoo.list() if e.name == "linear3-ngram-seed0")
+    shipped = hr.zoo.load("linear3")
+    fit = train(shipped.config, 1.0, jax.random.key(0))
+    hmm = hr.hmm.preset("linear3")
+    found, before = (
+        hr.fidelity.compare(net, hmm, jax.random.key(0), n_steps=30) for net in (fit, shipped)
+    )
+    assert found.kl[6].network.value < before.kl[6].network.high
+    assert found.volatility.network.value == pytest.approx(entry.volatility, rel=0.02)
+    assert before.kl[6].network.value == pytest.approx(entry.kl, rel=0.05)
