@@ -6,12 +6,14 @@ import re
 import jax
 import numpy as np
 import pytest
+from claims.synthetic import network as claims_network
 from report.run import Page, fill
 
 import experiments.circuits
 from hmmrnn import InputError
 from hmmrnn.circuits import Sizes, survey, survey_numbers
 from hmmrnn.circuits.windows import WIDTH
+from hmmrnn.claims import CLAIMS
 from hmmrnn.hmm import HMM
 from hmmrnn.report import build_report
 from hmmrnn.report.circuits import FIGURES, OF_PAIRS
@@ -180,6 +182,18 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     assert {a["id"] for a in page.all("figure")} >= drawn - {"circuit_shared"}
     for line in found.account:
         assert line[len("0>1: ") + 1 :] in page.text
+
+
+def test_claims_about_the_circuit_hold_where_it_is_planted(kicked):
+    _, found = kicked
+    evidence = claims_network()._replace(
+        circuits=json.loads(json.dumps(plain(survey_numbers(found))))
+    )
+    verdicts = {claim.name: claim.find(evidence) for claim in CLAIMS}
+    for name in ("C7", "C8a", "C9", "C13"):
+        assert verdicts[name].holds is True, name
+    assert verdicts["C8b"].by_construction
+    assert {name for name in ("C12a", "C12b") if np.isfinite(verdicts[name].value)}
 
 
 class Trained:

@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from claims.synthetic import estimate, network, spoiled
 from hmmrnn.claims import CLAIMS, ledger, numbers
 from hmmrnn.claims.hypothesis import judge_hypothesis, turning
 from hmmrnn.claims.ledger import over_presets
 from hmmrnn.claims.sizes import COMPARISONS, compare_sizes
 from hmmrnn.hmm import PRESETS
 from hmmrnn.storage import plain
-from tests.claims.synthetic import estimate, network, spoiled
 
 SIZES = {
     "C14a": ({"net": {"noise_dim": 10}}, {}),

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from claims.synthetic import estimate, fidelity, network, row, spoiled
 from hmmrnn.claims import CLAIMS, judge
 from hmmrnn.claims.motion import turns
 from hmmrnn.claims.rule import mean_over_networks, wilson
 from hmmrnn.fidelity.learned import mutual_information
 from hmmrnn.hmm import preset, symbol_law, symbol_transitions
-from tests.claims.synthetic import estimate, fidelity, network, row, spoiled
 
 BY_NAME = {claim.name: claim for claim in CLAIMS}
 GOOD = network()

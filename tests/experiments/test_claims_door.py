@@ -3,12 +3,12 @@
 import json
 
 import pytest
+from claims.synthetic import network
 
 from hmmrnn.claims import CLAIMS
 from hmmrnn.storage import read_json, write_json
 from hmmrnn.training import RunSpec
 from hmmrnn.training.run_folder import open_run
-from tests.claims.synthetic import network
 
 
 @pytest.fixture(scope="module")

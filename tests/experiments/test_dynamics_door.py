@@ -6,12 +6,14 @@ import shutil
 
 import numpy as np
 import pytest
+from claims.synthetic import fidelity
 from report.run import Page
 
 from experiments.dynamics import analyse, report_lines
 from experiments.report import report
 from experiments.sister_networks import NUMBERS, sister_networks
 from hmmrnn import hmm
+from hmmrnn.claims import CLAIMS, read_evidence
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import InputError
 from hmmrnn.report import DYNAMICS_FIGURES
@@ -74,6 +76,17 @@ def test_it_writes_numbers_all_figures_and_the_view(first):
     view = read_arrays(folder / "trajectory_view.npz")
     np.testing.assert_array_equal(view["driven"], found.view.driven)
     assert view["epochs"].tolist() == fields["development"]["epochs"] == [0, 2, 4]
+
+
+def test_claims_about_motion_are_judged_from_the_files(first):
+    evidence = read_evidence(first[0])._replace(fidelity=fidelity("linear3"))
+    findings = {claim.name: claim.find(evidence) for claim in CLAIMS}
+    for name in ("C2", "C4", "C5", "C6a", "C6b"):
+        assert np.isfinite(findings[name].value), name
+    assert findings["C4"].by_construction
+    never = ("dynamics were not", "development was not")
+    motion = [findings[name] for name in ("C2", "C3", "C4", "C5", "C6a", "C6b", "C10", "C11")]
+    assert not any(word in found.reason for found in motion for word in never)
 
 
 def test_the_lines_for_a_terminal_are_those_of_the_record(first):
