@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import HIGHEST, Params, Scalar
 from hmmrnn.errors import InputError
+from hmmrnn.linear_algebra import solve
 from hmmrnn.nets import RNNCell, step
 
 FIXED, SLOW, UNFINISHED, INVALID = range(4)
@@ -212,7 +213,7 @@ def _newton(relative: Map, u: Float[Array, " N"]) -> Float[Array, " N"]:
 
     def polish(_: Array, u: Array) -> Array:
         rest = difference(u)
-        change = -jnp.linalg.solve(jax.jacfwd(difference)(u), rest)
+        change = -solve(jax.jacfwd(difference)(u), rest)
         before, after = jnp.linalg.norm(rest), jnp.linalg.norm(difference(u + change))
         small = (before < NEWTON_RESIDUAL) & (jnp.linalg.norm(change) < NEWTON_REACH)
         return jnp.where(small & (after < before), u + change, u)

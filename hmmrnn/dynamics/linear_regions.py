@@ -16,6 +16,7 @@ from hmmrnn.arrays import Params
 from hmmrnn.dynamics.fixed_points import in_chunks
 from hmmrnn.dynamics.spectra import jacobian
 from hmmrnn.errors import InputError
+from hmmrnn.linear_algebra import solve
 from hmmrnn.nets import RNNCell, preactivation, step
 
 TOLERANCE = 1e-5
@@ -58,7 +59,7 @@ def fixed_point_of_region(cell: RNNCell, params: Params, h: Float[Array, " N"]) 
         raise InputError(f"activation={cell.activation!r}: only relu has linear regions")
     active = preactivation(cell, params, h, 0.0) > 0
     offset = cell.leak * jnp.where(active, params.get("b_rec", 0.0), 0.0)
-    point = jnp.linalg.solve(jnp.eye(len(h)) - jacobian(cell, params, h), offset)
+    point = solve(jnp.eye(len(h)) - jacobian(cell, params, h), offset)
     point = jnp.where(jnp.all(jnp.isfinite(point)), point, jnp.nan)
     missed = jnp.max(jnp.abs(step(cell, params, point, 0.0) - point)) / cell.leak
     return RegionPoints(point, missed <= TOLERANCE * jnp.max(jnp.abs(point)))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hmmrnn.arrays import HIGHEST
+from hmmrnn.linear_algebra import eigh
 
 
 class PCA(NamedTuple):
@@ -22,7 +23,7 @@ def pca(states: Float[Array, "*P N"], n_components: int) -> PCA:
     mean = jnp.mean(cloud, axis=0)
     centred = cloud - mean
     covariance = jnp.matmul(centred.T, centred, precision=HIGHEST) / len(cloud)
-    variances, vectors = jnp.linalg.eigh(covariance)
+    variances, vectors = eigh(covariance)
     order = jnp.argsort(-variances)[:n_components]
     axes = vectors.T[order]
     largest = jnp.take_along_axis(axes, jnp.argmax(jnp.abs(axes), 1)[:, None], 1)
