@@ -3,8 +3,8 @@
     python -m experiments.analyse --run=runs/c
 
 The same as experiments.evaluate, dynamics, circuits, discover and report one after the other. A
-minute and a half on 2 CPU cores for a network that uses two symbols, compilation included; three
-symbols take about twice as long.
+minute and a half on 2 CPU cores for a network that uses two symbols, compilation included; more for
+three.
 """
 
 from pathlib import Path

@@ -106,4 +106,18 @@ def _batch_sizes() -> list[Block]:
 BATCH_SIZES: list[Block] = _batch_sizes()
 """Beside those of the zoo, at 128 (ngram) and 2048 (reference)."""
 
-NAMED = {"paper": PAPER, "zoo": ZOO, "batch_sizes": BATCH_SIZES}
+SIZES: list[Block] = [
+    {
+        "name": "ngram",
+        "base": {"profile": "laptop", "preset": "linear3"},
+        "vary": {option: values, "seed": [0, 1, 2]},
+    }
+    for option, values in {
+        "net.noise_dim": [1, 10],
+        "net.hidden_size": [200],
+        "train.clip_norm": [0.1, 10.0],
+    }.items()
+]
+"""Networks that differ from those of the zoo in one size, for the claims about sizes."""
+
+NAMED = {"paper": PAPER, "zoo": ZOO, "batch_sizes": BATCH_SIZES, "sizes": SIZES}

@@ -105,6 +105,28 @@ def test_the_grid_of_batch_sizes_has_equally_many_steps():
     }
 
 
+def test_the_grid_of_sizes_differs_from_the_zoo_in_one_option_each():
+    zoo = {e.spec.seed: e.spec for e in read_grid("zoo") if e.name.startswith("linear3-ngram")}
+    differences = []
+    for entry in read_grid("sizes"):
+        ours, theirs = entry.spec.config.to_dict(), zoo[entry.spec.seed].config.to_dict()
+        changed = [
+            f"{section}.{option}={ours[section][option]}"
+            for section in ("net", "loss", "data", "train")
+            for option in ours[section]
+            if ours[section][option] != theirs[section][option]
+        ]
+        differences += changed
+        assert len(changed) == 1
+    assert sorted(set(differences)) == [
+        "net.hidden_size=200",
+        "net.noise_dim=1",
+        "net.noise_dim=10",
+        "train.clip_norm=0.1",
+        "train.clip_norm=10.0",
+    ]
+
+
 def test_a_block_gives_its_name_to_its_folders():
     plain = {**of(seed=[0])}
     named = {"name": "other", **of({"train.batch_size": 32}, seed=[0])}
