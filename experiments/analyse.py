@@ -20,6 +20,7 @@ from hmmrnn.discovery import smallest_faithful
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.report import five_numbers
+from hmmrnn.sequences import words_of
 from hmmrnn.storage import read_json
 from hmmrnn.training import Fit, load
 
@@ -27,38 +28,44 @@ FLAGS = flags.FLAGS
 N_SEQUENCES, N_TRIALS, SEED = 10_000, 64, 0
 
 
-def analyse(folder: Path, fit: Fit) -> Path:
-    """Fidelity, dynamics, circuits, discovery, and the page that shows them; returns its path."""
+def measure(folder: Path, fit: Fit) -> None:
+    """Fidelity, dynamics and circuits, with the defaults of their command lines."""
     print("measuring fidelity ...", flush=True)
     evaluate(folder, fit, n_sequences=N_SEQUENCES, seed=SEED)
     print("measuring dynamics ...", flush=True)
     dynamics.analyse(folder, fit, Sizes(), seed=SEED)
     print("looking for circuits ...", flush=True)
     circuits.analyse(folder, fit, CircuitSizes(), seed=SEED)
-    print("discovering which units matter, when ...", flush=True)
-    try:
-        discovery(folder, fit)
-    except (InputError, DivergingNetworkError) as problem:  # nothing to discover
-        print(f"  {problem}")
-    return report(folder)
 
 
-def discovery(folder: Path, fit: Fit) -> None:
+def look_for_units(folder: Path, fit: Fit) -> None:
     """discovery.json and its figures, with the defaults of experiments.discover."""
+    print("discovering which units matter, when ...", flush=True)
     source = {"run": str(folder), "seed": SEED, "n_trials": N_TRIALS, "kind": "mean"}
     groups = discover.kick_groups(folder, fit.cell.hidden_size)
     found = discover.examine_network(fit, groups, "mean", smallest_faithful, N_TRIALS, SEED)
-    discover.write(folder, source, found)
+    try:
+        discover.write(folder, source, found)
+    except (InputError, DivergingNetworkError) as problem:  # nothing to discover
+        print(f"  {problem}")
+
+
+def show(folder: Path, fit: Fit) -> None:
+    """Write the report, print the numbers that matter and where it is."""
+    page = report(folder)
+    fidelity, moving = (read_json(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
+    for number in five_numbers(fidelity, moving, words_of(fit.config.hmm)):
+        print(f"  {number}")
+    print(f"report: {page}")
 
 
 def main() -> None:
-    """Analyse, and print what matters."""
+    """Analyse and report."""
     folder = Path(FLAGS.run)
-    page = analyse(folder, load(folder))
-    measured = (read_json(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
-    for number in five_numbers(*measured):
-        print(f"  {number}")
-    print(f"report: {page}")
+    fit = load(folder)
+    measure(folder, fit)
+    look_for_units(folder, fit)
+    show(folder, fit)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from absl import flags
 
 from experiments.cli import command_line, launch
 from experiments.run_folders import matching
-from hmmrnn.claims import Evidence, ledger, numbers, read_evidence
+from hmmrnn.claims import Evidence, Ledger, ledger, numbers, read_evidence
 from hmmrnn.claims.hypothesis import Turning
 from hmmrnn.errors import InputError
 from hmmrnn.figures import save
@@ -30,11 +30,8 @@ FLAGS = flags.FLAGS
 STEPS = {"fidelity": "evaluate", "dynamics": "dynamics", "circuits": "circuits"}
 
 
-def judge(
-    folder: Path, networks: Sequence[Evidence], others: Sequence[Evidence], commands: Sequence[str]
-) -> tuple[Path, Path]:
+def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, Path]:
     """Write claims.json, figures and pages; returns the paths of the pages."""
-    found = ledger(networks, others)
     for name, figure in {
         "claims_turns": turns_figure(found.turnings),
         "claims_regularity": regularity_figure(found.turnings),
@@ -85,8 +82,9 @@ def main() -> None:
     others = [read_evidence(path) for path in matching(FLAGS.others)] if FLAGS.others else []
     for line in what_is_missing(networks, FLAGS.runs):
         print(line)
-    pages = judge(folder, networks, others, commands())
-    for row in ledger(networks, others).rows:
+    found = ledger(networks, others)
+    pages = write(folder, found, commands())
+    for row in found.rows:
         if row.preset == "all":
             print(f"{row.claim:5} {row.loss:12} {row.verdict:21} {row.sentence}")
     print(*pages, sep="\n")

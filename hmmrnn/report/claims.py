@@ -16,14 +16,6 @@ ALL = "all"
 FIGURES = ("claims_turns", "claims_regularity", "claims_batches")
 MISFITS = (KeyError, TypeError, ValueError, AttributeError)
 
-SHORT = {
-    "supported": "yes",
-    "not supported": "no",
-    "true by construction": "by construction",
-    "undecided": "undecided",
-}
-"""Verdicts in a narrow column."""
-
 
 def build_claims_page(folder: Path) -> tuple[Path, Path]:
     """Write report.html and claims.md beside claims.json; returns both paths.
@@ -65,7 +57,6 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     value = estimate(row["value"])
     return {
         **{name: str(row[name]) for name in ("preset", "loss", "verdict", "sentence")},
-        "short": SHORT[row["verdict"]],
         "value": _shown(value.value, value.low, value.high),
     }
 

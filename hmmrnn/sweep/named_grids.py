@@ -42,8 +42,7 @@ PRESETS_OF_REFERENCE: list[tuple[list[str], dict[str, Any]]] = [
 ]
 """What differs by preset: the paper's clipping, and sequences of about half of the paper's length.
 
-The bias of the reference loss grows with the length. At the paper's own, 600 steps of batch 2048
-leave the plateau of independent symbols in 3 of 5 networks of `linear3` and in none of `linear5`.
+On longer ones fewer networks leave the plateau of independent symbols (docs/zoo.md has numbers).
 """
 
 THE_PAPERS = {
@@ -76,7 +75,7 @@ def _block(name: str, base: Block, presets: list[str], seeds: list[int]) -> Bloc
 
 
 ZOO: list[Block] = _zoo()
-"""The 61 networks that are shipped with the package."""
+"""The 61 networks of the zoo; hr.zoo.list() says which are in the package."""
 
 
 def _batch_sizes() -> list[Block]:
