@@ -12,6 +12,7 @@ import numpy as np
 from hmmrnn.claims.evidence import Evidence, number
 from hmmrnn.claims.rule import N_DRAWS, Row, Verdict
 from hmmrnn.intervals import LEVEL, Estimate
+from hmmrnn.storage import plain
 
 FACTOR = 1.5
 """In the KL; less is hardly a difference."""
@@ -20,15 +21,20 @@ ENOUGH = 3
 """Networks on each side."""
 
 UNITS, NOISE, CLIP = 150, 100, (0.3, 0.9)
-Side = Callable[[Evidence], bool]
+RECORDED = ("chunk_epochs", "snapshot_every", "checkpoint_every", "keep_checkpoints")
+"""Options that say what is kept of a training, and do not change its networks."""
+
+Side = Callable[[float], bool]
 
 
 class Comparison(NamedTuple):
-    """A claim that one set of networks fits worse than another by a factor, or does not."""
+    """A claim that networks with some values of an option fit worse than those with others."""
 
     name: str
     statement: str
     rule_text: str
+    section: str
+    option: str
     worse: Side
     better: Side
     factor: float  # that decides
@@ -36,16 +42,16 @@ class Comparison(NamedTuple):
 
     statistic: str = "ratio of the KL of 6-grams"
 
+    def value(self, network: Evidence) -> float:
+        """The network's value of the option."""
+        return float(getattr(getattr(network.config, self.section), self.option))
 
-def _plain(network: Evidence, *varied: str) -> bool:
-    """Whether all sizes but the varied ones are the zoo's."""
-    net, clip = network.config.net, network.config.train.clip_norm
-    alike = {
-        "units": net.hidden_size == UNITS,
-        "noise": net.noise_dim == NOISE,
-        "clip": CLIP[0] <= clip <= CLIP[1],
-    }
-    return all(same for name, same in alike.items() if name not in varied)
+    def recipe(self, network: Evidence) -> str:
+        """All that networks must have in common to be compared."""
+        fields = network.config.to_dict()
+        for option in (self.option, *RECORDED):
+            fields[self.section if option == self.option else "train"].pop(option)
+        return repr(plain({**fields, "noise_std": network.noise_std}))
 
 
 COMPARISONS = (
@@ -54,8 +60,10 @@ COMPARISONS = (
         "At least 100 noise dimensions help.",
         "The KL of networks with fewer than 100 noise dimensions is larger than with 100 or more: "
         "the ratio of geometric means is above 1 with its interval.",
-        lambda e: _plain(e, "noise") and e.config.net.noise_dim < NOISE,
-        lambda e: _plain(e, "noise") and e.config.net.noise_dim >= NOISE,
+        "net",
+        "noise_dim",
+        lambda n: n < NOISE,
+        lambda n: n >= NOISE,
         1.0,
         True,
     ),
@@ -64,8 +72,10 @@ COMPARISONS = (
         "More than 150 units hardly help.",
         "The KL of networks with 150 units is less than 1.5 times that of larger ones: so is the "
         "interval of the ratio of geometric means.",
-        lambda e: _plain(e, "units") and e.config.net.hidden_size == UNITS,
-        lambda e: _plain(e, "units") and e.config.net.hidden_size > UNITS,
+        "net",
+        "hidden_size",
+        lambda n: n == UNITS,
+        lambda n: n > UNITS,
         FACTOR,
         False,
     ),
@@ -74,8 +84,10 @@ COMPARISONS = (
         "Clipping the gradient at 0.3 to 0.9 is needed.",
         "The KL of networks clipped above 0.9 or below 0.3 is at least 1.5 times that of the "
         "others: so is the interval of the ratio of geometric means.",
-        lambda e: _plain(e, "clip") and not CLIP[0] <= e.config.train.clip_norm <= CLIP[1],
-        lambda e: _plain(e, "clip") and CLIP[0] <= e.config.train.clip_norm <= CLIP[1],
+        "train",
+        "clip_norm",
+        lambda norm: not CLIP[0] <= norm <= CLIP[1],
+        lambda norm: CLIP[0] <= norm <= CLIP[1],
         FACTOR,
         True,
     ),
@@ -83,11 +95,11 @@ COMPARISONS = (
 
 
 def compare_sizes(claim: Comparison, networks: Sequence[Evidence], preset: str, loss: str) -> Row:
-    """The verdict over networks of one preset and loss, of whatever sizes."""
-    worse, better = (
-        np.array([kl for e in networks if side(e) and np.isfinite(kl := _log_kl(e))])
-        for side in (claim.worse, claim.better)
-    )
+    """The verdict over networks of one preset and loss, of whatever sizes and recipes.
+
+    Only networks of one recipe are compared; of several, the one with most networks to compare.
+    """
+    worse, better = max(_sides(claim, networks), key=lambda sides: min(map(len, sides)))
     n = len(worse) + len(better)
     ratio = Estimate(np.nan, np.nan, np.nan)
     verdict: Verdict = "undecided"
@@ -100,6 +112,19 @@ def compare_sizes(claim: Comparison, networks: Sequence[Evidence], preset: str, 
         sentence += f"; each side needs {ENOUGH}"
     nothing = Estimate(np.nan, np.nan, np.nan)
     return Row(claim.name, preset, loss, verdict, ratio, n, n, 0, nothing, sentence)
+
+
+def _sides(claim: Comparison, networks: Sequence[Evidence]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """log10 of the KL on both sides, for each recipe; at least one pair of them."""
+    recipes: dict[str, list[Evidence]] = {}
+    for network in networks:
+        if np.isfinite(_log_kl(network)):
+            recipes.setdefault(claim.recipe(network), []).append(network)
+
+    def of(members: Sequence[Evidence], side: Side) -> np.ndarray:
+        return np.array([_log_kl(network) for network in members if side(claim.value(network))])
+
+    return [(of(m, claim.worse), of(m, claim.better)) for m in (*recipes.values(), [])]
 
 
 def _log_kl(network: Evidence) -> float:

@@ -53,10 +53,22 @@ def test_sizes_are_judged_by_the_ratio_of_their_kl(comparison, factor, differs):
 def test_sizes_need_networks_on_both_sides_that_are_alike_in_all_else():
     few = fitting(0.01, net={"noise_dim": 10})[:2] + fitting(0.001)
     others = fitting(0.01, net={"noise_dim": 10, "hidden_size": 50}) + fitting(0.001)
-    for networks in (few, others, []):
+    shorter = fitting(0.01, net={"noise_dim": 10}) + fitting(0.001, data={"n_steps": 16})
+    batches = fitting(0.01, net={"noise_dim": 10}, batch_size=512) + fitting(0.001)
+    for networks in (few, others, shorter, batches, []):
         found = compare_sizes(COMPARISONS[0], networks, "linear2", "reference")
         assert found.verdict == "undecided"
         assert np.isnan(found.value.value)
+
+
+def test_sizes_of_several_recipes_are_compared_within_the_one_with_most_networks():
+    batches = (
+        fitting(0.01, net={"noise_dim": 10}, batch_size=512) + fitting(0.1, batch_size=512)[:2]
+    )
+    alike = fitting(0.006, net={"noise_dim": 1}, train={"snapshot_every": 10}) + fitting(0.002)
+    found = compare_sizes(COMPARISONS[0], batches + alike, "linear2", "reference")
+    assert found.value.value == pytest.approx(3.0, rel=1e-6)
+    assert found.n_networks == 6
 
 
 def orbiting(loss, n, **options):

@@ -105,13 +105,14 @@ def test_the_grid_of_batch_sizes_has_equally_many_steps():
     }
 
 
-def test_the_grid_of_sizes_differs_from_the_zoo_in_one_option_each():
-    zoo = {e.spec.seed: e.spec for e in read_grid("zoo") if e.name.startswith("linear3-ngram")}
+def test_the_grid_of_sizes_differs_from_that_of_batch_sizes_in_one_option_each():
+    beside = {entry.name: entry.spec.config.to_dict() for entry in read_grid("batch_sizes")}
     differences = []
     for entry in read_grid("sizes"):
-        ours, theirs = entry.spec.config.to_dict(), zoo[entry.spec.seed].config.to_dict()
+        loss, ours = entry.name.split("-")[1], entry.spec.config.to_dict()
+        theirs = beside[f"linear3-{loss}-batch_size512-seed{entry.spec.seed}"]
         changed = [
-            f"{section}.{option}={ours[section][option]}"
+            f"{loss}: {section}.{option}={ours[section][option]}"
             for section in ("net", "loss", "data", "train")
             for option in ours[section]
             if ours[section][option] != theirs[section][option]
@@ -119,11 +120,15 @@ def test_the_grid_of_sizes_differs_from_the_zoo_in_one_option_each():
         differences += changed
         assert len(changed) == 1
     assert sorted(set(differences)) == [
-        "net.hidden_size=200",
-        "net.noise_dim=1",
-        "net.noise_dim=10",
-        "train.clip_norm=0.1",
-        "train.clip_norm=10.0",
+        f"{loss}: {change}"
+        for loss in ("ngram", "reference")
+        for change in (
+            "net.hidden_size=200",
+            "net.noise_dim=1",
+            "net.noise_dim=10",
+            "train.clip_norm=0.1",
+            "train.clip_norm=10.0",
+        )
     ]
 
 
