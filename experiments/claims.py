@@ -1,14 +1,17 @@
-"""Judge the claims about how these networks work, over many networks.
+r"""Judge the claims about how these networks work, over many networks.
 
     python -m experiments.claims --runs='runs/zoo/*' --outdir=runs/claims
-    python -m experiments.claims --runs='runs/zoo/*' --others='runs/batches/*' --outdir=runs/claims
+    python -m experiments.claims --runs='runs/zoo/*' --outdir=runs/claims \
+        --others='runs/batch_sizes/*' --others='runs/sizes/*'
 
 Takes seconds: it reads what experiments.evaluate, dynamics and circuits wrote into the run folders
 (each of them takes --runs as well) and says of which networks something is missing. Writes
 claims.json, claims.md and report.html. `--others` are networks of other sizes and batch sizes for
-the claims that compare such. Every rule is a docstring in hmmrnn/claims, and stands on the page.
+the claims that compare such, C14 and the hypothesis. Every rule is a docstring in hmmrnn/claims,
+and stands on the page.
 """
 
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +31,10 @@ from hmmrnn.training.run_folder import CONFIG
 
 FLAGS = flags.FLAGS
 STEPS = {"fidelity": "evaluate", "dynamics": "dynamics", "circuits": "circuits"}
+"""Which command makes which measure."""
+
+OF_OTHERS = ("fidelity", "dynamics")
+"""What is asked of networks that are only compared."""
 
 
 def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, Path]:
@@ -50,26 +57,28 @@ def with_most_batches(networks: Sequence[Turning]) -> str:
     return max(sizes, key=lambda preset: len(sizes[preset]))
 
 
-def what_is_missing(networks: Sequence[Evidence], pattern: str) -> list[str]:
+def what_is_missing(networks: Sequence[Evidence], pattern: str, steps: Sequence[str]) -> list[str]:
     """A line for each analysis that some networks lack, with the command that makes it."""
     lines = []
-    for measure, door in STEPS.items():
-        if n := sum(not getattr(network, measure) for network in networks):
+    for measure in steps:
+        lacking = [n for n in networks if not getattr(n, measure) and measure not in n.problems]
+        if lacking:
             lines.append(
-                f"{n} of {len(networks)} networks have no usable {measure}.json: "
-                f"python -m experiments.{door} --runs={shlex.quote(pattern)} --missing_only"
+                f"{len(lacking)} of {len(networks)} networks have no {measure}.json: "
+                f"{analysis(measure, pattern)}"
             )
     return lines
 
 
+def analysis(measure: str, pattern: str) -> str:
+    """The command that makes a measure of all networks that lack it."""
+    return f"python -m experiments.{STEPS[measure]} --runs={shlex.quote(pattern)} --missing_only"
+
+
 def commands() -> list[str]:
     """How the page is made from the run folders."""
-    patterns = [pattern for pattern in (FLAGS.runs, FLAGS.others) if pattern]
-    made = [
-        f"python -m experiments.{door} --runs={shlex.quote(pattern)} --missing_only"
-        for pattern in patterns
-        for door in STEPS.values()
-    ]
+    made = [analysis(measure, FLAGS.runs) for measure in STEPS]
+    made += [analysis(measure, pattern) for pattern in FLAGS.others for measure in OF_OTHERS]
     return [*made, "python " + command_line().partition(" ")[2]]
 
 
@@ -79,10 +88,12 @@ def main() -> None:
     if (folder / CONFIG).exists():
         raise InputError(f"outdir={folder}: holds a run of a network; give another folder")
     networks = [read_evidence(path) for path in matching(FLAGS.runs)]
-    others = [read_evidence(path) for path in matching(FLAGS.others)] if FLAGS.others else []
-    for line in what_is_missing(networks, FLAGS.runs):
-        print(line)
-    found = ledger(networks, others)
+    others = {name: [*map(read_evidence, matching(name))] for name in FLAGS.others}
+    missing = what_is_missing(networks, FLAGS.runs, [*STEPS])
+    for pattern, members in others.items():
+        missing += what_is_missing(members, pattern, OF_OTHERS)
+    print(*missing, sep="\n", end="\n" if missing else "")
+    found = ledger(networks, [*itertools.chain(*others.values())])
     pages = write(folder, found, commands())
     for row in found.rows:
         if row.preset == "all":
@@ -92,6 +103,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     flags.DEFINE_string("runs", None, "pattern of run folders, in quotes", required=True)
-    flags.DEFINE_string("others", None, "pattern of networks of other sizes and batch sizes")
+    flags.DEFINE_multi_string(
+        "others", [], "pattern of networks of other sizes and batch sizes; may be given again"
+    )
     flags.DEFINE_string("outdir", None, "folder to write to", required=True)
     launch(main)

@@ -1,6 +1,9 @@
 """What is known of one network: the numbers in its run folder, and whether it learned at all."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +12,14 @@ from hmmrnn.errors import InputError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.hmm import HMM, name_of
 from hmmrnn.intervals import Estimate
-from hmmrnn.storage import read_json
+from hmmrnn.storage import plain, read_json
 from hmmrnn.training import TrainConfig
 from hmmrnn.training.run_folder import read_spec
+
+MEASURES = ("fidelity", "dynamics", "circuits")
+DIVERGES = "it diverges in long runs"
+RECORDED = ("chunk_epochs", "snapshot_every", "checkpoint_every", "keep_checkpoints")
+"""Options that say what is kept of a training, and do not change its networks."""
 
 
 class Evidence(NamedTuple):
@@ -24,6 +32,11 @@ class Evidence(NamedTuple):
     fidelity: dict[str, Any]
     dynamics: dict[str, Any]
     circuits: dict[str, Any]
+    problems: Mapping[str, str] = MappingProxyType({})  # by measure: why there is none
+
+    def why_not(self, measure: str) -> str:
+        """Why a measure is empty."""
+        return DIVERGES if measure in self.problems else f"no {measure}.json"
 
     @property
     def preset(self) -> str:
@@ -32,8 +45,20 @@ class Evidence(NamedTuple):
 
     @property
     def loss(self) -> str:
-        """Name of the loss, such as `reference` or `ngram`."""
+        """Name of the loss, such as `reference` or `ngram`; `paper` by its recipe to the letter."""
+        paper = TrainConfig.profile("paper", self.config.hmm)
+        if recipe(self.config) == recipe(paper):
+            return "paper"
         return self.config.loss.name
+
+    @property
+    def biased(self) -> bool | None:
+        """Whether the loss is the paper's, which is biased; None if neither it nor unbiased."""
+        loss = self.config.loss
+        if loss.divergence == "reference":
+            return True if loss.ngram_weight == 0 else None
+        plug_in = loss.ngram_weight > 0 and loss.ngram_source == "symbols"
+        return None if plug_in else False
 
     @property
     def learned(self) -> bool | None:
@@ -50,18 +75,32 @@ def read_evidence(folder: Path) -> Evidence:
     config, noise_std, seed = read_spec(folder)
     if not isinstance(config.hmm, HMM):
         raise InputError(f"runs={folder}: the claims are about networks that emulate an HMM")
-    measures = (_measures(folder / f"{name}.json") for name in ("fidelity", "dynamics", "circuits"))
-    return Evidence(folder.name, config, noise_std, seed, *measures)
+    found = {name: _measures(folder / f"{name}.json") for name in MEASURES}
+    problems = {name: str(f["problem"]) for name, f in found.items() if "problem" in f}
+    fidelity, dynamics, circuits = ({} if n in problems else found[n] for n in MEASURES)
+    return Evidence(folder.name, config, noise_std, seed, fidelity, dynamics, circuits, problems)
+
+
+def recipe(config: TrainConfig, *without: str) -> str:
+    """All that networks of one recipe have in common, but for dotted options and whole sections.
+
+    What is only recorded of a training is no part of it.
+    """
+    fields = config.to_dict()
+    for name in (*(f"train.{option}" for option in RECORDED), *without):
+        section, _, option = name.partition(".")
+        (fields[section] if option else fields).pop(option or section)
+    return json.dumps(plain(fields), sort_keys=True)
 
 
 def _measures(path: Path) -> dict[str, Any]:
-    """Numbers of an analysis; none if it was not made or says that the network diverges."""
+    """Numbers of an analysis, or the problem that it names; none if it was not made."""
     if not path.exists():
         return {}
     found = read_json(path)
     if not isinstance(found, dict):
         raise InputError(f"{path}: holds no object with named fields; make it anew")
-    return {} if "problem" in found else found
+    return found
 
 
 def number(measures: dict[str, Any], *path: str) -> Estimate:

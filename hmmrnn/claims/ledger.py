@@ -1,7 +1,4 @@
-"""The ledger: every claim of Torre et al. (2025), judged for each preset and loss.
-
-Rules were written and committed before any of the networks that they judge was measured by them.
-"""
+"""The ledger: every claim of Torre et al. (2025), judged for each preset and loss."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,13 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hmmrnn.claims import hypothesis, mechanism, motion
-from hmmrnn.claims.evidence import Evidence
-from hmmrnn.claims.hypothesis import Turning, judge_hypothesis, turning
-from hmmrnn.claims.rule import Claim, Row, Verdict, judge, mean_over_networks, wilson
+from hmmrnn.claims.evidence import Evidence, recipe
+from hmmrnn.claims.hypothesis import ALL, Turning, judge_hypothesis, turning
+from hmmrnn.claims.rule import Claim, Row, Verdict, judge
 from hmmrnn.claims.sizes import COMPARISONS, compare_sizes
 from hmmrnn.hmm import PRESETS
-
-ALL = "all"
 
 CLAIMS = (
     Claim(
@@ -80,6 +75,12 @@ CLAIMS = (
         mechanism.kicking_populations,
     ),
     Claim(
+        "C8c",
+        "The noise into a unit acts as its weights onto the kick neurons say.",
+        "rank correlation of weight and effect",
+        mechanism.noise_counts,
+    ),
+    Claim(
         "C9",
         "Silencing kick neurons, or the noise into their populations, stops changes; equal-sized "
         "controls do not.",
@@ -131,9 +132,10 @@ def ledger(networks: Sequence[Evidence], others: Sequence[Evidence] = ()) -> Led
     """Judge all claims over `networks`, for each loss and preset and over all presets.
 
     `others`, of other sizes and batch sizes, stand beside them in what compares such: C14 and the
-    hypothesis.
+    hypothesis. A network that is given twice counts once.
     """
-    everyone = [*networks, *others]
+    networks = without_repeats(networks)
+    everyone = without_repeats([*networks, *others])
     rows = [row for claim in CLAIMS for row in _of_claim(claim, networks)]
     for comparison in COMPARISONS:
         found = [
@@ -142,11 +144,18 @@ def ledger(networks: Sequence[Evidence], others: Sequence[Evidence] = ()) -> Led
         ]
         measured = [row for row in found if np.isfinite(row.value.value)]
         rows += measured or [compare_sizes(comparison, [], ALL, ALL)]
-    presets = list(dict.fromkeys(e.preset for e in sorted(everyone, key=_order)))
-    for preset in presets:
-        rows.append(judge_hypothesis([e for e in everyone if e.preset == preset], preset))
-    rows.append(judge_hypothesis(everyone, ALL))
-    return Ledger(rows, [turning(e) for e in sorted(everyone, key=_order)])
+    ordered = sorted(everyone, key=_order)
+    rows += [row for name in hypothesis.STATEMENTS for row in judge_hypothesis(ordered, name)]
+    return Ledger(rows, [turning(network) for network in ordered])
+
+
+def without_repeats(networks: Sequence[Evidence]) -> list[Evidence]:
+    """The first of those that are the same network: one recipe, noise level and seed."""
+    distinct: dict[tuple[str, float, int], Evidence] = {}
+    for network in networks:
+        key = recipe(network.config), network.noise_std, network.seed
+        distinct.setdefault(key, network)
+    return list(distinct.values())
 
 
 def _of_claim(claim: Claim, networks: Sequence[Evidence]) -> Iterator[Row]:
@@ -156,33 +165,21 @@ def _of_claim(claim: Claim, networks: Sequence[Evidence]) -> Iterator[Row]:
     for loss, rows in by_loss.items():
         yield from rows
         members = [e for e in networks if e.loss == loss]
-        yield (
-            over_presets(rows, loss) if claim.name == "C13" else judge(claim, members, ALL, loss)
-        )
+        over_all = judge(claim, members, ALL, loss)
+        yield over_presets(rows, over_all) if claim.name == "C13" else over_all
 
 
-def over_presets(rows: Sequence[Row], loss: str) -> Row:
+def over_presets(rows: Sequence[Row], over_all: Row) -> Row:
     """C13 of all presets: supported if in each of the six, not supported if not in one of them."""
-    verdicts = {row.preset: row.verdict for row in rows}
+    verdicts = {row.preset: row.verdict for row in rows if row.preset in PRESETS}
     found: Verdict = "undecided"
     if "not supported" in verdicts.values():
         found = "not supported"
     elif all(verdicts.get(preset) == "supported" for preset in PRESETS):
         found = "supported"
-    n_judged, n_holding = (sum(getattr(row, n) for row in rows) for n in ("n_judged", "n_holding"))
-    return Row(
-        claim="C13",
-        preset=ALL,
-        loss=loss,
-        verdict=found,
-        value=mean_over_networks([row.value.value for row in rows]),
-        n_networks=sum(row.n_networks for row in rows),
-        n_judged=n_judged,
-        n_holding=n_holding,
-        share=wilson(n_holding, n_judged),
-        sentence=f"supported for {list(verdicts.values()).count('supported')} of {len(PRESETS)} "
-        f"presets; holds in {n_holding} of {n_judged} networks",
-    )
+    n_supported = list(verdicts.values()).count("supported")
+    sentence = f"supported for {n_supported} of {len(PRESETS)} presets; {over_all.sentence}"
+    return over_all._replace(verdict=found, sentence=sentence)
 
 
 def _groups(networks: Sequence[Evidence]) -> Iterator[tuple[str, str, list[Evidence]]]:
@@ -199,7 +196,7 @@ def _order(network: Evidence) -> tuple[Any, ...]:
     place = names.index(network.preset) if network.preset in names else len(names)
     loss = network.loss
     batch = network.config.train.batch_size
-    return loss != hypothesis.BIASED, loss, place, network.preset, batch, network.seed, network.name
+    return not network.biased, loss, place, network.preset, batch, network.seed, network.name
 
 
 def numbers(found: Ledger, commands: Sequence[str]) -> dict[str, Any]:
@@ -208,14 +205,15 @@ def numbers(found: Ledger, commands: Sequence[str]) -> dict[str, Any]:
         {"name": c.name, "statement": c.statement, "statistic": c.statistic, "rule": c.rule_text}
         for c in (*CLAIMS, *COMPARISONS)
     ]
-    stated.append(
+    stated += [
         {
-            "name": "H",
-            "statement": hypothesis.STATEMENT,
+            "name": name,
+            "statement": statement,
             "statistic": hypothesis.STATISTIC,
             "rule": hypothesis.RULE,
         }
-    )
+        for name, statement in hypothesis.STATEMENTS.items()
+    ]
     return {
         "commands": list(commands),
         "claims": stated,

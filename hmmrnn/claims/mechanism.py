@@ -11,7 +11,6 @@ from hmmrnn.claims.rule import Finding
 FEW = 0.2
 """Share of all units that are still few kick neurons; the paper's have 10 to 20 of 150."""
 
-NOT_MEASURED = "its circuits were not measured"
 TOO_FEW = "too few changes between any two symbols"
 BY_DEFINITION = "populations are defined by these weights"
 
@@ -40,7 +39,7 @@ def exclusive_populations(network: Evidence) -> Finding:
     value is the mean z-score of weights within minus that of weights between.
     """
     if not network.circuits:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("circuits"))
     contrasts, holds = [], []
     for within, between in _opposite_blocks(network.circuits["blocks"]):
         contrasts += [np.mean([b["z"] for b in within]) - np.mean([b["z"] for b in between])]
@@ -59,12 +58,29 @@ def kicking_populations(network: Evidence) -> Finding:
     effect of the unit's noise on the change.
     """
     if not network.circuits:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("circuits"))
     known = [row["agreement"]["value"] for row in network.circuits["rows"] if row["n_population"]]
     known = [value for value in known if value is not None]
     if not known:
         return Finding(np.nan, None, reason="no population was found")
     return Finding(float(np.mean(known)), True, by_construction=True, reason=BY_DEFINITION)
+
+
+def noise_counts(network: Evidence) -> Finding:
+    """The rank correlation, over units, of a unit's weight onto the kick neurons with the effect of
+    its noise on the change is above 0 with its interval, for every population; where one is below 0
+    by as much it does not hold, else it is undecided. The value is the mean correlation.
+    """
+    if not network.circuits:
+        return Finding(np.nan, None, reason=network.why_not("circuits"))
+    known = [row["agreement"] for row in network.circuits["rows"] if row["n_population"]]
+    known = [found for found in known if found["low"] is not None]
+    if not known:
+        return Finding(np.nan, None, reason="no population was found")
+    mean = float(np.mean([found["value"] for found in known]))
+    if any(found["high"] < 0 for found in known):
+        return Finding(mean, False)
+    return Finding(mean, True if all(found["low"] > 0 for found in known) else None)
 
 
 def silence_stops(network: Evidence) -> Finding:
@@ -77,14 +93,17 @@ def silence_stops(network: Evidence) -> Finding:
     rows = _rows(network)
     if isinstance(rows, Finding):
         return rows
-    silenced = [row for row in rows if row["n_kick"] and row["criteria"]["kick"] is not None]
-    if not silenced:
+    with_kick = [row for row in rows if row["n_kick"]]
+    if not with_kick:
         return Finding(np.nan, None, reason="no kick neurons to silence")
-    ratio = float(np.mean([row["kick"]["own"]["value"] for row in silenced]))
-    parts = [row["criteria"][part] for row in silenced for part in ("kick", "noise", "controls")]
+    ratios = [row["kick"]["own"]["value"] for row in with_kick]
+    known = [ratio for ratio in ratios if ratio is not None]
+    mean = float(np.mean(known)) if known else np.nan
+    parts = [row["criteria"][part] for row in with_kick for part in ("kick", "noise", "controls")]
     if False in parts:
-        return Finding(ratio, False)
-    return Finding(ratio, None if None in parts else True)
+        return Finding(mean, False)
+    unknown = "too few changes, or no controls, in some pairs"
+    return Finding(mean, None, reason=unknown) if None in parts else Finding(mean, True)
 
 
 def scaling_all_noise(network: Evidence) -> Finding:
@@ -93,13 +112,15 @@ def scaling_all_noise(network: Evidence) -> Finding:
     """
     dial = network.circuits.get("noise_into_all_units")
     if not dial:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("circuits"))
     ratios = np.array(dial["outcome"]["per_step_ratio"]["value"], float)
     gains = np.array(dial["gains"])
     inside = ratios[(gains >= 0.5) & (gains <= 2)]
     worst = float(np.max(np.abs(inside - 1)))
     if dial["identity"]:
         return Finding(worst, True, by_construction=True, reason="relu without biases")
+    if np.isnan(worst):
+        return Finding(worst, None, reason="no changes at some noise level")
     return Finding(worst, worst < 0.1)
 
 
@@ -112,11 +133,11 @@ def resonates(network: Evidence) -> Finding:
     dips = [
         proof["resonance"]["dip"]
         for proof in network.circuits.get("proofs", [])
-        if not proof["resonance"]["identity"]
+        if proof["resonance"]["n_units"] and not proof["resonance"]["identity"]
     ]
     known = [dip for dip in dips if dip["value"] is not None and dip["low"] is not None]
     if not known:
-        reason = "no population to drive" if network.circuits else NOT_MEASURED
+        reason = "no population to drive" if network.circuits else network.why_not("circuits")
         return Finding(np.nan, None, reason=reason)
     holding = np.mean([dip["low"] > 0 for dip in known])
     return Finding(float(np.mean([dip["value"] for dip in known])), bool(holding > 0.5))
@@ -138,7 +159,7 @@ def same_motif(network: Evidence) -> Finding:
 
 def _rows(network: Evidence) -> list[dict[str, Any]] | Finding:
     if not network.circuits:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("circuits"))
     return network.circuits["rows"] or Finding(np.nan, None, reason=TOO_FEW)
 
 

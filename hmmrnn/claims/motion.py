@@ -18,8 +18,10 @@ FAITHFUL_CHANGE = 0.1
 RARE = 0.01
 """Share of states below which a zone does not count as found."""
 
+ENOUGH_SNAPSHOTS = 10
+"""Of a training, to tell when something rose: of 7, most places of a rise give p > 0.05."""
+
 HOMOGENEOUS = "relu without biases: h is homogeneous in the noise"
-NOT_MEASURED = "its dynamics were not measured"
 
 
 def replicated(network: Evidence) -> Finding:
@@ -27,12 +29,13 @@ def replicated(network: Evidence) -> Finding:
     than 10 % off the HMM's.
     """
     if not network.fidelity:
-        return Finding(np.nan, None, reason="its fidelity was not measured")
+        return Finding(np.nan, None, reason=network.why_not("fidelity"))
     order = max(network.fidelity["kl"], key=int)
     kl = number(network.fidelity, "kl", order, "network").value
     volatility = number(network.fidelity, "volatility", "network").value
     exact = network.fidelity["volatility"]["exact"]
-    return Finding(kl, kl < FAITHFUL_KL and abs(volatility / exact - 1) < FAITHFUL_CHANGE)
+    off = abs(volatility - exact)
+    return Finding(kl, bool(kl < FAITHFUL_KL and off < FAITHFUL_CHANGE * exact))
 
 
 def attracting_point(network: Evidence) -> Finding:
@@ -41,7 +44,7 @@ def attracting_point(network: Evidence) -> Finding:
     """
     points = network.dynamics.get("fixed_points")
     if not points:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("dynamics"))
     attracted = [share["value"] or 0.0 for share in points["attracted"]]
     if not attracted:
         return Finding(0.0, False)
@@ -51,14 +54,16 @@ def attracting_point(network: Evidence) -> Finding:
 
 
 def orbits(network: Evidence) -> Finding:
-    """In pairs of symbols that make more than half of all changes, the state turns at least 0.75
-    times per pair of changes, with an interval above 0.25 and p < 0.05 against time-reversed
-    surrogates. A network that uses two symbols is one pair, and must turn more than phase-shuffled
-    surrogates as well (p < 0.05).
+    """The state turns at least 0.75 times per pair of changes, with an interval above 0.25 and
+    p < 0.05 against time-reversed surrogates, in pairs of symbols that make more than half of the
+    changes of all pairs looked at (six at most). A network that uses two symbols is one pair, and
+    must turn more than phase-shuffled surrogates as well (p < 0.05; for one of several pairs there
+    are none).
     """
     turning = turns(network)
     if not np.isfinite(turning):
-        return Finding(np.nan, None, reason=NOT_MEASURED if not network.dynamics else "no changes")
+        reason = "no changes" if network.dynamics else network.why_not("dynamics")
+        return Finding(np.nan, None, reason=reason)
     pairs = network.dynamics.get("pairs") or []
     if pairs:
         changes = np.array([pair["n_forth"] + pair["n_back"] for pair in pairs])
@@ -76,7 +81,7 @@ def turns(network: Evidence) -> float:
     """
     pairs = network.dynamics.get("pairs") or []
     if not pairs:
-        return number(network.dynamics, "orbit", "rotation").value
+        return number(network.dynamics, "rotation").value
     known = [(p["n_forth"] + p["n_back"], number(p, "rotation").value) for p in pairs]
     changes, values = np.array([k for k in known if np.isfinite(k[1])]).reshape(-1, 2).T
     return float(changes @ values / changes.sum()) if changes.sum() else np.nan
@@ -86,7 +91,7 @@ def linear_radius(network: Evidence) -> Finding:
     """The radius at five noise levels follows a line with r^2 > 0.95 and a positive slope."""
     levels = network.dynamics.get("noise_levels")
     if not levels:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("dynamics"))
     explained = levels["r_squared"]["value"]
     if levels["by_construction"]:
         return Finding(_or_nan(explained), True, by_construction=True, reason=HOMOGENEOUS)
@@ -101,7 +106,7 @@ def zones_found(network: Evidence) -> Finding:
     transitions fast is how they are defined, and no finding.)
     """
     if "zones" not in network.dynamics:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("dynamics"))
     cluster, kick, fast = (
         number(network.dynamics, "zones", zone, "share")
         for zone in ("cluster", "kick-zone", "transition")
@@ -115,33 +120,42 @@ def phase_explains(network: Evidence) -> Finding:
     """The phase in the plane of two components explains more than half of the variance of the
     symbol probabilities, with its interval.
     """
-    return _above(number(network.dynamics, "emission_by_phase", "explained"), 0.5)
+    found = number(network.dynamics, "emission_by_phase", "explained")
+    if not np.isfinite(found.low):
+        reason = "it has no phase" if network.dynamics else network.why_not("dynamics")
+        return Finding(found.value, None, reason=reason)
+    decided = found.low > 0.5 or found.high < 0.5
+    return Finding(found.value, found.low > 0.5 if decided else None)
 
 
 def axes_in_plane(network: Evidence) -> Finding:
     """The plane of two components holds more than half of the squared length of the readout axis:
-    the difference of the readout weights of the two symbols between which it changes most.
+    the difference of the readout weights of the two symbols that are preferred most often.
     """
     shares = (network.dynamics.get("readout") or {}).get("share_in_plane")
     if not shares:
-        return Finding(np.nan, None, reason=NOT_MEASURED)
+        return Finding(np.nan, None, reason=network.why_not("dynamics"))
     pairs = list(combinations(range(network.config.hmm.n_symbols), 2))
     first, second = sorted(network.dynamics["manner"]["symbols"])
-    share = _or_nan(shares[pairs.index((first, second))])
+    share = shares[pairs.index((first, second))]
+    if share is None:
+        return Finding(np.nan, None, reason="the readout does not tell its symbols apart")
     return Finding(share, share > 0.5)
 
 
 def sensitive_kick_zones(network: Evidence) -> Finding:
     """States that start in kick-zones spread more under noise than those that start in transitions:
-    the ratio of the relative traces of their covariances is above 1 by more than its interval (from
-    independent samples, in logarithms). Below 1 by as much it does not hold, else it is undecided.
+    the ratio of the traces of their covariances after six steps, all noise fresh, is above 1 by
+    more than its interval (from independent samples, in logarithms). Below 1 by as much it does not
+    hold, else it is undecided.
     """
     kick, fast = (
-        number(network.dynamics, "noise_sensitivity", zone, "relative_trace_1")
+        number(network.dynamics, "noise_sensitivity", zone, "covariance_trace_1")
         for zone in ("kick-zone", "transition")
     )
     if not (kick.value > 0 and fast.value > 0):
-        reason = "too few states of one of the zones" if network.dynamics else NOT_MEASURED
+        few = "too few states of one of the zones"
+        reason = few if network.dynamics else network.why_not("dynamics")
         return Finding(np.nan, None, reason=reason)
     distance = np.log(kick.value / fast.value)
     spread = np.hypot(_log_half_width(kick), _log_half_width(fast))
@@ -157,16 +171,22 @@ def _log_half_width(found: Estimate) -> float:
 def appears_with_descent(network: Evidence) -> Finding:
     """The loss descends a second time; the share of complex pairs near the unit circle rises at a
     change point (p < 0.05); the two lie within a tenth of the training of each other, or within the
-    interval of the change point; and the mean shift is larger after it than before.
+    interval of the change point; and the mean shift is larger after the descent began than before.
+    With fewer than ten snapshots a rise cannot be told, and it is not judged.
     """
     course = network.dynamics.get("development")
     if not course:
-        return Finding(np.nan, None, reason="its development was not measured")
+        reason = "no snapshots" if network.dynamics else network.why_not("dynamics")
+        return Finding(np.nan, None, reason=reason)
     jump, onset = course["bifurcation"], course["descent"]["onset"]
-    if onset is None or jump["epoch"] is None or not (jump["p_value"] or 1.0) < SIGNIFICANT:
+    if jump["n_valid"] < ENOUGH_SNAPSHOTS:
+        reason = f"fewer than {ENOUGH_SNAPSHOTS} snapshots of its training"
+        return Finding(np.nan, None, reason=reason)
+    rises = jump["epoch"] is not None and jump["p_value"] is not None
+    if onset is None or not rises or jump["p_value"] >= SIGNIFICANT:
         return Finding(np.nan, False)
     apart = abs(jump["epoch"] - onset)
-    inside = (jump["low"] or np.inf) <= onset <= (jump["high"] or -np.inf)
+    inside = None not in (jump["low"], jump["high"]) and jump["low"] <= onset <= jump["high"]
     together = inside or apart <= network.config.train.epochs / 10
     epochs = np.array(course["epochs"])
     shifts = np.array([_or_nan(shift) for shift in course["median_mean_shift"]])
@@ -174,14 +194,6 @@ def appears_with_descent(network: Evidence) -> Finding:
     later, earlier = (shifts[known & side] for side in (epochs >= onset, epochs < onset))
     larger = bool(len(later) and len(earlier) and np.median(later) > np.median(earlier))
     return Finding(float(apart), bool(together and larger))
-
-
-def _above(found: Estimate, threshold: float) -> Finding:
-    """Whether the whole interval is above; below it does not hold; else undecided."""
-    if not np.isfinite(found.low):
-        return Finding(found.value, None, reason=NOT_MEASURED)
-    decided = found.low > threshold or found.high < threshold
-    return Finding(found.value, found.low > threshold if decided else None)
 
 
 def _or_nan(value: float | None) -> float:

@@ -43,7 +43,7 @@ class Claim(NamedTuple):
     def find(self, network: Evidence) -> Finding:
         """What the rule finds, if it can be asked."""
         if self.of_learned_only and network.learned is None:
-            return Finding(np.nan, None, reason="its fidelity was not measured")
+            return Finding(np.nan, None, reason=network.why_not("fidelity"))
         if self.of_learned_only and not network.learned:
             return Finding(np.nan, None, reason="it never learned the HMM")
         return self.rule(network)

@@ -1,18 +1,19 @@
 """Rules for the claim about sizes (C14), which compares networks that differ in one option.
 
 All compare the mean log10 of the KL of 6-grams of two sets of networks of one preset and loss that
-are alike in all else, with a bootstrap over networks of both.
+are alike in all else, with the interval of Welch's t test. A set that never learned its HMM may be
+the worse one; where neither side learned it, nothing is compared.
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import ttest_ind
 
-from hmmrnn.claims.evidence import Evidence, number
-from hmmrnn.claims.rule import N_DRAWS, Row, Verdict
+from hmmrnn.claims.evidence import Evidence, number, recipe
+from hmmrnn.claims.rule import Row, Verdict
 from hmmrnn.intervals import LEVEL, Estimate
-from hmmrnn.storage import plain
 
 FACTOR = 1.5
 """In the KL; less is hardly a difference."""
@@ -21,8 +22,7 @@ ENOUGH = 3
 """Networks on each side."""
 
 UNITS, NOISE, CLIP = 150, 100, (0.3, 0.9)
-RECORDED = ("chunk_epochs", "snapshot_every", "checkpoint_every", "keep_checkpoints")
-"""Options that say what is kept of a training, and do not change its networks."""
+NOTHING = Estimate(np.nan, np.nan, np.nan)
 
 Side = Callable[[float], bool]
 
@@ -33,98 +33,111 @@ class Comparison(NamedTuple):
     name: str
     statement: str
     rule_text: str
-    section: str
-    option: str
+    option: str  # dotted
     worse: Side
     better: Side
-    factor: float  # that decides
-    differs: bool  # claimed: a larger factor (True) or a smaller one
+    differs: bool  # claimed: a KL that is larger by `FACTOR` (True), or one that is not
 
     statistic: str = "ratio of the KL of 6-grams"
 
     def value(self, network: Evidence) -> float:
         """The network's value of the option."""
-        return float(getattr(getattr(network.config, self.section), self.option))
-
-    def recipe(self, network: Evidence) -> str:
-        """All that networks must have in common to be compared."""
-        fields = network.config.to_dict()
-        for option in (self.option, *RECORDED):
-            fields[self.section if option == self.option else "train"].pop(option)
-        return repr(plain({**fields, "noise_std": network.noise_std}))
+        section, _, option = self.option.partition(".")
+        return float(getattr(getattr(network.config, section), option))
 
 
 COMPARISONS = (
     Comparison(
         "C14a",
         "At least 100 noise dimensions help.",
-        "The KL of networks with fewer than 100 noise dimensions is larger than with 100 or more: "
-        "the ratio of geometric means is above 1 with its interval.",
-        "net",
-        "noise_dim",
+        "The KL of networks with fewer than 100 noise dimensions is at least 1.5 times that of "
+        "networks with 100 or more, alike in all else: so is the interval of the ratio of "
+        "geometric means, of at least three networks on each side.",
+        "net.noise_dim",
         lambda n: n < NOISE,
         lambda n: n >= NOISE,
-        1.0,
-        True,
+        differs=True,
     ),
     Comparison(
         "C14b",
         "More than 150 units hardly help.",
-        "The KL of networks with 150 units is less than 1.5 times that of larger ones: so is the "
-        "interval of the ratio of geometric means.",
-        "net",
-        "hidden_size",
+        "The KL of networks with 150 units is less than 1.5 times that of larger ones, alike in "
+        "all else: so is the interval of the ratio of geometric means, of at least three networks "
+        "on each side.",
+        "net.hidden_size",
         lambda n: n == UNITS,
         lambda n: n > UNITS,
-        FACTOR,
-        False,
+        differs=False,
     ),
     Comparison(
         "C14c",
         "Clipping the gradient at 0.3 to 0.9 is needed.",
         "The KL of networks clipped above 0.9 or below 0.3 is at least 1.5 times that of the "
-        "others: so is the interval of the ratio of geometric means.",
-        "train",
-        "clip_norm",
+        "others, alike in all else: so is the interval of the ratio of geometric means, of at "
+        "least three networks on each side.",
+        "train.clip_norm",
         lambda norm: not CLIP[0] <= norm <= CLIP[1],
         lambda norm: CLIP[0] <= norm <= CLIP[1],
-        FACTOR,
-        True,
+        differs=True,
     ),
 )
+
+
+def like_the_papers(network: Evidence) -> bool:
+    """Whether a network has the paper's number of noise dimensions or more, units and clipping."""
+    net, clip = network.config.net, network.config.train.clip_norm
+    return net.hidden_size >= UNITS and net.noise_dim >= NOISE and CLIP[0] <= clip <= CLIP[1]
+
+
+class Sides(NamedTuple):
+    """Networks of one recipe on both sides of a comparison."""
+
+    worse: list[Evidence]
+    better: list[Evidence]
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is something to compare."""
+        return min(map(len, self)) >= ENOUGH and any(map(_mostly_learned, self))
 
 
 def compare_sizes(claim: Comparison, networks: Sequence[Evidence], preset: str, loss: str) -> Row:
     """The verdict over networks of one preset and loss, of whatever sizes and recipes.
 
-    Only networks of one recipe are compared; of several, the one with most networks to compare.
+    Only networks of one recipe are compared; of several recipes, those of which there are most.
     """
-    worse, better = max(_sides(claim, networks), key=lambda sides: min(map(len, sides)))
-    n = len(worse) + len(better)
-    ratio = Estimate(np.nan, np.nan, np.nan)
-    verdict: Verdict = "undecided"
-    sentence = f"{len(worse)} networks against {len(better)}"
-    if min(len(worse), len(better)) >= ENOUGH:
-        ratio = _ratio(worse, better)
-        verdict = _verdict(claim, ratio)
-        sentence += f": the KL is {ratio.value:.2f} times that of the others"
-    else:
-        sentence += f"; each side needs {ENOUGH}"
-    nothing = Estimate(np.nan, np.nan, np.nan)
-    return Row(claim.name, preset, loss, verdict, ratio, n, n, 0, nothing, sentence)
+    sides = max(_by_recipe(claim, networks), key=lambda s: (s.enough, min(map(len, s))))
+    n = sum(map(len, sides))
+    ratio = _ratio(*sides) if sides.enough else NOTHING
+    return Row(
+        claim=claim.name,
+        preset=preset,
+        loss=loss,
+        verdict=_verdict(claim, ratio),
+        value=ratio,
+        n_networks=n,
+        n_judged=n if sides.enough else 0,
+        n_holding=0,
+        share=NOTHING,
+        sentence=_sentence(claim, sides, ratio),
+    )
 
 
-def _sides(claim: Comparison, networks: Sequence[Evidence]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """log10 of the KL on both sides, for each recipe; at least one pair of them."""
-    recipes: dict[str, list[Evidence]] = {}
+def _by_recipe(claim: Comparison, networks: Sequence[Evidence]) -> list[Sides]:
+    """The two sides within each recipe; at least one pair of them."""
+    recipes: dict[tuple[str, float], list[Evidence]] = {}
     for network in networks:
         if np.isfinite(_log_kl(network)):
-            recipes.setdefault(claim.recipe(network), []).append(network)
+            common = recipe(network.config, claim.option), network.noise_std
+            recipes.setdefault(common, []).append(network)
+    return [
+        Sides(*([n for n in alike if side(claim.value(n))] for side in (claim.worse, claim.better)))
+        for alike in (*recipes.values(), [])
+    ]
 
-    def of(members: Sequence[Evidence], side: Side) -> np.ndarray:
-        return np.array([_log_kl(network) for network in members if side(claim.value(network))])
 
-    return [(of(m, claim.worse), of(m, claim.better)) for m in (*recipes.values(), [])]
+def _mostly_learned(networks: Sequence[Evidence]) -> bool:
+    return sum(network.learned is True for network in networks) > len(networks) / 2
 
 
 def _log_kl(network: Evidence) -> float:
@@ -134,15 +147,36 @@ def _log_kl(network: Evidence) -> float:
     return float(np.log10(max(number(network.fidelity, "kl", order, "network").value, 1e-9)))
 
 
-def _ratio(worse: np.ndarray, better: np.ndarray) -> Estimate:
-    rng = np.random.default_rng(0)
-    draws = [rng.choice(side, (N_DRAWS, len(side))).mean(axis=1) for side in (worse, better)]
-    low, high = np.quantile(draws[0] - draws[1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    value = worse.mean() - better.mean()
-    return Estimate(*(float(10**x) for x in (value, low, high)))
+def _ratio(worse: Sequence[Evidence], better: Sequence[Evidence]) -> Estimate:
+    ours, theirs = ([_log_kl(network) for network in side] for side in (worse, better))
+    bounds = ttest_ind(ours, theirs, equal_var=False).confidence_interval(LEVEL)
+    value = np.mean(ours) - np.mean(theirs)
+    return Estimate(*(float(10**x) for x in (value, bounds.low, bounds.high)))
 
 
 def _verdict(claim: Comparison, ratio: Estimate) -> Verdict:
-    if ratio.low <= claim.factor <= ratio.high:
+    if not (ratio.low > FACTOR or ratio.high < FACTOR):
         return "undecided"
-    return "supported" if (ratio.low > claim.factor) == claim.differs else "not supported"
+    return "supported" if (ratio.low > FACTOR) == claim.differs else "not supported"
+
+
+def _sentence(claim: Comparison, sides: Sides, ratio: Estimate) -> str:
+    option = claim.option.partition(".")[2]
+
+    def said(side: Sequence[Evidence]) -> str:
+        values = ", ".join(f"{value:g}" for value in sorted({claim.value(n) for n in side}))
+        learned = sum(network.learned is True for network in side)
+        return f"{len(side)} networks with {option} {values} ({learned} learned the HMM)"
+
+    if not all(sides):
+        return "no networks to compare"
+    of = sides.better[0].config
+    told = (
+        f"{said(sides.worse)} against {said(sides.better)}, batch {of.train.batch_size}, "
+        f"{of.data.n_steps} steps"
+    )
+    if np.isfinite(ratio.value):
+        return f"{told}: the KL is {ratio.value:.2f} times that of the others"
+    if min(map(len, sides)) < ENOUGH:
+        return f"{told}; each side needs {ENOUGH}"
+    return f"{told}; neither side learned the HMM"

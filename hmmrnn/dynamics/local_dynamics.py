@@ -168,8 +168,9 @@ def numbers(found: LocalDynamics) -> dict[str, Any]:
             zone: {
                 "n_starts": spread.n_starts,
                 **{
-                    f"relative_trace_{mix:g}": course[-1]
-                    for mix, course in zip(MIXES, spread.relative_trace, strict=True)
+                    f"{name}_{mix:g}": course[-1]
+                    for name in ("covariance_trace", "relative_trace")
+                    for mix, course in zip(MIXES, getattr(spread, name), strict=True)
                 },
             }
             for zone, spread in zip(ZONES, found.sensitivity, strict=False)

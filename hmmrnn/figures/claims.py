@@ -12,7 +12,12 @@ from hmmrnn.claims.hypothesis import Turning
 from hmmrnn.figures.style import FOREGROUND, log_ticks, panels, styled
 from hmmrnn.hmm import PRESETS
 
-COLORS = {"reference": "#D55E00", "ngram": "#0072B2", "independent": "#009E73"}
+COLORS = {
+    "paper": "#A0207A",
+    "reference": "#D55E00",
+    "ngram": "#0072B2",
+    "independent": "#009E73",
+}
 OTHER = "#888888"
 SIZES = {128: 3.5, 256: 4.0, 512: 5.0, 1024: 6.0, 2048: 7.0, 4096: 8.5}
 """Diameter of the dot of a batch size, in points."""

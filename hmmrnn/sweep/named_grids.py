@@ -1,4 +1,4 @@
-"""Grids with a name: the paper's networks, the zoo's, and three losses at several batch sizes."""
+"""Grids with a name: the paper's networks, the zoo's, and those that claims compare with them."""
 
 from typing import Any
 
@@ -82,9 +82,9 @@ SHORT_RUN: Block = {
     **{k: v for k, v in REFERENCE.items() if k not in ("loss", "train.batch_size")},
     "preset": "linear3",
     "data.n_steps": 16,
-    "train.snapshot_every": 10,
+    "train.snapshot_every": 0,
 }
-"""600 steps on sequences of 16 steps, for whatever loss."""
+"""The zoo's recipe of `reference` networks of `linear3`, for whatever loss."""
 
 LOSSES: Block = {
     "reference": REFERENCE["loss"],
@@ -131,4 +131,20 @@ def _sizes() -> list[Block]:
 SIZES: list[Block] = _sizes()
 """For the claims about sizes, beside those of `batch_sizes` at batch 512."""
 
-NAMED = {"paper": PAPER, "zoo": ZOO, "batch_sizes": BATCH_SIZES, "sizes": SIZES}
+ALIKE: list[Block] = [
+    {
+        "name": "ngram",
+        "base": {**SHORT_RUN, **options, "preset": preset, "train.batch_size": 2048},
+        "vary": {"seed": seeds},
+    }
+    for seeds in ([0, 1], [2, 3])
+    for presets, options in PRESETS_OF_REFERENCE
+    for preset in presets
+    if preset != "linear3"
+]
+"""The 6-gram law by the recipe of the zoo's `reference` networks: alike in all but the loss.
+
+For `linear3` such networks are in `batch_sizes`.
+"""
+
+NAMED = {"paper": PAPER, "zoo": ZOO, "batch_sizes": BATCH_SIZES, "sizes": SIZES, "alike": ALIKE}

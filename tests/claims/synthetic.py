@@ -32,7 +32,7 @@ def fidelity(name="linear2", kl=0.001, change=1.0):
 
 def dynamics():
     return {
-        "orbit": {"rotation": estimate(0.98)},
+        "rotation": estimate(0.98),
         "surrogates": {"phase_shuffled": {"p_value": 0.005}},
         "manner": {"kind": "orbit", "symbols": [0, 2]},
         "pairs": [],
@@ -50,12 +50,18 @@ def dynamics():
         "emission_by_phase": {"explained": estimate(0.9)},
         "readout": {"share_in_plane": [0.1, 0.7, 0.1]},
         "noise_sensitivity": {
-            "kick-zone": {"relative_trace_1": estimate(2.0, 0.2)},
-            "transition": {"relative_trace_1": estimate(1.0, 0.1)},
+            "kick-zone": {"covariance_trace_1": estimate(2.0, 0.2)},
+            "transition": {"covariance_trace_1": estimate(1.0, 0.1)},
         },
         "development": {
             "epochs": [0, 50, 100, 150],
-            "bifurcation": {"epoch": 60.0, "low": 50.0, "high": 70.0, "p_value": 0.001},
+            "bifurcation": {
+                "epoch": 60.0,
+                "low": 50.0,
+                "high": 70.0,
+                "p_value": 0.001,
+                "n_valid": 12,
+            },
             "descent": {"onset": 55.0},
             "median_mean_shift": [0.01, 0.01, 0.1, 0.1],
         },
@@ -91,8 +97,8 @@ def circuits():
             "z": z,
         },
         "proofs": [
-            {"resonance": {"identity": False, "dip": estimate(0.1, 0.02)}},
-            {"resonance": {"identity": False, "dip": estimate(0.1, 0.02)}},
+            {"resonance": {"identity": False, "n_units": 38, "dip": estimate(0.1, 0.02)}},
+            {"resonance": {"identity": False, "n_units": 38, "dip": estimate(0.1, 0.02)}},
         ],
         "noise_into_all_units": {
             "gains": [0.0, 0.5, 1.0, 2.0, 3.0],

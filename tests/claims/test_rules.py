@@ -50,12 +50,15 @@ FAILING = {
         ("circuits", "blocks", "mean", [[0.02, 0.0], [-0.02, 0.02]]),
         ("circuits", "blocks", "mean", [[0.0, -0.02], [-0.02, 0.02]]),
     ],
+    "C8c": [("circuits", "rows", [row([0, 2]), {**row([2, 0]), "agreement": estimate(-0.2)}])],
     "C9": [
         ("circuits", "rows", [row([0, 2], kick=False), row([2, 0])]),
         ("circuits", "rows", [row([0, 2]), row([2, 0], noise=False)]),
         ("circuits", "rows", [row([0, 2], controls=False), row([2, 0], controls=None)]),
     ],
-    "C10": [("dynamics", "noise_sensitivity", "transition", "relative_trace_1", estimate(4, 0.2))],
+    "C10": [
+        ("dynamics", "noise_sensitivity", "transition", "covariance_trace_1", estimate(4, 0.2))
+    ],
     "C11": [
         ("dynamics", "development", "descent", "onset", None),
         ("dynamics", "development", "bifurcation", "p_value", 0.2),
@@ -71,23 +74,54 @@ FAILING = {
     "C12b": [
         (
             *("circuits", "proofs"),
-            [{"resonance": {"identity": False, "dip": estimate(0.01, 0.02)}}] * 2,
+            [{"resonance": {"identity": False, "n_units": 9, "dip": estimate(0.01, 0.02)}}] * 2,
         )
     ],
     "C13": [("circuits", "verdict", "in part"), ("circuits", "verdict", "does not hold")],
 }
 
+UNDEFINED = {"value": None, "low": None, "high": None}
+
 UNKNOWN = {
-    "C3": [("dynamics", "orbit", "rotation", estimate(np.nan))],
-    "C6a": [("dynamics", "emission_by_phase", "explained", estimate(0.5))],
+    "C3": [("dynamics", "rotation", estimate(np.nan))],
+    "C6a": [
+        ("dynamics", "emission_by_phase", "explained", estimate(0.5)),
+        ("dynamics", "emission_by_phase", "explained", None),
+    ],
+    "C6b": [("dynamics", "readout", "share_in_plane", [0.9, None, 0.9])],
     "C7": [("circuits", "rows", []), ("circuits", "rows", [row([0, 2], found=None)])],
     "C8a": [("circuits", "blocks", "names", ["population 0>2", "kick 0>2"])],
-    "C9": [("circuits", "rows", [{**row([0, 2]), "n_kick": 0}])],
-    "C10": [
-        ("dynamics", "noise_sensitivity", "transition", "relative_trace_1", estimate(1.9, 0.5)),
-        ("dynamics", "noise_sensitivity", "transition", "relative_trace_1", None),
+    "C8c": [
+        ("circuits", "rows", [row([0, 2]), {**row([2, 0]), "agreement": estimate(0.0)}]),
+        ("circuits", "rows", [{**row([2, 0]), "n_population": 0}]),
+        ("circuits", "rows", [{**row([2, 0]), "agreement": UNDEFINED}]),
     ],
-    "C12b": [("circuits", "proofs", [])],
+    "C9": [
+        ("circuits", "rows", [{**row([0, 2]), "n_kick": 0}]),
+        ("circuits", "rows", [row([0, 2], kick=None), row([2, 0])]),
+        ("circuits", "rows", [{**row([0, 2], kick=None), "kick": {"own": UNDEFINED}}]),
+    ],
+    "C10": [
+        ("dynamics", "noise_sensitivity", "transition", "covariance_trace_1", estimate(1.9, 0.5)),
+        ("dynamics", "noise_sensitivity", "transition", "covariance_trace_1", None),
+    ],
+    "C11": [
+        ("dynamics", "development", "bifurcation", "n_valid", 7),
+        ("dynamics", "development", None),
+    ],
+    "C12a": [
+        (
+            *("circuits", "noise_into_all_units", "outcome", "per_step_ratio", "value"),
+            [None, None, 1, 1, 1],
+        )
+    ],
+    "C12b": [
+        ("circuits", "proofs", []),
+        (
+            *("circuits", "proofs"),
+            [{"resonance": {"identity": False, "n_units": 0, "dip": estimate(0.0, 0.0)}}],
+        ),
+    ],
     "C13": [("circuits", "verdict", "undecided")],
 }
 
@@ -139,6 +173,19 @@ def test_without_measures_nothing_is_judged(name):
     assert BY_NAME[name].find(bare).holds is None
     only_learned = GOOD._replace(dynamics={}, circuits={})
     assert BY_NAME[name].find(only_learned).holds is (True if name == "C1" else None)
+
+
+def test_a_change_point_at_the_first_epoch_is_one():
+    early = {"epoch": 60.0, "low": 0.0, "high": 90.0, "p_value": 0.001, "n_valid": 12}
+    course = {**GOOD.dynamics["development"], "bifurcation": early, "descent": {"onset": 30.0}}
+    assert BY_NAME["C11"].find(spoiled(GOOD, "dynamics", "development", value=course)).holds is True
+
+
+def test_a_network_that_diverges_is_not_taken_for_one_that_was_not_measured():
+    diverging = GOOD._replace(dynamics={}, problems={"dynamics": "states are not finite"})
+    found = judge(BY_NAME["C3"], [diverging, GOOD._replace(dynamics={})], "linear2", "reference")
+    assert "1 not judged: it diverges in long runs" in found.sentence
+    assert "1 not judged: no dynamics.json" in found.sentence
 
 
 def test_what_could_not_be_otherwise_is_no_finding():

@@ -41,7 +41,7 @@ def test_every_claim_is_judged_and_written(judged):
     assert verdicts["C1", "reference"]["verdict"] == "supported"
     assert verdicts["C8b", "ngram"]["verdict"] == "true by construction"
     assert verdicts["C9", "ngram"]["n_judged"] == 4
-    assert verdicts["H", "all"]["verdict"] == "not supported"  # here both losses orbit
+    assert verdicts["Hb", "all"]["verdict"] == "not supported"  # here both losses orbit
     assert len(found["networks"]) == 10
     assert {row["claim"] for row in found["rows"]} >= {claim.name for claim in CLAIMS}
     assert "C3    reference    supported" in done.stdout
@@ -49,7 +49,7 @@ def test_every_claim_is_judged_and_written(judged):
 
 def test_what_was_not_measured_is_named_with_its_command(judged):
     done, _ = judged
-    assert "1 of 10 networks have no usable circuits.json" in done.stdout
+    assert "1 of 10 networks have no circuits.json" in done.stdout
     assert "python -m experiments.circuits --runs=" in done.stdout
     assert "dynamics.json" not in done.stdout
 

@@ -14,6 +14,7 @@ from experiments.report import report
 from experiments.sister_networks import NUMBERS, sister_networks
 from hmmrnn import hmm
 from hmmrnn.claims import CLAIMS, read_evidence
+from hmmrnn.claims.motion import turns
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import InputError
 from hmmrnn.report import DYNAMICS_FIGURES
@@ -84,7 +85,12 @@ def test_claims_about_motion_are_judged_from_the_files(first):
     for name in ("C2", "C4", "C5", "C6a", "C6b"):
         assert np.isfinite(findings[name].value), name
     assert findings["C4"].by_construction
-    never = ("dynamics were not", "development was not")
+    assert findings["C3"].holds is not None
+    rotations = [pair.rotation.value for pair in first[1].globally.pairs]
+    assert min(rotations) <= turns(evidence) <= max(rotations)
+    alone = evidence._replace(dynamics={**evidence.dynamics, "pairs": []})
+    assert turns(alone) == pytest.approx(first[1].portrait.rotation.value)
+    never = ("no dynamics.json", "no snapshots")
     motion = [findings[name] for name in ("C2", "C3", "C4", "C5", "C6a", "C6b", "C10", "C11")]
     assert not any(word in found.reason for found in motion for word in never)
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmmrnn import InputError, TrainConfig
+from hmmrnn.claims.evidence import recipe
 from hmmrnn.hmm import PRESETS, preset
 from hmmrnn.sweep.grid import entries, read_grid
 from hmmrnn.training import RunSpec
@@ -103,6 +104,17 @@ def test_the_grid_of_batch_sizes_has_equally_many_steps():
         ("none", 512),
         ("none", 2048),
     }
+
+
+def test_the_networks_called_alike_differ_from_the_zoos_in_the_loss_alone():
+    zoo = {e.name: e.spec.config for e in read_grid("zoo") if "-reference-" in e.name}
+    both = [*read_grid("alike"), *read_grid("batch_sizes")]
+    alike = [e for e in both if e.spec.config.train.batch_size == 2048]
+    assert {e.name.split("-")[0] for e in alike} == set(PRESETS)
+    for entry in alike:
+        twin = zoo[f"{entry.name.split('-')[0]}-reference-seed{entry.spec.seed}"]
+        assert recipe(entry.spec.config, "loss") == recipe(twin, "loss")
+        assert recipe(entry.spec.config) != recipe(twin)
 
 
 def test_the_grid_of_sizes_differs_from_that_of_batch_sizes_in_one_option_each():
