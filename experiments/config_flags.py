@@ -7,7 +7,7 @@ from absl import flags
 
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import PRESETS, from_json, preset
-from hmmrnn.sequences import Target, read_sequences
+from hmmrnn.sequences import Target, described, read_sequences
 from hmmrnn.settings import Section, option_types
 from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
@@ -66,7 +66,9 @@ def target_from_flags() -> Target:
             f"give one of --preset ({', '.join(PRESETS)}), --hmm=FILE.json and --data=FILE"
         )
     if FLAGS.data is not None:
-        return read_sequences(FLAGS.data)
+        data = read_sequences(FLAGS.data)
+        print(f"{FLAGS.data}: {described(data)}")
+        return data
     return preset(FLAGS.preset) if FLAGS.preset else from_json(FLAGS.hmm)
 
 

@@ -1,4 +1,4 @@
-"""Train a network, run every analysis and write the report: the whole job in one command.
+"""Train a network, measure fidelity, dynamics and circuits, and write the report, in one command.
 
     python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo
     python -m experiments.reproduce --data=sequences.csv --outdir=runs/own     docs/own_data.md

@@ -42,6 +42,7 @@ from hmmrnn.sweep.folder import (
 )
 from hmmrnn.sweep.grid import Entry, read_grid
 from hmmrnn.sweep.lanes import Fitting, Sweep, lanes_of
+from hmmrnn.sweep.named_grids import NAMED
 from hmmrnn.sweep.plan import share
 from hmmrnn.sweep.table import row, write_table
 from hmmrnn.training import TrainConfig, load
@@ -57,7 +58,7 @@ MOST_LANES = 8
 
 def define_flags() -> None:
     """What to train, where to, and who takes part."""
-    flags.DEFINE_string("grid", None, "JSON file, or paper: its 150 networks", required=True)
+    flags.DEFINE_string("grid", None, f"JSON file, or one of {', '.join(NAMED)}", required=True)
     flags.DEFINE_string("outdir", None, "folder of the sweep (unset: runs/GRID)")
     flags.DEFINE_boolean("resume", False, "continue the sweep in outdir, or begin it")
     flags.DEFINE_boolean("retry_failed", False, "forget earlier failures and try those again")

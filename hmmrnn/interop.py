@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -75,8 +76,8 @@ def load_torch(
             the noise level is negative.
     """
     torch = _torch()
-    if not (np.isfinite(noise_std) and noise_std >= 0):
-        raise InputError(f"noise_std={noise_std}: must be a finite number, 0 or more")
+    if not (isinstance(noise_std, Real) and np.isfinite(noise_std) and noise_std >= 0):
+        raise InputError(f"noise_std={noise_std!r}: must be a finite number, 0 or more")
     weights = _weights(path, _state_dict(path, _read(torch, path)))
     params = {name: weights[key] for name, key in WEIGHTS.items()}
     n_units, noise_dim = params["W_in"].shape
@@ -183,7 +184,7 @@ def _weights(path: str | Path, state: Mapping[str, Any]) -> dict[str, np.ndarray
             raise InputError(f"{path}: {key} is no tensor of real numbers")
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     _expect_plain(path, shapes)
-    return {key: value.double().numpy() for key, value in state.items()}
+    return {key: value.detach().double().numpy() for key, value in state.items()}
 
 
 def _expect_plain(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -1,29 +1,62 @@
-"""Train the networks of the zoo and put them into the package: python scripts/build_zoo.py [RUNS]
+"""Train the networks of the zoo and put them into the package.
 
-Stop it at any time; the same command goes on. Networks are trained and measured in RUNS (runs/zoo
-unless given) by the command that the index names, one on each CPU core or as many at once as fit a
-GPU, and packed into hmmrnn/zoo when all are there: 60 networks, three and a half hours of one CPU
-core. Train from a clean checkout: the commit is recorded.
+    python scripts/build_zoo.py --runs=runs/zoo
+
+Stop it at any time; the same command goes on. Networks are trained and measured in the run folders
+by the command that the index names, one on each CPU core or as many at once as fit a GPU, and
+packed into hmmrnn/zoo when all 61 are there: three and a half hours of one CPU core, and two and a
+quarter more of two cores for the network by the paper's recipe. Train from a clean checkout: the
+commit is recorded.
 """
 
+import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.report.commands import of_training
+from hmmrnn.storage import read_json
+from hmmrnn.sweep.folder import is_done
 from hmmrnn.sweep.grid import read_grid
+from hmmrnn.training import RunSpec
+from hmmrnn.training.run_folder import MANIFEST
 from hmmrnn.zoo.entries import HOME
 from hmmrnn.zoo.pack import pack
 
 
+def train(runs: Path) -> None:
+    """Train and measure what is missing, by a program that saves its work when it is stopped."""
+    command = [sys.executable, *arguments(runs)]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep hears it too, and ends in order
+    if status := subprocess.run(command, check=False).returncode:
+        sys.exit(status)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def arguments(runs: Path) -> list[str]:
+    """The sweep, as arguments of Python."""
+    return ["-m", "experiments.sweep", "--grid=zoo", f"--outdir={runs}", "--resume"]
+
+
+def command_of(runs: Path, name: str, spec: RunSpec) -> str:
+    """What trained a network: the sweep, or its own training before the zoo had a grid."""
+    if read_json(runs / name / MANIFEST)["commit"] is None:
+        return of_training(Path("runs") / name, spec)
+    return " ".join(["python", *arguments(Path("runs/zoo"))])
+
+
 def main(runs: Path) -> None:
     """Train what is missing, then pack all."""
-    sweep = ["-m", "experiments.sweep", "--grid=zoo", f"--outdir={runs}", "--resume"]
-    if status := subprocess.run([sys.executable, *sweep], check=False).returncode:
-        sys.exit(status)
+    train(runs)
     wanted = {entry.name: entry.spec for entry in read_grid("zoo")}
+    left = [name for name in wanted if not is_done(runs / name)]
+    if left:
+        sys.exit(f"stopped with {len(left)} of {len(wanted)} to train; the same command goes on")
     try:
-        entries = pack(runs, wanted, HOME, command=" ".join(["python", *sweep]))
+        commands = {name: command_of(runs, name, spec) for name, spec in wanted.items()}
+        entries = pack(runs, wanted, HOME, commands)
     except (InputError, StorageError) as error:
         sys.exit(f"error: {error}")
     size = sum(path.stat().st_size for path in HOME.rglob("*") if path.is_file())
@@ -31,4 +64,6 @@ def main(runs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/zoo"))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs/zoo"), help="run folders")
+    main(parser.parse_args().runs)

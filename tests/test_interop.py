@@ -82,6 +82,12 @@ def test_a_checkpoint_of_torch_runs_here_as_it_does_there(torch, tmp_path, nonli
     same(torch, module, net)
 
 
+def test_weights_that_were_saved_as_parameters_are_read(torch, tmp_path):
+    module = plain_rnn(torch)
+    torch.save(dict(module.named_parameters()), tmp_path / "theirs.pth")
+    same(torch, module, hr.interop.load_torch(tmp_path / "theirs.pth"))
+
+
 @pytest.mark.parametrize(("activation", "bias"), [("relu", False), ("tanh", True)])
 def test_a_network_of_ours_runs_in_torch_and_comes_back_unchanged(
     torch, tmp_path, activation, bias

@@ -1,6 +1,6 @@
 """Targets that are data: sequences of symbols, as they were recorded, instead of an HMM."""
 
-from hmmrnn.sequences.files import read_sequences, write_sequences
+from hmmrnn.sequences.files import described, read_sequences, write_sequences
 from hmmrnn.sequences.parts import Part, Parts, ngram_counts, parts_of, supports, windows
 from hmmrnn.sequences.record import SymbolSequences
 from hmmrnn.sequences.target import (
@@ -20,6 +20,7 @@ __all__ = [
     "SymbolSequences",
     "Target",
     "Words",
+    "described",
     "n_steps_of",
     "name_of",
     "ngram_counts",

@@ -1,5 +1,6 @@
 """Files of sequences: npz, or text with one sequence in each line."""
 
+import csv
 import re
 import zipfile
 from pathlib import Path
@@ -11,7 +12,13 @@ from hmmrnn.errors import InputError
 from hmmrnn.sequences.record import END, SymbolSequences
 from hmmrnn.storage import read_arrays, write_arrays
 
-SEPARATORS = re.compile(r" *[,;\t] *| +")
+SEPARATORS = ("\t", ";", ",")
+"""The first of them that occurs separates entries; blanks do where there is none."""
+
+SHOWN = 8
+"""Names of symbols in a line."""
+
+COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 
 
 def read_sequences(path: str | Path) -> SymbolSequences:
@@ -21,10 +28,11 @@ def read_sequences(path: str | Path) -> SymbolSequences:
     sequence, or of several one after the other with `lengths`. Optional: `n_symbols`, `names`,
     `name`.
 
-    Text: one sequence in each line, entries separated by commas, semicolons or blanks; empty lines
-    and what follows `#` are left out. Whole numbers are symbols. Of words, each different one is
-    a symbol, numbered in sorted order. A first line that is no sequence is a
-    header: words above numbers, or words that are all different and never come again.
+    Text: one sequence in each line, entries separated by tabs, semicolons or commas, else by
+    blanks; quotes hold an entry together. Empty lines are left out, and what follows a `#` at the
+    beginning of a line or after a blank. Whole numbers are symbols, from 0 without gaps. Of other
+    entries each different one is a symbol, numbered in sorted order. A first line that is no
+    sequence is a header: words above numbers, or words that are all different and never come again.
 
     Raises:
         InputError: the file cannot be read, or holds no such sequences.
@@ -34,6 +42,17 @@ def read_sequences(path: str | Path) -> SymbolSequences:
         return _from_npz(path) if path.suffix == ".npz" else _from_text(path)
     except InputError as error:
         raise InputError(f"data={path}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def described(data: SymbolSequences) -> str:
+    """What was read, in a line."""
+    low, high = data.lengths.min(), data.lengths.max()
+    steps = f"{low}" if low == high else f"{low} to {high}"
+    words = f" ({', '.join(data.names[:SHOWN])}{', ...' * (len(data.names) > SHOWN)})"
+    return (
+        f"{len(data.symbols)} sequences of {steps} steps, {data.n_symbols} symbols"
+        f"{words if data.names else ''}"
+    )
 
 
 def write_sequences(path: Path, data: SymbolSequences) -> None:
@@ -60,9 +79,14 @@ def _from_npz(path: Path) -> SymbolSequences:
     count = arrays.get("n_symbols", np.array(0))
     if count.shape or count.dtype.kind not in "iu":
         raise InputError(f"n_symbols {count.shape} of {count.dtype}: must be one whole number")
+    names = arrays.get("names", np.array([], str))
+    if names.ndim != 1:
+        raise InputError(f"names {names.shape}: one word for each symbol")
+    if not count and not len(names) and symbols.dtype.kind in "iu" and lengths is None:
+        _expect_all_used(set(np.unique(symbols[symbols >= 0]).tolist()) or {0})
     options: dict[str, Any] = {
         "n_symbols": int(count),
-        "names": tuple(map(str, arrays["names"])) if "names" in arrays else (),
+        "names": tuple(map(str, names)),
         "name": str(arrays["name"]) if "name" in arrays else path.stem,
     }
     if lengths is None:
@@ -84,38 +108,51 @@ def _from_npz(path: Path) -> SymbolSequences:
 
 
 def _from_text(path: Path) -> SymbolSequences:
+    lines = _lines(path)
+    if _is_header([entries for _, entries in lines]):
+        lines = lines[1:]
+    _expect_sequences(lines)
+    names = sorted({entry for _, row in lines for entry in row})
+    if all(_number(name) is None for name in names):
+        index = {name: i for i, name in enumerate(names)}
+        return SymbolSequences.of(
+            [[index[entry] for entry in row] for _, row in lines],
+            names=tuple(names),
+            name=path.stem,
+        )
+    rows = [[_whole(number, entry) for entry in row] for number, row in lines]
+    _expect_no_count(rows)
+    _expect_all_used({symbol for row in rows for symbol in row})
+    return SymbolSequences.of(rows, name=path.stem)
+
+
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Entries of each line that has some, with the line's number."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})") from None
     except UnicodeDecodeError:
         raise InputError("is no text; arrays are read from .npz files") from None
-    lines = [
-        (number, SEPARATORS.split(content))
+    kept = [
+        (number, content)
         for number, line in enumerate(text.splitlines(), 1)
-        if (content := line.partition("#")[0].strip())
+        if (content := COMMENT.sub("", line).strip(" "))
     ]
-    if not lines:
+    if not kept:
         raise InputError("holds no sequence")
-    rows = [_without_rest(number, entries) for number, entries in lines]
-    if _is_header(rows):
-        rows, lines = rows[1:], lines[1:]
-    names = sorted({entry for row in rows for entry in row})
-    if all(_number(name) is None for name in names):
-        index = {name: i for i, name in enumerate(names)}
-        return SymbolSequences.of(
-            [[index[entry] for entry in row] for row in rows], names=tuple(names), name=path.stem
-        )
-    numbers = [
-        [_whole(line[0], entry) for entry in row] for line, row in zip(lines, rows, strict=True)
-    ]
-    return SymbolSequences.of(numbers, name=path.stem)
+    separator = next((s for s in SEPARATORS if any(s in line for _, line in kept)), None)
+    return [(number, _entries(number, line, separator)) for number, line in kept]
 
 
-def _without_rest(number: int, entries: list[str]) -> list[str]:
-    """Entries without empty ones at the end, as spreadsheets leave them."""
+def _entries(number: int, line: str, separator: str | None) -> list[str]:
+    """Entries of a line, unquoted, without empty ones at the end, as spreadsheets leave them."""
+    if separator is None:
+        return line.split()
+    (fields,) = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    entries = [field.strip() for field in fields]
     while entries and not entries[-1]:
-        entries = entries[:-1]
+        entries.pop()
     if not all(entries):
         raise InputError(f"line {number} has an empty entry; cut the sequence in two there")
     return entries
@@ -123,12 +160,42 @@ def _without_rest(number: int, entries: list[str]) -> list[str]:
 
 def _is_header(rows: list[list[str]]) -> bool:
     first, others = rows[0], rows[1:]
-    if not others or all(_number(entry) is not None for entry in first):
+    if not others or any(_number(entry) is not None for entry in first):
         return False
     later = {entry for row in others for entry in row}
     if all(_number(entry) is not None for entry in later):
         return True
     return len(set(first)) == len(first) and not later & set(first)
+
+
+def _expect_sequences(lines: list[tuple[int, list[str]]]) -> None:
+    short = [number for number, row in lines if len(row) < 2]
+    if short and len(short) == len(lines):
+        raise InputError(
+            "has one symbol in each line; a line is one sequence: put the recording into one line"
+        )
+    if short:
+        raise InputError(f"line {short[0]} has 1 step; a sequence has at least 2: leave it out")
+
+
+def _expect_no_count(rows: list[list[int]]) -> None:
+    """Raise an `InputError` if the first row is the numbers of columns, as tables have them."""
+    first, later = rows[0], [symbol for row in rows[1:] for symbol in row]
+    if later and first == list(range(len(first))) and max(later) < first[-1]:
+        raise InputError(
+            f"the first sequence counts from 0 to {first[-1]}, and {first[-1]} never comes again: "
+            "if it is a header, delete it"
+        )
+
+
+def _expect_all_used(used: set[int]) -> None:
+    """Raise an `InputError` if a number below the largest never occurs."""
+    unused = next((symbol for symbol in range(max(used)) if symbol not in used), None)
+    if unused is not None:
+        raise InputError(
+            f"symbols up to {max(used)} occur, but never {unused}: number them from 0 without "
+            "gaps, give words, or an npz file with n_symbols"
+        )
 
 
 def _number(entry: str) -> float | None:

@@ -140,6 +140,8 @@ def _integers(value: Any, name: str, ndim: int) -> np.ndarray:  # noqa: ANN401
         raise InputError(f"{name} is of type {array.dtype}; symbols are whole numbers from 0")
     if array.ndim != ndim:
         raise InputError(f"{name} has shape {array.shape}; expected {ndim} axes")
+    if array.size and array.max() > np.iinfo(np.int64).max:
+        raise InputError(f"{name} contains {array.max()}; symbols are 0, 1, 2, ...")
     return array.astype(np.int64)
 
 

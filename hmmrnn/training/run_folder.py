@@ -37,7 +37,7 @@ MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = "checkpoints-damaged"
 FAILURE = "failure.json"
-CONTENTS = (
+CONTENTS = (  # names, or patterns of them
     CONFIG,
     DATA_FILE,
     MANIFEST,
@@ -51,6 +51,8 @@ CONTENTS = (
     "dynamics.json",
     "trajectory_view.npz",
     "circuits.json",
+    "discovery.json",
+    "discovery_*.npz",
     "figures",
     "report.html",
 )
@@ -258,8 +260,7 @@ def _clear(folder: Path) -> None:
     """Remove what a run consists of, and nothing else; the configuration last, so that a folder
     emptied in part is still known as a run.
     """
-    for name in reversed(CONTENTS):
-        path = folder / name
+    for path in [path for name in reversed(CONTENTS) for path in folder.glob(name)]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:

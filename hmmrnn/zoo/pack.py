@@ -25,8 +25,12 @@ KEPT_BITS = 16
 COPIED = (CONFIG, MANIFEST, "history.npz", "params.npz", "fidelity.json")
 
 
-def pack(runs: Path, wanted: Mapping[str, RunSpec], home: Path, command: str) -> list[Entry]:
-    """Write networks and index of the zoo at `home`, from the run folders of a sweep.
+def pack(
+    runs: Path, wanted: Mapping[str, RunSpec], home: Path, commands: Mapping[str, str]
+) -> list[Entry]:
+    """Write networks and index of the zoo at `home`, from run folders.
+
+    `commands` are those that trained the networks, by name.
 
     Raises:
         InputError: a run is missing, has not finished or was not measured, or is another one.
@@ -35,7 +39,7 @@ def pack(runs: Path, wanted: Mapping[str, RunSpec], home: Path, command: str) ->
     for name, spec in wanted.items():
         expect_ready(runs / name, spec)
     shutil.rmtree(home / NETWORKS, ignore_errors=True)
-    entries = [_pack_one(runs / name, home / NETWORKS / name, command) for name in wanted]
+    entries = [_pack_one(runs / name, home / NETWORKS / name, commands[name]) for name in wanted]
     entries.sort(key=lambda entry: (list(PRESETS).index(entry.preset), entry.loss, entry.seed))
     write_json(home / INDEX, {"networks": [plain(entry) for entry in entries]})
     return entries

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
-from hmmrnn.sequences import SymbolSequences, read_sequences, write_sequences
+from hmmrnn.sequences import SymbolSequences, described, read_sequences, write_sequences
 
 ROWS = [[0, 1, 2, 1], [2, 0], [1, 1, 1], [0, 2], [0, 1], [1, 2], [2, 2, 0], [1, 0]]
 DATA = SymbolSequences.of(ROWS)
@@ -26,6 +26,12 @@ def test_written_and_read_back_it_is_the_same(tmp_path):
     found = read_sequences(tmp_path / "data.npz")
     assert found == named
     assert (found.names, found.name) == (named.names, "mouse")
+
+
+def test_what_was_read_is_said():
+    assert described(DATA) == "8 sequences of 2 to 4 steps, 3 symbols"
+    named = SymbolSequences.of([[0, 1]] * 8, names=("rest", "go"))
+    assert described(named) == "8 sequences of 2 steps, 2 symbols (rest, go)"
 
 
 def test_padding_never_matters(tmp_path):
@@ -66,6 +72,22 @@ def test_text_of_numbers(tmp_path, lines):
     assert read_sequences(text(tmp_path / "own.csv", *lines)) == DATA
 
 
+@pytest.mark.parametrize(
+    ("words", "join"),
+    [
+        (("eat", "lie down", "stand up"), ", ".join),
+        (("eat", "lie, down", "stand up"), lambda row: ",".join(f'"{word}"' for word in row)),
+        (("C", "C#", "D"), "\t".join),
+        (("C", "C#", "D"), " ".join),
+    ],
+)
+def test_words_may_have_blanks_quotes_and_signs(tmp_path, words, join):
+    lines = [join([words[symbol] for symbol in row]) for row in ROWS]
+    found = read_sequences(text(tmp_path / "own.csv", *lines))
+    assert found.names == words
+    np.testing.assert_array_equal(found.symbols, DATA.symbols)
+
+
 def test_text_of_words(tmp_path):
     words = ["eat", "go", "rest"]
     lines = [" ".join(words[symbol] for symbol in row) for row in ROWS]
@@ -87,7 +109,12 @@ def test_text_of_words(tmp_path):
         ([*LINES, "0,nan"], "line 9: nan is no whole number"),
         ([*LINES, "0,-1,1"], "line 9: -1 is below 0"),
         ([*LINES, "0,x,1"], "line 9: x among numbers"),
-        ([*LINES, "1"], r"symbols\[8\] has 1 steps"),
+        ([*LINES, "1"], "line 9 has 1 step; a sequence has at least 2"),
+        (["0", "1", "1", "2"], "has one symbol in each line; a line is one sequence"),
+        (["0,1,?,2", *LINES], "line 1: \\? among numbers"),
+        (["0,1,2,3,4,5", *LINES], "5 never comes again: if it is a header, delete it"),
+        ([line.translate(str.maketrans("012", "123")) for line in LINES], "but never 0: number"),
+        ([*LINES, "5,10,900"], "symbols up to 900 occur, but never 3: number"),
         (LINES[:5], "5 sequences, the shortest of 2 steps"),
     ],
 )
@@ -110,6 +137,12 @@ def test_broken_text_is_refused_in_one_line(tmp_path, lines, message):
         ({"symbols": np.full((8, 2), -1), "lengths": np.full(8, 2)}, "below 0 before its end"),
         ({"symbols": np.zeros((8, 2), int), "lengths": np.ones(8)}, "one whole number a sequence"),
         ({"symbols": np.array(DATA.symbols), "n_symbols": np.ones(2)}, "must be one whole number"),
+        ({"symbols": np.array(DATA.symbols), "names": np.array("x")}, "one word for each symbol"),
+        (
+            {"symbols": np.full((8, 2), 2**64 - 1, np.uint64), "n_symbols": np.array(2)},
+            "contains 18446744073709551615",
+        ),
+        ({"symbols": np.array(ROWS[0] * 90) + 1}, "but never 0: number"),
     ],
 )
 def test_broken_arrays_are_refused_in_one_line(tmp_path, arrays, message):

@@ -110,7 +110,13 @@ def test_a_run_is_never_overwritten_by_accident(spec, copy):
     (copy / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="resume and overwrite exclude each other"):
         train_run(copy, spec, resume=True, overwrite=True)
+    analyses = ("fidelity.json", "dynamics.json", "circuits.json", "discovery.json")
+    for name in (*analyses, "discovery_0_2.npz", "trajectory_view.npz", "report.html"):
+        (copy / name).write_text("of the network that was here")
     train_run(copy, other, overwrite=True)
+    assert not [path for path in copy.iterdir() if path.name in analyses or "0_2" in path.name]
+    assert not (copy / "trajectory_view.npz").exists()
+    assert not (copy / "report.html").exists()
     assert (copy / "params.npz").read_bytes() != before
     assert (copy / "notes.txt").read_text() == "mine"
 

@@ -15,7 +15,10 @@ from hmmrnn.training.run_folder import open_run, save_fit, write_manifest
 from hmmrnn.zoo import entries, pack
 
 NAMES = ("linear3-ngram-seed0", "linear3-ngram-seed1")
-COMMAND = "python -m experiments.sweep --grid=zoo --outdir=runs/zoo --resume"
+COMMANDS = {
+    NAMES[0]: "python -m experiments.sweep --grid=zoo --outdir=runs/zoo --resume",
+    NAMES[1]: "python -m experiments.train --preset=linear3 --seed=1",
+}
 
 
 def measures(kl=0.01):
@@ -61,7 +64,7 @@ def runs(smoke, tmp_path_factory):
 def home(runs, tmp_path, monkeypatch):
     """A zoo of these two in place of the real one."""
     folder, wanted = runs
-    pack.pack(folder, wanted, tmp_path / "zoo", COMMAND)
+    pack.pack(folder, wanted, tmp_path / "zoo", COMMANDS)
     monkeypatch.setattr(entries, "HOME", tmp_path / "zoo")
     entries._index.cache_clear()
     yield tmp_path / "zoo"
@@ -94,7 +97,8 @@ def test_the_index_says_where_a_network_comes_from(home):
     assert (first.name, second.name) == NAMES
     assert (first.preset, first.loss, first.seed, first.n_snapshots) == ("linear3", "ngram", 0, 5)
     assert (first.kl, first.volatility, first.learned) == (0.01, 0.25, True)
-    assert (first.wall_time_s, first.command) == (12.5, COMMAND)
+    assert (first.wall_time_s, first.command) == (12.5, COMMANDS[NAMES[0]])
+    assert second.command == COMMANDS[NAMES[1]]
     assert "jax" in first.versions
     assert set(first.files) == {*pack.COPIED, "snapshots.npz"}
 
@@ -148,12 +152,12 @@ def test_only_finished_and_measured_runs_of_the_grid_are_packed(runs, tmp_path):
     shutil.copytree(folder, tmp_path / "runs")
     name, spec = next(iter(wanted.items()))
     with pytest.raises(InputError, match="another configuration"):
-        pack.pack(tmp_path / "runs", {name: spec._replace(seed=5)}, tmp_path / "zoo", COMMAND)
+        pack.pack(tmp_path / "runs", {name: spec._replace(seed=5)}, tmp_path / "zoo", COMMANDS)
     (tmp_path / "runs" / name / "fidelity.json").unlink()
     with pytest.raises(InputError, match="has not finished"):
-        pack.pack(tmp_path / "runs", wanted, tmp_path / "zoo", COMMAND)
+        pack.pack(tmp_path / "runs", wanted, tmp_path / "zoo", COMMANDS)
     with pytest.raises(InputError, match="has not finished"):
-        pack.pack(tmp_path / "nowhere", wanted, tmp_path / "zoo", COMMAND)
+        pack.pack(tmp_path / "nowhere", wanted, tmp_path / "zoo", COMMANDS)
     assert not (tmp_path / "zoo").exists()
 
 
