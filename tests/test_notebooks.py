@@ -70,11 +70,22 @@ class TestAsCommitted:
 
         calls = []
         monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+        monkeypatch.chdir(FOLDER)
         program = TransformerManager().transform_cell(code_cells(read(name))[0].source)
         variables = {"get_ipython": Shell}
         exec(program, variables)
         assert calls == ([] if there else [("pip", "install --quiet {SOURCE}")])
         assert (FOLDER / variables["SOURCE"] / "pyproject.toml").is_file()
+
+    def test_the_first_cell_says_what_to_set_where_there_is_no_clone(
+        self, name, monkeypatch, tmp_path
+    ):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+        (tmp_path / "content").mkdir()
+        monkeypatch.chdir(tmp_path / "content")
+        program = TransformerManager().transform_cell(code_cells(read(name))[0].source)
+        with pytest.raises(FileNotFoundError, match="set SOURCE"):
+            exec(program, {})
 
     def test_its_links_lead_somewhere(self, name):
         prose = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
