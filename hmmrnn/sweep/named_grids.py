@@ -75,7 +75,7 @@ def _block(name: str, base: Block, presets: list[str], seeds: list[int]) -> Bloc
 
 
 ZOO: list[Block] = _zoo()
-"""The 61 networks of the zoo; hr.zoo.list() says which are in the package."""
+"""The 61 networks of the zoo."""
 
 
 SHORT_RUN: Block = {
