@@ -110,7 +110,12 @@ def test_the_networks_called_alike_differ_from_the_zoos_in_the_loss_alone():
     zoo = {e.name: e.spec.config for e in read_grid("zoo") if "-reference-" in e.name}
     both = [*read_grid("alike"), *read_grid("batch_sizes")]
     alike = [e for e in both if e.spec.config.train.batch_size == 2048]
-    assert {e.name.split("-")[0] for e in alike} == set(PRESETS)
+    assert {e.name.split("-")[0] for e in alike} == {
+        "linear2",
+        "linear3",
+        "linear4",
+        "linear5",
+    }
     for entry in alike:
         twin = zoo[f"{entry.name.split('-')[0]}-reference-seed{entry.spec.seed}"]
         assert recipe(entry.spec.config, "loss") == recipe(twin, "loss")
