@@ -137,7 +137,10 @@ def _over_presets(name: str, rows: Sequence[Row], networks: Sequence[Evidence]) 
         verdict = "not supported"
     elif verdicts == {"supported"}:
         verdict = "supported"
-    return pooled._replace(verdict=verdict)
+    by_verdict = {v: [row.preset for row in rows if row.verdict == v] for v in verdicts}
+    told = "; ".join(f"{v} for {', '.join(names)}" for v, names in sorted(by_verdict.items()))
+    sentence = f"{told}; {pooled.sentence}" if told else pooled.sentence
+    return pooled._replace(verdict=verdict, sentence=sentence)
 
 
 def _sides(networks: Sequence[Evidence]) -> tuple[list[Finding], list[Finding]]:
