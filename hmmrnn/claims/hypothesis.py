@@ -52,8 +52,9 @@ class Turning(NamedTuple):
     learned: bool | None
     diverges: bool
     kl: float  # of 6-grams, nats
-    dwell_cv: float  # of the symbol seen most
+    dwell_cv: float  # of stays under the emitted symbol that the HMM emits most
     hmm_dwell_cv: float
+    preferred_cv: float  # of stays under the preferred symbol, all symbols together
     turns: float  # net, per pair of changes
 
 
@@ -79,6 +80,7 @@ def turning(network: Evidence) -> Turning:
         kl=kl,
         dwell_cv=cv,
         hmm_dwell_cv=exact,
+        preferred_cv=number(network.dynamics, "dwell_cv").value,
         turns=turns(network) if network.dynamics else np.nan,
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -56,12 +55,12 @@ def turns_figure(networks: Sequence[Turning]) -> Figure:
 
 @styled
 def regularity_figure(networks: Sequence[Turning]) -> Figure:
-    """CV of the stays under the commonest symbol, relative to the HMM's, against the turns."""
+    """CV of the stays under the preferred symbol against the turns; memoryless ones have 1."""
     figure, (axes,) = panels(3.4, "Regularity of stays against turns, every network")
-    _dots(axes, networks, "turns", "relative_cv")
+    _dots(axes, networks, "turns", "preferred_cv")
     axes.axhline(1.0, color=FOREGROUND, lw=0.8, alpha=0.5)
     axes.set_xlabel("net turns per pair of changes")
-    axes.set_ylabel("CV of stays / that of the HMM")
+    axes.set_ylabel("CV of stays\n(preferred symbol)")
     _legend(figure, networks)
     return figure
 
@@ -75,7 +74,7 @@ def batch_figure(networks: Sequence[Turning], preset: str) -> Figure:
     )
     labels = {
         "kl": "KL of 6-grams (nats)",
-        "relative_cv": "CV of stays / HMM's",
+        "preferred_cv": "CV of stays",
         "turns": "net turns per pair",
     }
     for panel, (name, label) in zip(axes, labels.items(), strict=True):
@@ -109,8 +108,6 @@ def _dots(axes: Axes, networks: Sequence[Turning], x: str, y: str) -> None:
 
 
 def _value(network: Turning, name: str) -> float:
-    if name == "relative_cv":
-        return network.dwell_cv / network.hmm_dwell_cv if network.hmm_dwell_cv else np.nan
     if name == "spread_batch":  # losses and seeds side by side
         places = list(COLORS)
         place = places.index(network.loss) if network.loss in places else len(places)

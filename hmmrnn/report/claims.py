@@ -22,8 +22,9 @@ HEAD = (
     "seed",
     "learned",
     "KL of 6-grams (nats)",
-    "CV of stays",
+    "CV of stays (emitted)",
     "HMM\N{RIGHT SINGLE QUOTATION MARK}s CV",
+    "CV of stays (preferred)",
     "turns per pair of changes",
     "run",
 )
@@ -90,6 +91,7 @@ def _network(network: Mapping[str, Any]) -> dict[str, Any]:
         "kl": _plain(network["kl"], 4),
         "dwell_cv": _plain(network["dwell_cv"], 2),
         "hmm_dwell_cv": _plain(network["hmm_dwell_cv"], 2),
+        "preferred_cv": _plain(network["preferred_cv"], 2),
         "turns": "diverges" if network["diverges"] else _plain(network["turns"], 2),
         "name": str(network["name"]),
     }

@@ -33,6 +33,7 @@ def fidelity(name="linear2", kl=0.001, change=1.0):
 def dynamics():
     return {
         "rotation": estimate(0.98),
+        "dwell_cv": estimate(0.7),
         "surrogates": {"phase_shuffled": {"p_value": 0.005}},
         "manner": {"kind": "orbit", "symbols": [0, 2]},
         "pairs": [],

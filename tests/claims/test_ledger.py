@@ -202,6 +202,7 @@ def test_the_page_of_the_hypothesis_has_a_line_for_each_network():
     assert (line.n_steps, line.diverges) == (100, False)
     assert (line.kl, line.turns) == pytest.approx((0.001, 0.98))
     assert (line.dwell_cv, line.hmm_dwell_cv) == pytest.approx((0.8, 0.97))
+    assert line.preferred_cv == pytest.approx(0.7)
 
 
 def test_one_motif_for_all_needs_every_preset():
