@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
+from matplotlib.figure import Figure
 
 from experiments.cli import command_line, launch
 from experiments.run_folders import matching
@@ -39,14 +40,19 @@ OF_OTHERS = ("fidelity", "dynamics")
 
 def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, Path]:
     """Write claims.json, figures and pages; returns the paths of the pages."""
-    for name, figure in {
-        "claims_turns": turns_figure(found.turnings),
-        "claims_regularity": regularity_figure(found.turnings),
-        "claims_batches": batch_figure(found.turnings, with_most_batches(found.turnings)),
-    }.items():
+    for name, figure in figures_of(found.turnings).items():
         save(folder, name, figure)
     write_json(folder / "claims.json", plain(numbers(found, commands)))
     return build_claims_page(folder)
+
+
+def figures_of(networks: Sequence[Turning]) -> dict[str, Figure]:
+    """The figures of the hypothesis, by name."""
+    return {
+        "claims_turns": turns_figure(networks),
+        "claims_regularity": regularity_figure(networks),
+        "claims_batches": batch_figure(networks, with_most_batches(networks)),
+    }
 
 
 def with_most_batches(networks: Sequence[Turning]) -> str:

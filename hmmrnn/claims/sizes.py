@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import ttest_ind
+from scipy import stats
 
 from hmmrnn.claims.evidence import Evidence, number, recipe
 from hmmrnn.claims.rule import Row, Verdict
@@ -149,7 +149,7 @@ def _log_kl(network: Evidence) -> float:
 
 def _ratio(worse: Sequence[Evidence], better: Sequence[Evidence]) -> Estimate:
     ours, theirs = ([_log_kl(network) for network in side] for side in (worse, better))
-    bounds = ttest_ind(ours, theirs, equal_var=False).confidence_interval(LEVEL)
+    bounds = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(LEVEL)
     value = np.mean(ours) - np.mean(theirs)
     return Estimate(*(float(10**x) for x in (value, bounds.low, bounds.high)))
 
