@@ -1,4 +1,4 @@
-"""Trained networks that come with the package: six HMMs, two losses, several seeds each.
+"""Trained networks that come with the package: six HMMs, two losses, five seeds each.
 
 net = hr.zoo.load("linear2", loss="reference", seed=0)
 hr.zoo.unpack("runs/linear2", "linear2", loss="reference", seed=0)     # a run folder
