@@ -4,13 +4,13 @@
 
 Stop it at any time; the same command goes on. Networks are trained and measured in the run folders
 by the command that the index names, one on each CPU core or as many at once as fit a GPU, and
-packed into hmmrnn/zoo when all 61 are there: three and a half hours of one CPU core, and two and a
-quarter more of two cores for the network by the paper's recipe. Train from a clean checkout: the
+packed into hmmrnn/zoo when all 61 are there: some four hours of one CPU core, and two and a quarter
+more of two cores for the network by the paper's recipe. Train from a clean checkout: the
 commit is recorded.
 """
 
 import argparse
-import signal
+import contextlib
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +28,12 @@ from hmmrnn.zoo.pack import pack
 
 def train(runs: Path) -> None:
     """Train and measure what is missing, by a program that saves its work when it is stopped."""
-    command = [sys.executable, *arguments(runs)]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the sweep hears it too, and ends in order
-    if status := subprocess.run(command, check=False).returncode:
-        sys.exit(status)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sweep = subprocess.Popen([sys.executable, *arguments(runs)])
+    while sweep.poll() is None:
+        with contextlib.suppress(KeyboardInterrupt):  # the sweep hears it too, and ends in order
+            sweep.wait()
+    if sweep.returncode:
+        sys.exit(sweep.returncode)
 
 
 def arguments(runs: Path) -> list[str]:

@@ -49,6 +49,7 @@ class Turning(NamedTuple):
     batch_size: int
     n_steps: int  # of the sequences that it was trained on
     seed: int
+    usual_sizes: bool  # the paper's units, noise dimensions and clipping
     learned: bool | None
     diverges: bool
     kl: float  # of 6-grams, nats
@@ -75,6 +76,7 @@ def turning(network: Evidence) -> Turning:
         batch_size=network.config.train.batch_size,
         n_steps=network.config.data.n_steps,
         seed=network.seed,
+        usual_sizes=like_the_papers(network),
         learned=network.learned,
         diverges="dynamics" in network.problems,
         kl=kl,

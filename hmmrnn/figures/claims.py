@@ -67,8 +67,10 @@ def regularity_figure(networks: Sequence[Turning]) -> Figure:
 
 @styled
 def batch_figure(networks: Sequence[Turning], preset: str) -> Figure:
-    """KL, regularity and turns against the batch size, for the networks of one preset."""
-    ours = [n for n in networks if n.preset == preset]
+    """KL, regularity and turns against the batch size, for the networks of one preset that have
+    the paper's sizes and clipping.
+    """
+    ours = [n for n in networks if n.preset == preset and n.usual_sizes]
     figure, axes = panels(
         6.6, f"KL, CV of stays and turns against the batch size, {preset}", rows=3, sharex=True
     )

@@ -149,7 +149,10 @@ def _entries(number: int, line: str, separator: str | None) -> list[str]:
     """Entries of a line, unquoted, without empty ones at the end, as spreadsheets leave them."""
     if separator is None:
         return line.split()
-    (fields,) = csv.reader([line], delimiter=separator, skipinitialspace=True)
+    try:
+        (fields,) = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
+    except csv.Error:
+        raise InputError(f"line {number} has a quote that is not closed") from None
     entries = [field.strip() for field in fields]
     while entries and not entries[-1]:
         entries.pop()

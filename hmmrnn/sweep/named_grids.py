@@ -144,7 +144,8 @@ ALIKE: list[Block] = [
 ]
 """The 6-gram law by the recipe of the zoo's `reference` networks: alike in all but the loss.
 
-For `linear3` such networks are in `batch_sizes`. The `reference` networks of `fully3` and `cyclic4`
+Four seeds are the fewest that decide, and two of each preset come first. For `linear3` such
+networks are in `batch_sizes`. The `reference` networks of `fully3` and `cyclic4`
 diverge in long runs, so that there is nothing to compare with.
 """
 

@@ -111,6 +111,7 @@ def test_text_of_words(tmp_path):
         ([*LINES, "0,x,1"], "line 9: x among numbers"),
         ([*LINES, "1"], "line 9 has 1 step; a sequence has at least 2"),
         (["0", "1", "1", "2"], "has one symbol in each line; a line is one sequence"),
+        (['"a,b', *["a,b"] * 9], "line 1 has a quote that is not closed"),
         (["0,1,?,2", *LINES], "line 1: \\? among numbers"),
         (["0,1,2,3,4,5", *LINES], "5 never comes again: if it is a header, delete it"),
         ([line.translate(str.maketrans("012", "123")) for line in LINES], "but never 0: number"),
