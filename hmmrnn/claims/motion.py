@@ -19,7 +19,7 @@ RARE = 0.01
 """Share of states below which a zone does not count as found."""
 
 ENOUGH_SNAPSHOTS = 10
-"""Of a training, to tell when something rose: of 7, most places of a rise give p > 0.05."""
+"""Of a training, to tell when something rose: of 10 a clean rise gives p < 0.05 but at the ends."""
 
 HOMOGENEOUS = "relu without biases: h is homogeneous in the noise"
 

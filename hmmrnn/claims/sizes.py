@@ -160,6 +160,19 @@ def _verdict(claim: Comparison, ratio: Estimate) -> Verdict:
     return "supported" if (ratio.low > FACTOR) == claim.differs else "not supported"
 
 
+def _each(claim: Comparison, sides: Sides) -> str:
+    """The ratio of each value on the worse side, where there are several."""
+    values = sorted({claim.value(network) for network in sides.worse})
+    if len(values) == 1:
+        return ""
+    usual = np.mean([_log_kl(network) for network in sides.better])
+    parts = []
+    for value in values:
+        own = [_log_kl(network) for network in sides.worse if claim.value(network) == value]
+        parts.append(f"{10 ** (np.mean(own) - usual):.2f} with {value:g}")
+    return f" ({', '.join(parts)})"
+
+
 def _sentence(claim: Comparison, sides: Sides, ratio: Estimate) -> str:
     option = claim.option.partition(".")[2]
 
@@ -176,7 +189,7 @@ def _sentence(claim: Comparison, sides: Sides, ratio: Estimate) -> str:
         f"{of.data.n_steps} steps"
     )
     if np.isfinite(ratio.value):
-        return f"{told}: the KL is {ratio.value:.2f} times that of the others"
+        return f"{told}: the KL is {ratio.value:.2f} times that of the others{_each(claim, sides)}"
     if min(map(len, sides)) < ENOUGH:
         return f"{told}; each side needs {ENOUGH}"
     return f"{told}; neither side learned the HMM"

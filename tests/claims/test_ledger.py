@@ -98,6 +98,12 @@ def test_sizes_of_several_recipes_are_compared_within_the_one_with_most_networks
     assert found.n_networks == 6
 
 
+def test_values_that_are_pooled_are_told_apart_in_words():
+    few = fitting(0.02, net={"noise_dim": 1}) + fitting(0.004, net={"noise_dim": 10})
+    found = compare_sizes(COMPARISONS[0], few + fitting(0.002), "linear2", "reference")
+    assert found.sentence.endswith("that of the others (10.00 with 1, 2.00 with 10)")
+
+
 def orbiting(loss, n, **options):
     return [network(seed=seed, loss=loss, **options) for seed in range(n)]
 

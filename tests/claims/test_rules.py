@@ -5,8 +5,9 @@ import pytest
 
 from claims.synthetic import estimate, fidelity, network, row, spoiled
 from hmmrnn.claims import CLAIMS, judge
-from hmmrnn.claims.motion import turns
+from hmmrnn.claims.motion import ENOUGH_SNAPSHOTS, turns
 from hmmrnn.claims.rule import mean_over_networks, wilson
+from hmmrnn.dynamics.change_points import change_point
 from hmmrnn.fidelity.learned import mutual_information
 from hmmrnn.hmm import preset, symbol_law, symbol_transitions
 
@@ -173,6 +174,16 @@ def test_without_measures_nothing_is_judged(name):
     assert BY_NAME[name].find(bare).holds is None
     only_learned = GOOD._replace(dynamics={}, circuits={})
     assert BY_NAME[name].find(only_learned).holds is (True if name == "C1" else None)
+
+
+@pytest.mark.parametrize(("n", "enough"), [(7, False), (ENOUGH_SNAPSHOTS, True)])
+def test_so_many_snapshots_tell_a_rise_anywhere_but_at_the_ends(n, enough):
+    def p_value(place):
+        values = (np.arange(n) >= place).astype(float)
+        draws, rng = np.tile(values, (20, 1)), np.random.default_rng(0)
+        return change_point(10 * np.arange(n), values, draws, rng, rises_only=True).p_value
+
+    assert all(p_value(place) < 0.05 for place in range(2, n - 1)) is enough
 
 
 def test_a_change_point_at_the_first_epoch_is_one():
