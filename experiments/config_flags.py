@@ -9,8 +9,9 @@ from hmmrnn.errors import InputError
 from hmmrnn.hmm import PRESETS, from_json, preset
 from hmmrnn.sequences import Target, described, read_sequences
 from hmmrnn.settings import Section, option_types
-from hmmrnn.training import RunSpec, TrainConfig
+from hmmrnn.training import RunSpec, TrainConfig, read_origin
 from hmmrnn.training.config import PROFILES, SECTIONS
+from hmmrnn.training.origin import expect_fits
 
 FLAGS = flags.FLAGS
 
@@ -31,6 +32,12 @@ def define_spec_flags() -> None:
     )
     flags.DEFINE_float("noise_std", 1.0, "standard deviation of the noise drive")
     flags.DEFINE_integer("seed", 0, "random seed of the run")
+    flags.DEFINE_string(
+        "origin",
+        None,
+        "state.npz of another run (see train.keep_state_at), whose parameters and optimiser this "
+        "training begins with; take that run's --seed for the same fixed data",
+    )
     for section in SECTIONS.values():
         define_options(section)
 
@@ -56,7 +63,12 @@ def spec_from_flags() -> RunSpec:
     if not 0 <= FLAGS.seed < 2**32:
         raise InputError(f"seed={FLAGS.seed}: must be from 0 to 4294967295")
     config = TrainConfig.profile(FLAGS.profile, target_from_flags())
-    return RunSpec(config.replace(**given_options()), FLAGS.noise_std, FLAGS.seed)
+    config = config.replace(**given_options())
+    origin = None
+    if FLAGS.origin is not None:
+        origin = read_origin(FLAGS.origin)
+        expect_fits(origin.arrays, config.cell, f"origin={FLAGS.origin}")
+    return RunSpec(config, FLAGS.noise_std, FLAGS.seed, origin)
 
 
 def target_from_flags() -> Target:

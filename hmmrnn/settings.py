@@ -18,9 +18,16 @@ def option(
     *,
     low: float | None = None,
     high: float | None = None,
+    since: int = 1,
+    before: Any = None,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """A dataclass field with a help text and an inclusive range."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high})
+    """A dataclass field with a help text and an inclusive range.
+
+    One that was added in a later format of configurations says in which, and which value does what
+    was done `before`: so older ones stay readable and mean what they meant.
+    """
+    metadata = {"help": help, "low": low, "high": high, "since": since, "before": before}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +43,15 @@ class Section:
             object.__setattr__(
                 self, name, checked(f"{self.section}.{name}", value, kind, field.metadata)
             )
+
+
+def values_before(section: type[Section], version: int = 1) -> dict[str, Any]:
+    """The options that were added after format `version`, with what did the same before."""
+    return {
+        field.name: field.metadata["before"]
+        for field in dataclasses.fields(section)
+        if field.metadata["since"] > version
+    }
 
 
 def option_types(section: type[Section]) -> dict[str, Any]:

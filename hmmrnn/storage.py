@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from hmmrnn.errors import InputError, StorageError
 
@@ -104,6 +105,28 @@ def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
             f"{path} could not be written ({error.strerror or error}); "
             "a file that was there before is unchanged"
         ) from None
+
+
+@contextlib.contextmanager
+def locked(path: Path, patience: float = -1) -> Iterator[None]:
+    """Hold a lock file, which the system frees when its holder dies.
+
+    Raises:
+        Timeout: it is held for longer than `patience`, in seconds; a negative one never ends.
+        StorageError: it cannot be written.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=patience)
+    except Timeout:
+        raise
+    except OSError as error:
+        raise StorageError(f"outdir={path.parent}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

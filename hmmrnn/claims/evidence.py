@@ -72,7 +72,7 @@ def read_evidence(folder: Path) -> Evidence:
     Raises:
         InputError: no run there, one that aims at no HMM, or damaged files.
     """
-    config, noise_std, seed = read_spec(folder)
+    config, noise_std, seed, _ = read_spec(folder)
     if not isinstance(config.hmm, HMM):
         raise InputError(f"runs={folder}: the claims are about networks that emulate an HMM")
     found = {name: _measures(folder / f"{name}.json") for name in MEASURES}

@@ -9,6 +9,7 @@ from hmmrnn.losses.samples import (
     energy,
     independent,
     make_loss,
+    own_term,
     reference,
 )
 from hmmrnn.losses.sinkhorn import Transport, self_transport, transport
@@ -29,6 +30,7 @@ __all__ = [
     "make_loss",
     "make_objective",
     "ngram_shares",
+    "own_term",
     "reference",
     "self_transport",
     "transport",

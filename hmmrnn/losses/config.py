@@ -30,17 +30,33 @@ class LossConfig(Section):
         "marginal error below which the Sinkhorn iterations stop; 0: the short fixed schedule of "
         "the paper, far from convergence",
         low=0.0,
+        since=2,
+        before=0.0,
     )
-    ngram_weight: float = option(0.0, "weight of the distance from the exact n-gram law", low=0.0)
-    ngram_orders: tuple[int, ...] = option((6,), "lengths n of the n-grams", low=1)
-    ngram_strides: tuple[int, ...] = option((1,), "steps between the symbols of an n-gram", low=1)
+    ngram_weight: float = option(
+        0.0, "weight of the distance from the exact n-gram law", low=0.0, since=2, before=0.0
+    )
+    ngram_orders: tuple[int, ...] = option(
+        (6,), "lengths n of the n-grams", low=1, since=2, before=(6,)
+    )
+    ngram_strides: tuple[int, ...] = option(
+        (1,), "steps between the symbols of an n-gram", low=1, since=2, before=(1,)
+    )
     ngram_discrepancy: Literal["kl", "chi2"] = option(
-        "kl", "KL(law | network), or weighted squares, unbiased by independent half-batches"
+        "kl",
+        "KL(law | network), or weighted squares, unbiased by independent half-batches",
+        since=2,
+        before="kl",
     )
     ngram_source: Literal["probabilities", "symbols"] = option(
-        "probabilities", "what n-grams are taken from: softmax of the logits, or sampled symbols"
+        "probabilities",
+        "what n-grams are taken from: softmax of the logits, or sampled symbols",
+        since=2,
+        before="probabilities",
     )
-    ngram_floor: float = option(1e-6, "added to every share that divides", low=1e-12)
+    ngram_floor: float = option(
+        1e-6, "added to every share that divides", low=1e-12, since=2, before=1e-6
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,6 +11,7 @@ from hmmrnn.hmm import HMM
 from hmmrnn.losses.config import LossConfig
 from hmmrnn.losses.ngram_law import DISCREPANCIES, exact_laws, ngram_shares, shares_inside
 from hmmrnn.losses.samples import LossDiagnostics, make_loss
+from hmmrnn.losses.sinkhorn import Transport
 from hmmrnn.sequences import Part
 
 
@@ -21,8 +22,10 @@ class Generated(NamedTuple):
     probabilities: Float[Array, "B T K"]  # softmax(logits); gradients are exact
 
 
-Objective = Callable[[Generated, Array, Key], tuple[Float[Array, ""], LossDiagnostics]]
-"""objective(generated, target, key) -> (value, diagnostics); target (B, T, K) is one-hot."""
+Objective = Callable[..., tuple[Float[Array, ""], LossDiagnostics]]
+"""objective(generated, target, key, own=None) -> (value, diagnostics); target (B, T, K) is one-hot,
+`own` its `own_term` if that is known.
+"""
 
 
 def make_objective(config: LossConfig, hmm: HMM | Part, n_steps: int) -> Objective:
@@ -42,8 +45,10 @@ def make_objective(config: LossConfig, hmm: HMM | Part, n_steps: int) -> Objecti
     discrepancy = DISCREPANCIES[config.ngram_discrepancy]
     shares = ngram_shares if isinstance(hmm, HMM) else shares_inside
 
-    def objective(generated: Generated, target: Array, key: Key) -> tuple[Array, LossDiagnostics]:
-        value, diagnostics = divergence(generated.symbols, target, key)
+    def objective(
+        generated: Generated, target: Array, key: Key, own: Transport | None = None
+    ) -> tuple[Array, LossDiagnostics]:
+        value, diagnostics = divergence(generated.symbols, target, key, own)
         x = getattr(generated, config.ngram_source)
         for (n, stride), law in laws.items():
             distance = discrepancy(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.losses.config import LossConfig
-from hmmrnn.losses.sinkhorn import cost_matrix, self_transport, transport
+from hmmrnn.losses.sinkhorn import Transport, cost_matrix, self_transport, transport
 
 
 class LossDiagnostics(NamedTuple):
@@ -20,8 +20,10 @@ class LossDiagnostics(NamedTuple):
     marginal_error: Float[Array, ""]  # largest over the transport problems, 0 to 2; NaN: none
 
 
-Loss = Callable[[Array, Array, Key], tuple[Float[Array, ""], LossDiagnostics]]
-"""loss(x, y, key) -> (value, diagnostics): generated x (B, T, K) against target y (B, T, K)."""
+Loss = Callable[..., tuple[Float[Array, ""], LossDiagnostics]]
+"""loss(x, y, key, own=None) -> (value, diagnostics): generated x (B, T, K) against target y
+(B, T, K). `own` is what `own_term` makes of y, for a target that comes again and again.
+"""
 
 
 def make_loss(config: LossConfig) -> Loss:
@@ -40,10 +42,25 @@ def make_loss(config: LossConfig) -> Loss:
     return losses[config.divergence]
 
 
+def own_term(config: LossConfig) -> Callable[[Array], Transport] | None:
+    """The term of the divergence that depends on the target y (B, T, K) alone, as a function of it.
+
+    None where there is none: halves of y are drawn anew in every step, or nothing is compared.
+    """
+    terms: dict[str, Callable[[Array], Transport]] = {
+        "reference": partial(
+            self_transport, cost=config.cost, blur=config.blur, tolerance=config.tolerance
+        ),
+        "energy": _spread,
+    }
+    return terms.get(config.divergence)
+
+
 def reference(
     x: Float[Array, "B T K"],
     y: Float[Array, "b T K"],
     key: Key,
+    own: Transport | None = None,
     **problem: Any,  # noqa: ANN401
 ) -> tuple[Float[Array, ""], LossDiagnostics]:
     """Sinkhorn divergence OT(x, y) - OT(x, x) / 2 - OT(y, y) / 2 (Feydy et al. 2019, eq. 3).
@@ -55,7 +72,7 @@ def reference(
     terms = [
         transport(x, y, **problem),
         self_transport(x, **problem),
-        self_transport(y, **problem),
+        self_transport(y, **problem) if own is None else own,
     ]
     value = terms[0].value - terms[1].value / 2 - terms[2].value / 2
     return value, LossDiagnostics(jnp.max(jnp.stack([term.marginal_error for term in terms])))
@@ -65,6 +82,7 @@ def independent(
     x: Float[Array, "B T K"],
     y: Float[Array, "b T K"],
     key: Key,
+    own: None = None,
     **problem: Any,  # noqa: ANN401
 ) -> tuple[Float[Array, ""], LossDiagnostics]:
     """OT(x1, y1) + OT(x2, y2) - OT(x1, x2) - OT(y1, y2) over halves of both samples.
@@ -88,7 +106,7 @@ def independent(
 
 
 def energy(
-    x: Float[Array, "B T K"], y: Float[Array, "b T K"], key: Key
+    x: Float[Array, "B T K"], y: Float[Array, "b T K"], key: Key, own: Transport | None = None
 ) -> tuple[Float[Array, ""], LossDiagnostics]:
     """2 E|x - y| - E|x - x'| - E|y - y'| over pairs of different sequences (a U-statistic).
 
@@ -101,11 +119,19 @@ def energy(
     """
     _expect_pairs(x, y, equal=False)
     across = jnp.mean(cost_matrix(x, y, "euclidean"))
-    within = [jnp.sum(cost_matrix(z, z, "euclidean")) / (len(z) * (len(z) - 1)) for z in (x, y)]
+    within = _spread(x).value, (_spread(y) if own is None else own).value
     return 2 * across - within[0] - within[1], _no_transport(across)
 
 
-def no_divergence(x: Array, y: Array, key: Key) -> tuple[Float[Array, ""], LossDiagnostics]:
+def _spread(z: Float[Array, "B T K"]) -> Transport:
+    """E|z - z'| over pairs of different sequences, with nothing that could fail to converge."""
+    value = jnp.sum(cost_matrix(z, z, "euclidean")) / (len(z) * (len(z) - 1))
+    return Transport(value, jnp.full_like(value, jnp.nan))
+
+
+def no_divergence(
+    x: Array, y: Array, key: Key, own: None = None
+) -> tuple[Float[Array, ""], LossDiagnostics]:
     """Zero: the samples are not compared."""
     zero = jnp.zeros((), x.dtype)
     return zero, _no_transport(zero)

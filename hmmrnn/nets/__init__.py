@@ -12,6 +12,7 @@ from hmmrnn.nets.cells import (
     step,
 )
 from hmmrnn.nets.emission import sample_symbols, straight_through
+from hmmrnn.nets.long_run import LONG_RUN_STEPS, LongRun, long_run
 from hmmrnn.nets.network import Network
 from hmmrnn.nets.simulator import (
     NO_INTERVENTION,
@@ -23,8 +24,10 @@ from hmmrnn.nets.simulator import (
 )
 
 __all__ = [
+    "LONG_RUN_STEPS",
     "NO_INTERVENTION",
     "Intervention",
+    "LongRun",
     "NetConfig",
     "Network",
     "RNNCell",
@@ -33,6 +36,7 @@ __all__ = [
     "generate",
     "init_params",
     "initial_state",
+    "long_run",
     "make_cell",
     "preactivation",
     "readout",

@@ -4,6 +4,7 @@ It runs one trajectory, or a batch of them side by side; `vmap` adds seeds, nois
 Interventions are data, so that a baseline and an ablation differ in an argument, not in code.
 """
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -25,6 +26,14 @@ NO_INTERVENTION = Intervention()
 
 GENERATION_BATCH = 1024
 """Sequences simulated at once by `generate`: bounds its memory whatever the number asked for."""
+
+
+STREAMED = 1 << 22
+"""Numbers of all hidden states (T B N) above which drive and logits are computed step by step.
+
+At once they are fewer and larger products; step by step they never leave the cache, and a gradient
+keeps the states once instead of three times, which is faster where memory has to be asked for.
+"""
 
 
 class Trajectory(NamedTuple):
@@ -52,30 +61,43 @@ def rollout(
     """
     if h0.shape[:-1] != noise.shape[1:-1]:
         raise InputError(f"h0 has shape {h0.shape}, which does not fit noise of {noise.shape}")
-    intervention = jax.tree.map(jnp.asarray, intervention)
+    # numbers stay numbers: the compiler drops a gain of 1 that it sees, not one in an array
+    intervention = jax.tree.map(
+        lambda gate: gate if isinstance(gate, float | int) else jnp.asarray(gate), intervention
+    )
     _check(intervention, noise.shape[:-1])
 
-    def tick(h: Array, x: tuple[Array, Array]) -> tuple[Array, Array]:
-        t, drive = x
-        gates = jax.tree.map(lambda gate: gate[t] if jnp.ndim(gate) > 1 else gate, intervention)
-        h = cells.step(cell, params, h, drive, gates)
-        return h, h
+    streamed = math.prod(noise.shape[:-1]) * cell.hidden_size > STREAMED
 
-    times = jnp.arange(len(noise))
-    _, states = jax.lax.scan(tick, h0, (times, cells.drive(cell, params, noise)))
-    return Trajectory(states, cells.readout(cell, params, states))
+    def tick(h: Array, x: tuple[Array, Array]) -> tuple[Array, tuple[Array, Array | None]]:
+        t, driving = x
+        gates = jax.tree.map(lambda gate: gate[t] if jnp.ndim(gate) > 1 else gate, intervention)
+        logits = cells.readout(cell, params, h) if streamed else None
+        driving = cells.drive(cell, params, driving) if streamed else driving
+        h = cells.step(cell, params, h, driving, gates)
+        return h, (h, logits)
+
+    drive = noise if streamed else cells.drive(cell, params, noise)
+    last, (states, before) = jax.lax.scan(tick, h0, (jnp.arange(len(noise)), drive))
+    if before is None:
+        return Trajectory(states, cells.readout(cell, params, states))
+    # The readout of h_{t-1} in step t shares what its gradient and that of W_rec keep of a run.
+    return Trajectory(
+        states, jnp.concatenate([before[1:], cells.readout(cell, params, last)[None]])
+    )
 
 
 def _check(intervention: Intervention, steps_and_runs: tuple[int, ...]) -> None:
     n_steps, *n_runs = steps_and_runs
     for name, gate in intervention._asdict().items():
-        one_batch = gate.ndim == 3 and len(n_runs) == 1 and gate.shape[1] in (1, *n_runs)
-        if gate.ndim > 2 and not one_batch:
+        ndim = jnp.ndim(gate)
+        one_batch = ndim == 3 and len(n_runs) == 1 and gate.shape[1] in (1, *n_runs)
+        if ndim > 2 and not one_batch:
             raise InputError(
                 f"{name} has shape {gate.shape}, not (), (N,), (T, N) or (T, B, N) with "
                 f"T, B = {steps_and_runs}; use vmap"
             )
-        if gate.ndim > 1 and len(gate) != n_steps:
+        if ndim > 1 and len(gate) != n_steps:
             raise InputError(f"{name} is given for {len(gate)} steps, the noise for {n_steps}")
 
 

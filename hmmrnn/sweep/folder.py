@@ -13,12 +13,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from hmmrnn.errors import InputError, StorageError
-from hmmrnn.storage import plain, read_json, write_json
+from hmmrnn.errors import InputError
+from hmmrnn.storage import locked, plain, read_json, write_json
 from hmmrnn.sweep.grid import Entry
 from hmmrnn.training import RunSpec, load
+from hmmrnn.training.config import fingerprinted
 from hmmrnn.training.run_folder import CONFIG, FAILURE, is_finished
 
 SWEEP = "sweep.json"
@@ -73,13 +74,13 @@ def open_sweep(
 @contextlib.contextmanager
 def only_one(outdir: Path) -> Iterator[None]:
     """While open, no other process is in here with the same folder. Raises `StorageError`."""
-    with _taken(outdir, ".sweep.lock"):
+    with locked(outdir / ".sweep.lock"):
         yield
 
 
 def fingerprint(spec: RunSpec) -> str:
-    """Of everything that determines a network."""
-    fields = {**spec.config.to_dict(), "noise_std": spec.noise_std, "seed": spec.seed}
+    """Of everything that determines a network; the same in all formats of configurations."""
+    fields = {**fingerprinted(spec.config), "noise_std": spec.noise_std, "seed": spec.seed}
     return hashlib.sha256(json.dumps(plain(fields), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -112,7 +113,7 @@ def working_as(outdir: Path, process_id: int, n_processes: int = 1) -> Iterator[
         StorageError: the folder cannot be written.
     """
     try:
-        with _taken(outdir, _lock_of(process_id, n_processes), PATIENCE):
+        with locked(outdir / _lock_of(process_id, n_processes), PATIENCE):
             _expect_same_sharing(outdir, n_processes)
             yield
     except Timeout:
@@ -128,7 +129,7 @@ def _expect_same_sharing(outdir: Path, n_processes: int) -> None:
         others = path.stem.rpartition("-")[2]
         if others != str(n_processes):
             try:
-                with _taken(outdir, path.name, PATIENCE):
+                with locked(path, PATIENCE):
                     pass
             except Timeout:
                 raise InputError(
@@ -141,34 +142,12 @@ def wait_for_others(outdir: Path, process_id: int, n_processes: int) -> None:
     """Wait until every other process has ended its work in the folder, or its life."""
     for other in range(n_processes):
         if other != process_id:
-            with _taken(outdir, _lock_of(other, n_processes)):
+            with locked(outdir / _lock_of(other, n_processes)):
                 pass
 
 
 def _lock_of(process_id: int | str, n_processes: int | str) -> str:
     return f".process-{process_id}-of-{n_processes}.lock"
-
-
-@contextlib.contextmanager
-def _taken(outdir: Path, name: str, patience: float = -1) -> Iterator[None]:
-    """Hold a lock file, which the system frees when its holder dies.
-
-    Raises:
-        Timeout: it is held for longer than `patience`, in seconds; a negative one never ends.
-        StorageError: it cannot be written.
-    """
-    lock = FileLock(outdir / name)
-    try:
-        outdir.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=patience)
-    except Timeout:
-        raise
-    except OSError as error:
-        raise StorageError(f"outdir={outdir}: {error.strerror or error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def failure(folder: Path) -> Failure:

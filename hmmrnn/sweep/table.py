@@ -144,7 +144,7 @@ def _first(column: str) -> str:
 
 
 def _config(path: Path) -> dict[str, Cell]:
-    config, noise_std, seed = read_spec(path.parent)
+    config, noise_std, seed, _ = read_spec(path.parent)
     fields: dict[str, Cell] = {"hmm": name_of(config.hmm), "noise_std": noise_std, "seed": seed}
     for section in SECTIONS:
         for name, value in dataclasses.asdict(getattr(config, section)).items():

@@ -8,6 +8,7 @@ from hmmrnn.training.config import DataConfig, OptimConfig, TrainConfig
 from hmmrnn.training.ensemble import Placement, member, train_ensemble
 from hmmrnn.training.fit import Fit, Progress, Snapshots, train
 from hmmrnn.training.floor import Floor, loss_floor
+from hmmrnn.training.origin import Origin, read_origin
 from hmmrnn.training.run_folder import RunSpec, load, read_spec
 from hmmrnn.training.step import Records
 
@@ -16,6 +17,7 @@ __all__ = [
     "Fit",
     "Floor",
     "OptimConfig",
+    "Origin",
     "Placement",
     "Progress",
     "Records",
@@ -25,6 +27,7 @@ __all__ = [
     "load",
     "loss_floor",
     "member",
+    "read_origin",
     "read_spec",
     "train",
     "train_ensemble",

@@ -9,10 +9,10 @@ from hmmrnn.errors import InputError
 from hmmrnn.losses import MAX_NGRAMS, LossConfig, Objective, make_objective
 from hmmrnn.nets import NetConfig, RNNCell, make_cell
 from hmmrnn.sequences import Target, n_steps_of, name_of, target
-from hmmrnn.settings import Section, option
+from hmmrnn.settings import Section, option, values_before
 
-FORMAT_VERSION = 2
-"""Of config.json; raised when fields change their meaning."""
+FORMAT_VERSION = 3
+"""Of config.json; raised when fields change their meaning or are added. All older ones are read."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class OptimConfig(Section):
         "sequences simulated at once in a step, 0: all; fewer need less memory, and their run is "
         "repeated for the gradient",
         low=0,
+        since=2,
+        before=0,
     )
     learning_rate: float = option(1e-3, "peak learning rate of Adam", low=0.0)
     schedule: Literal["constant", "cosine"] = option(
@@ -71,20 +73,53 @@ class OptimConfig(Section):
     checkpoint_every: int = option(20, "epochs between resumable checkpoints", low=1)
     keep_checkpoints: int = option(3, "newest checkpoints kept", low=2)
     max_bad_steps: int = option(20, "non-finite steps in a row after which training stops", low=1)
+    activity_penalty: float = option(
+        0.0,
+        "weight of the mean squared hidden state, in units of noise_std^2, added to what is "
+        "minimised, so that long runs stay bounded; 0: none",
+        low=0.0,
+        since=3,
+        before=0.0,
+    )
+    validate_every: int = option(
+        1, "epochs between validations; the last is always validated", low=1, since=3, before=1
+    )
+    average_epochs: int = option(
+        0,
+        "last epochs whose parameters are averaged into mean_params.npz; 0: none",
+        low=0,
+        since=3,
+        before=0,
+    )
+    keep_state_at: int = option(
+        0,
+        "epoch whose state is kept in state.npz, for another training to start from; 0: none",
+        low=0,
+        since=3,
+        before=0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("snapshot_every", "checkpoint_every"):
+        for name in ("snapshot_every", "checkpoint_every", "keep_state_at"):
             value = getattr(self, name)
             if value % self.chunk_epochs:
                 raise InputError(
                     f"train.{name}={value}: must be a multiple of "
                     f"train.chunk_epochs={self.chunk_epochs}"
                 )
+        for name in ("average_epochs", "keep_state_at"):
+            value = getattr(self, name)
+            if value > self.epochs:
+                raise InputError(f"train.{name}={value}: more than train.epochs={self.epochs}")
 
 
 PAPER_CLIP = {"fully3": 0.3, "cyclic4": 0.3}
-PAPER_EPOCHS = {"fully3": 1000}
+PAPER_EPOCHS = {"fully3": 1000, "cyclic4": 1000, "linear5": 1500}
+"""Where they are not 500: the paper's for `fully3`, the authors' list of trained models beyond."""
+
+PAPER_AVERAGE = 50
+"""Last epochs of the paper's recipe whose parameters are also kept as their mean."""
 
 
 @dataclass(frozen=True)
@@ -162,21 +197,21 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, fields: Any, folder: Path | None = None) -> "TrainConfig":  # noqa: ANN401
-        """The configuration that `to_dict` described; missing and unknown fields are errors.
+        """The configuration that `to_dict` described, in this format or an older one.
 
-        Data are read from `folder`.
+        What an older one lacks is what was done then. Data are read from `folder`.
+
+        Raises:
+            InputError: a newer format, or missing or unknown fields.
         """
-        version = fields.get("format") if isinstance(fields, dict) else None
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"config format {version}: this version of hmmrnn reads format {FORMAT_VERSION}; "
-                "use the version named in the run's manifest.json"
-            )
+        fields, version = upgraded(fields)
         expect_keys("config", fields, {"format", "hmm", *SECTIONS})
         sections: dict[str, Any] = {}
         for name, section in SECTIONS.items():
-            expect_keys(name, fields[name], {f.name for f in dataclasses.fields(section)})
-            sections[name] = section(**fields[name])
+            _expect_object(name, fields[name])
+            options = {**values_before(section, version), **fields[name]}
+            expect_keys(name, options, {f.name for f in dataclasses.fields(section)})
+            sections[name] = section(**options)
         return cls(hmm=target.from_dict(fields["hmm"], folder), **sections)
 
 
@@ -188,10 +223,63 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
-def expect_keys(where: str, fields: Any, expected: set[str]) -> None:  # noqa: ANN401
-    """Raise an `InputError` that names missing and unknown keys."""
+FINGERPRINT_FORMAT = 2
+
+
+def fingerprinted(config: TrainConfig) -> dict[str, Any]:
+    """What a fingerprint is of: options added later only where they do not do what was done before.
+
+    So a folder of networks that an older version began is known again.
+    """
+    fields = {**config.to_dict(), "format": FINGERPRINT_FORMAT}
+    for name, section in SECTIONS.items():
+        before = values_before(section, FINGERPRINT_FORMAT)
+        fields[name] = {
+            option: value
+            for option, value in fields[name].items()
+            if option not in before or value != before[option]
+        }
+    return fields
+
+
+def upgraded(fields: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
+    """The fields with today's names, and the format that they came in. Raises `InputError`."""
+    _expect_object("config", fields)
+    version = fields.get("format")
+    if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        raise InputError(
+            f"config format {version}: this version of hmmrnn reads formats 1 to {FORMAT_VERSION}; "
+            "use the version named in the run's manifest.json"
+        )
+    if version == 1:
+        return _from_format_1(fields), version
+    if version == 2 and isinstance(fields.get("train"), dict):  # the first of them lack it
+        return {**fields, "train": {"sequences_at_once": 0, **fields["train"]}}, version
+    return fields, version
+
+
+def _from_format_1(fields: dict[str, Any]) -> dict[str, Any]:
+    """The Sinkhorn loss was the only one, and its iterations beyond the schedule were counted."""
+    loss: Any = fields.get("loss")
+    _expect_object("loss", loss)
+    expect_keys("loss", loss, {"debias", "cost", "blur", "extra_iterations"})
+    if loss["extra_iterations"] != 0:
+        raise InputError(
+            f"loss.extra_iterations={loss['extra_iterations']}: a number of iterations can no "
+            "longer be asked for, only a loss.tolerance; train anew"
+        )
+    of_today = {"divergence": loss["debias"], "cost": loss["cost"], "blur": loss["blur"]}
+    return {**fields, "loss": of_today}
+
+
+def _expect_object(where: str, fields: Any) -> None:  # noqa: ANN401
     if not isinstance(fields, dict):
         raise InputError(f"{where} is {type(fields).__name__}, not an object with named fields")
+
+
+def expect_keys(where: str, fields: Any, expected: set[str]) -> None:  # noqa: ANN401
+    """Raise an `InputError` that names missing and unknown keys."""
+    _expect_object(where, fields)
     missing, unknown = sorted(expected - set(fields)), sorted(set(fields) - expected)
     if missing or unknown:
         raise InputError(f"{where}: missing fields {missing}, unknown fields {unknown}")
@@ -270,6 +358,8 @@ def _paper(hmm: Target) -> TrainConfig:
             chunk_epochs=1,
             snapshot_every=10,
             checkpoint_every=10,
+            validate_every=10,
+            average_epochs=PAPER_AVERAGE,
         ),
     )
 

@@ -4,6 +4,7 @@ Of data, fresh sequences are random windows of the training part, the fixed set 
 it, end to end. Sequences that end before `data.n_steps` are padded with -1, which is zero one-hot.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.hmm import HMM, sample_batch
-from hmmrnn.losses import Generated
+from hmmrnn.losses import Generated, Transport, own_term
 from hmmrnn.sequences import SymbolSequences, parts_of, windows
 from hmmrnn.training.config import TrainConfig
 
@@ -21,15 +22,41 @@ VALIDATION_BATCHES = 2
 """Of windows of data, at most, spread evenly over the validation part."""
 
 
+class OwnTerms(NamedTuple):
+    """What `own_term` makes of the batches of a fixed set, which come again in every epoch."""
+
+    train: Transport | None  # (full batches,); None with fresh sequences
+    rest: Transport | None  # of the last, smaller batch, if there is one
+    validation: Transport | None  # (full batches,)
+
+
 class FixedData(NamedTuple):
     """Symbols of the fixed set, empty with fresh ones of an HMM; of data those to cut from."""
 
     train: Int[Array, "B L"]
     validation: Int[Array, "b T"]
+    own: OwnTerms | None = None  # where the loss has such terms
 
 
 def make_data(config: TrainConfig, key: Key) -> FixedData:
     """Draw the fixed set and split it in thirds; the last third is never seen in training."""
+    data = _sequences(config, key)
+    return data._replace(own=_own_terms(config, data))
+
+
+def batches(symbols: Int[Array, "B T"], size: int) -> tuple[Int[Array, "n b T"], Int[Array, "r T"]]:
+    """A fixed set as full batches in the order of the data, and what is left."""
+    full = len(symbols) // size
+    return symbols[: full * size].reshape(full, size, -1), symbols[full * size :]
+
+
+def validation_batches(config: TrainConfig, data: FixedData) -> Int[Array, "n b T"]:
+    """The full batches of what validates."""
+    size = min(config.train.batch_size, len(data.validation))
+    return batches(data.validation, size)[0]
+
+
+def _sequences(config: TrainConfig, key: Key) -> FixedData:
     if isinstance(config.hmm, SymbolSequences):
         return _parts(config, config.hmm)
     if config.data.source == "fresh":
@@ -38,6 +65,26 @@ def make_data(config: TrainConfig, key: Key) -> FixedData:
     _, symbols = sample_batch(config.hmm, config.data.n_sequences, config.data.n_steps, key)
     third = config.data.n_sequences // 3
     return FixedData(*(symbols[i * third : (i + 1) * third].astype(jnp.int8) for i in range(2)))
+
+
+@partial(jax.jit, static_argnames="config")
+def _own_terms(config: TrainConfig, data: FixedData) -> OwnTerms | None:
+    term = own_term(config.loss)
+    if term is None or not len(data.validation):
+        return None
+
+    def of(symbols: Array) -> Transport:
+        return term(one_hot(config, symbols))
+
+    train, rest = None, jnp.zeros((0, config.data.n_steps))
+    if config.data.source == "fixed":
+        full, rest = batches(data.train, config.train.batch_size)
+        train = jax.lax.map(of, full)
+    return OwnTerms(
+        train,
+        of(rest) if len(rest) > 1 else None,
+        jax.lax.map(of, validation_batches(config, data)),
+    )
 
 
 def step_batch(config: TrainConfig, data: FixedData, key: Key) -> Float[Array, "B T K"]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Keys
 from hmmrnn.errors import InputError
@@ -128,7 +128,7 @@ def advance_members(
     state = jax.tree.map(jnp.array, progress.state)  # its buffers are reused by the chunks
     while done < last:
         n_epochs = min(config.train.chunk_epochs, last - done)
-        state, records = run_members(config, placement, state, data, level, keys, n_epochs)
+        state, records = run_members(config, placement, state, data, level, keys, n_epochs, done)
         now = jax.tree.map(jnp.array, state)
         progress = jax.vmap(partial(recorded, config, done))(progress, now, records)
         done += n_epochs
@@ -150,10 +150,14 @@ def run_members(
     noise_std: Float[Array, " S"],
     keys: Keys,
     n_epochs: int,
+    done: int | Int[Array, ""],
 ) -> tuple[TrainState, Records]:
-    """`n_epochs` epochs of every member in one program; the buffers of `state` are reused."""
+    """`n_epochs` epochs of every member in one program, after `done` of them.
+
+    The buffers of `state` are reused.
+    """
 
     def one(state: TrainState, data: FixedData, noise_std: Array, key: Keys) -> Any:  # noqa: ANN401
-        return epochs(config, state, data, noise_std, streams_of(key).steps, n_epochs)
+        return epochs(config, state, data, noise_std, streams_of(key).steps, n_epochs, done)
 
     return placement.each(one)(state, data, noise_std, keys)

@@ -13,14 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmmrnn.errors import InputError, NoWholeCheckpointError
+from hmmrnn.nets import LongRun
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.ensemble import Placement, advance_members, start_members
 from hmmrnn.training.fit import Fit, Progress, start
-from hmmrnn.training.run import InterruptedRun, Observer, divergence
+from hmmrnn.training.origin import keep_state
+from hmmrnn.training.run import InterruptedRun, Observer, divergence, long_run_of
 from hmmrnn.training.run_folder import (
     CHECKPOINTS,
+    STATE,
     RunSpec,
+    only_trainer,
     open_run,
     save_fit,
     wall_time_so_far,
@@ -68,9 +72,12 @@ def train_runs(
     config = runs[0].spec.config
     if any(run.spec.config != config for run in runs):
         raise InputError("networks of one ensemble differ in seed and noise level only")
-    for run in runs:
-        open_run(run.folder, run.spec, resume=True, overwrite=False)
+    if any(run.spec.origin is not None for run in runs):
+        raise InputError("an ensemble begins anew: train what has an origin one by one")
     with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(only_trainer(run.folder))
+            open_run(run.folder, run.spec, resume=True, overwrite=False)
         books = [
             stack.enter_context(
                 contextlib.closing(
@@ -152,6 +159,8 @@ class _Company:
         ):
             done = min(done + self.config.train.chunk_epochs, until)
             part = Part(rows, progress, done)
+            if done == self.config.train.keep_state_at:
+                self._keep_states(part)
             self.observe(progress)
             self._check(part)
             last = self.config.train.epochs
@@ -172,6 +181,11 @@ class _Company:
             self.books[row].save(_member(progress, place))
             self._write_manifest(row, status)
 
+    def _keep_states(self, part: Part) -> None:
+        progress = _on_host(part.progress, len(part.rows))
+        for place, row in enumerate(part.rows):
+            keep_state(self.runs[row].folder / STATE, _member(progress, place).state)
+
     def _finish(self, whole: Part) -> list[str | None]:
         """Write the results of all members that did not diverge."""
         problems: list[str | None] = [None] * len(self.runs)
@@ -184,8 +198,9 @@ class _Company:
                 self._write_manifest(row, "diverged")
                 problems[row] = divergence(spec, folder, self.diverged_at[row])
                 continue
-            save_fit(folder, Fit.of(self.config, jnp.float32(spec.noise_std), progress))
-            self._write_manifest(row, "finished")
+            fit = Fit.of(self.config, jnp.float32(spec.noise_std), progress)
+            save_fit(folder, fit)
+            self._write_manifest(row, "finished", long_run_of(spec, fit))
         return problems
 
     def _note_divergence(self, part: Part) -> bool:
@@ -195,10 +210,10 @@ class _Company:
             self.diverged_at.setdefault(part.rows[place], part.done)
         return self.diverged_at.keys() >= set(part.rows)
 
-    def _write_manifest(self, row: int, status: str) -> None:
+    def _write_manifest(self, row: int, status: str, long_run: LongRun | None = None) -> None:
         folder, spec = self.runs[row]
         elapsed = time.monotonic() - self.began[row]
-        write_manifest(folder, spec, status, elapsed, len(self.runs))
+        write_manifest(folder, spec, status, elapsed, len(self.runs), long_run)
 
 
 def _newest(book: Checkpoints, like: Progress) -> Progress | None:

@@ -1,7 +1,7 @@
 """Training as a pure function: `train(config, noise_std, key) -> Fit`, chunk after chunk."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from hmmrnn.nets import RNNCell
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import FixedData, make_data
 from hmmrnn.training.floor import Floor, loss_floor
+from hmmrnn.training.origin import Origin
 from hmmrnn.training.step import Records, TrainState, init_state, run_chunk
 
 
@@ -35,7 +36,7 @@ class Progress(NamedTuple):
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "records", "snapshots", "floor", "noise_std"],
+    data_fields=["params", "records", "snapshots", "floor", "noise_std", "mean_params"],
     meta_fields=["config"],
 )
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Fit:
     floor: Floor
     noise_std: Float[Array, ""]
     config: TrainConfig
+    mean_params: dict[str, Array] = field(default_factory=dict)
+    """Over the last `train.average_epochs`; empty without them."""
 
     @property
     def cell(self) -> RNNCell:
@@ -58,7 +61,7 @@ class Fit:
     def of(cls, config: TrainConfig, noise_std: Array, progress: Progress) -> "Fit":
         """The fit that `progress` has reached."""
         state, records, snapshots, floor = progress
-        return cls(state.params, records, snapshots, floor, noise_std, config)
+        return cls(state.params, records, snapshots, floor, noise_std, config, state.mean_params)
 
 
 class Streams(NamedTuple):
@@ -70,26 +73,27 @@ class Streams(NamedTuple):
     steps: Key
 
 
-def train(config: TrainConfig, noise_std: Scalar, key: Key) -> Fit:
+def train(config: TrainConfig, noise_std: Scalar, key: Key, origin: Origin | None = None) -> Fit:
     """Train one network; a pure function, so `jax.vmap` over keys or noise levels is an ensemble.
 
-    Members of an ensemble equal their solo runs up to rounding.
+    Members of an ensemble equal their solo runs up to rounding. With an `origin` it begins with
+    the parameters and Adam's moments of another training, under the schedule of `config`.
 
     Non-finite steps are skipped and counted in `records.bad_steps`; a network that has
     `config.train.max_bad_steps` of them in a row stays as it was before.
     """
-    progress = start(config, key)
-    for later in advance(config, noise_std, progress, key):
+    progress = start(config, key, origin)
+    for later in advance(config, noise_std, progress, key, origin=origin):
         progress = later
     return Fit.of(config, jnp.asarray(noise_std), progress)
 
 
-def start(config: TrainConfig, key: Key) -> Progress:
+def start(config: TrainConfig, key: Key, origin: Origin | None = None) -> Progress:
     """The training before its first epoch."""
     streams = streams_of(key)
-    state = init_state(config, streams.init)
+    state = init_state(config, streams.init) if origin is None else origin.state(config)
     records = jax.eval_shape(
-        partial(run_chunk, config, n_epochs=config.train.epochs),
+        partial(run_chunk, config, n_epochs=config.train.epochs, done=0),
         state,
         jax.eval_shape(partial(make_data, config), streams.data),
         jnp.zeros(()),
@@ -111,19 +115,20 @@ def advance(
     progress: Progress,
     key: Key,
     done: int = 0,
+    origin: Origin | None = None,
 ) -> Iterator[Progress]:
     """Go on from `progress` after `done` epochs; yields after each chunk of epochs.
 
     The same `key` as for `start` continues the same random streams, so a training that was
     interrupted between two chunks ends in the same parameters, bit for bit.
     """
-    streams = streams_of(key)
+    streams = streams_of(key, origin)
     data: FixedData = make_data(config, streams.data)
     level = jnp.asarray(noise_std, jnp.float32)
     state = _own_buffers(progress.state, level)
     while done < config.train.epochs:
         n_epochs = min(config.train.chunk_epochs, config.train.epochs - done)
-        state, records = run_chunk(config, state, data, level, streams.steps, n_epochs)
+        state, records = run_chunk(config, state, data, level, streams.steps, n_epochs, done)
         progress = recorded(config, done, progress, jax.tree.map(jnp.array, state), records)
         done += n_epochs
         yield progress
@@ -171,6 +176,12 @@ def _own_buffers(state: TrainState, level: Array) -> TrainState:
     return jax.tree.map(lambda leaf: jnp.where(member, leaf, leaf), state)
 
 
-def streams_of(key: Key) -> Streams:
-    """The streams of a run."""
-    return Streams(*jax.random.split(key, 4))
+def streams_of(key: Key, origin: Origin | None = None) -> Streams:
+    """The streams of a run.
+
+    One that begins where another of the same key was left has the same fixed data and other noise.
+    """
+    streams = Streams(*jax.random.split(key, 4))
+    if origin is None:
+        return streams
+    return streams._replace(steps=jax.random.fold_in(streams.steps, origin.epoch))

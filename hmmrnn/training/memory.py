@@ -35,7 +35,7 @@ def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> i
     level = jax.ShapeDtypeStruct((n_members,), jnp.float32)
     n_epochs = min(config.train.chunk_epochs, config.train.epochs)
     program = run_members.lower(
-        config, placement, progress.state, data, level, keys, n_epochs
+        config, placement, progress.state, data, level, keys, n_epochs, 0
     ).compile()
     laid_out = program.memory_analysis()
     if laid_out is None:

@@ -13,13 +13,17 @@ from types import FrameType
 import jax
 
 from hmmrnn.errors import InputError, TrainingDivergedError
+from hmmrnn.nets import LONG_RUN_STEPS, LongRun, long_run
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.fit import Fit, Progress, advance, start
+from hmmrnn.training.origin import keep_state
 from hmmrnn.training.run_folder import (
     CHECKPOINTS,
+    STATE,
     RunSpec,
     is_finished,
     load,
+    only_trainer,
     open_run,
     save_fit,
     wall_time_so_far,
@@ -48,17 +52,17 @@ def train_run(
 ) -> Fit:
     """Train `spec` into `folder`, or finish what was begun there, and write its files.
 
-    The parameters are those of `train(config, noise_std, key(seed))`, bit for bit, however often
-    the training was interrupted. A finished run is only loaded. Call it in the main thread to have
-    SIGTERM and SIGINT handled.
+    The parameters are those of `train(config, noise_std, key(seed), origin)`, bit for bit, however
+    often the training was interrupted. A finished run is only loaded. Call it in the main thread
+    to have SIGTERM and SIGINT handled.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: the folder holds something else, or another process trains into it.
         InterruptedRun: SIGTERM or SIGINT arrived; a checkpoint was saved first.
         TrainingDivergedError: too many bad steps in a row; a checkpoint was saved first.
         StorageError: a file could not be written; the checkpoints before it are intact.
     """
-    with stop_requests() as stopping:
+    with stop_requests() as stopping, only_trainer(folder):
         open_run(folder, spec, resume=resume, overwrite=overwrite)
         if is_finished(folder):
             with contextlib.suppress(InputError):  # damaged results are made again
@@ -94,22 +98,34 @@ def _train(
             save(progress, "interrupted")
             raise InterruptedRun(done)
 
-    like = jax.eval_shape(partial(start, config), key)
+    begin = partial(start, config, origin=spec.origin)
+    like = jax.eval_shape(begin, key)
     restored = checkpoints.restore(like, partial(warnings.warn, stacklevel=3))
-    progress = start(config, key) if restored is None else restored
+    progress = begin(key) if restored is None else restored
     done = int(progress.state.epoch)
     observe(progress)
     check(progress)
-    for progress in advance(config, spec.noise_std, progress, key, done):  # noqa: B020
+    for progress in advance(  # noqa: B020
+        config, spec.noise_std, progress, key, done, spec.origin
+    ):
+        done = int(progress.state.epoch)
+        if done == config.train.keep_state_at:
+            keep_state(folder / STATE, progress.state)
         observe(progress)
         check(progress)
-        done = int(progress.state.epoch)
         if done % config.train.checkpoint_every == 0 or done == config.train.epochs:
             save(progress, "running")
     fit = Fit.of(config, jax.numpy.float32(spec.noise_std), progress)
     save_fit(folder, fit)
-    write_manifest(folder, spec, "finished", time.monotonic() - began)
+    elapsed = time.monotonic() - began
+    write_manifest(folder, spec, "finished", elapsed, long_run=long_run_of(spec, fit))
     return fit
+
+
+def long_run_of(spec: RunSpec, fit: Fit) -> LongRun:
+    """Long runs of a finished network, by a stream of its seed that nothing else uses."""
+    key = jax.random.fold_in(jax.random.key(spec.seed), LONG_RUN_STEPS)
+    return long_run(fit, spec.config.data.n_steps, key)
 
 
 @contextlib.contextmanager

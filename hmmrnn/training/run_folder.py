@@ -6,30 +6,37 @@ manifest.json    versions, device, commit, wall time, status
 history.npz      per-epoch records; floor of the loss
 snapshots.npz    parameters at chosen epochs, leading axis = snapshot; epochs
 params.npz       final parameters by their flat names
+mean_params.npz  their mean over the last epochs, where it was asked for
+state.npz        the state after a chosen epoch, for another training to begin from
+origin.npz       the state that this training began from, if it was another one's
 checkpoints/     resumable state
 failure.json     why the network of a sweep could not be made
 """
 
+import contextlib
 import functools
 import importlib.metadata
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from filelock import Timeout
 
 from hmmrnn.errors import InputError, StorageError
-from hmmrnn.nets import init_params
+from hmmrnn.nets import LongRun, init_params
 from hmmrnn.sequences import SymbolSequences, write_sequences
 from hmmrnn.sequences.target import DATA_FILE
-from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
+from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.fit import Fit, Snapshots, snapshot_epochs
 from hmmrnn.training.floor import Floor
+from hmmrnn.training.origin import Origin, read_origin
 from hmmrnn.training.step import Records
 
 CONFIG = "config.json"
@@ -37,6 +44,10 @@ MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = "checkpoints-damaged"
 FAILURE = "failure.json"
+MEAN_PARAMS = "mean_params.npz"
+STATE = "state.npz"
+ORIGIN = "origin.npz"
+LOCK = ".run.lock"
 CONTENTS = (  # names, or patterns of them
     CONFIG,
     DATA_FILE,
@@ -44,6 +55,9 @@ CONTENTS = (  # names, or patterns of them
     "history.npz",
     "snapshots.npz",
     "params.npz",
+    MEAN_PARAMS,
+    STATE,
+    ORIGIN,
     CHECKPOINTS,
     DAMAGED,
     FAILURE,
@@ -65,6 +79,33 @@ class RunSpec(NamedTuple):
     config: TrainConfig
     noise_std: float
     seed: int
+    origin: Origin | None = None  # the state of another training that it begins from
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as in config.json."""
+        fields = {**self.config.to_dict(), "noise_std": self.noise_std, "seed": self.seed}
+        if self.origin is None:
+            return fields
+        return {**fields, "origin": {"digest": self.origin.digest, "epoch": self.origin.epoch}}
+
+
+@contextlib.contextmanager
+def only_trainer(folder: Path) -> Iterator[None]:
+    """While open, no other process trains into `folder`.
+
+    Raises:
+        InputError: another one does, or it is a place where no run can be.
+        StorageError: the folder cannot be written.
+    """
+    _expect_run_or_empty(folder)
+    try:
+        with locked(folder / LOCK, patience=0):
+            yield
+    except Timeout:
+        raise InputError(
+            f"outdir={folder}: another process is at work in this folder; wait for its end, or "
+            "choose another folder"
+        ) from None
 
 
 def open_run(folder: Path, spec: RunSpec, *, resume: bool, overwrite: bool) -> None:
@@ -85,11 +126,7 @@ def open_run(folder: Path, spec: RunSpec, *, resume: bool, overwrite: bool) -> N
 
 
 def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"outdir={folder}: is a file, not a folder")
-    occupied = folder.exists() and any(not p.name.startswith(".") for p in folder.iterdir())
-    if occupied and not (folder / CONFIG).exists():
-        raise InputError(f"outdir={folder}: holds files that are no run; choose another folder")
+    occupied = _expect_run_or_empty(folder)
     if occupied and overwrite:
         _clear(folder)
     elif occupied and not resume:
@@ -102,10 +139,22 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
         return
     if isinstance(spec.config.hmm, SymbolSequences):
         write_sequences(folder / DATA_FILE, spec.config.hmm)
-    write_json(
-        folder / CONFIG,
-        {**spec.config.to_dict(), "noise_std": spec.noise_std, "seed": spec.seed},
-    )
+    if spec.origin is not None:
+        write_arrays(folder / ORIGIN, spec.origin.arrays)
+    write_json(folder / CONFIG, spec.to_dict())
+
+
+def _expect_run_or_empty(folder: Path) -> bool:
+    """Whether there is a run in `folder`. Raises `InputError` if there is something else."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"outdir={folder}: is a file, not a folder")
+        occupied = folder.exists() and any(not p.name.startswith(".") for p in folder.iterdir())
+    except OSError as error:
+        raise StorageError(f"outdir={folder}: {error.strerror or error}") from None
+    if occupied and not (folder / CONFIG).exists():
+        raise InputError(f"outdir={folder}: holds files that are no run; choose another folder")
+    return occupied
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -115,10 +164,20 @@ def read_spec(folder: Path) -> RunSpec:
     fields = read_json(folder / CONFIG)
     try:
         noise_std, seed = float(fields.pop("noise_std")), int(fields.pop("seed"))
-        return RunSpec(TrainConfig.from_dict(fields, folder), noise_std, seed)
+        origin = _origin(folder, fields.pop("origin", None))
+        return RunSpec(TrainConfig.from_dict(fields, folder), noise_std, seed, origin)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         reason = error if isinstance(error, InputError) else f"missing or wrong field: {error}"
         raise InputError(f"{folder / CONFIG}: {reason}") from None
+
+
+def _origin(folder: Path, known: Any) -> Origin | None:  # noqa: ANN401
+    if known is None:
+        return None
+    origin = read_origin(folder / ORIGIN)
+    if origin.digest != known["digest"]:
+        raise InputError(f"origin={folder / ORIGIN}: is not the state that the run began from")
+    return origin
 
 
 def save_fit(folder: Path, fit: Fit) -> None:
@@ -127,13 +186,20 @@ def save_fit(folder: Path, fit: Fit) -> None:
         folder / "history.npz",
         {
             "epoch": np.arange(1, fit.config.train.epochs + 1),
-            **fit.records._asdict(),
+            **_recorded(fit.records),
             "floor_mean": fit.floor.mean,
             "floor_std": fit.floor.std,
         },
     )
     write_arrays(folder / "snapshots.npz", {"epochs": fit.snapshots.epochs, **fit.snapshots.params})
+    if fit.mean_params:
+        write_arrays(folder / MEAN_PARAMS, fit.mean_params)
     write_arrays(folder / "params.npz", fit.params)
+
+
+def _recorded(records: Records) -> dict[str, Any]:
+    """The records by name, without what was not recorded."""
+    return {name: values for name, values in records._asdict().items() if values is not None}
 
 
 def load(folder: str | Path) -> Fit:
@@ -143,31 +209,32 @@ def load(folder: str | Path) -> Fit:
         InputError: no finished run there, or files that are damaged or do not fit together.
     """
     folder = Path(folder)
-    config, noise_std, _ = read_spec(folder)
+    config, noise_std, *_ = read_spec(folder)
     if not (folder / "params.npz").exists():
         raise InputError(f"run={folder}: its training has not finished; continue with --resume")
-    params = read_arrays(folder / "params.npz")
     expected = jax.eval_shape(lambda: init_params(config.cell, jax.random.key(0)))
-    _expect_shapes(folder / "params.npz", params, {k: v.shape for k, v in expected.items()})
+    shapes = {k: v.shape for k, v in expected.items()}
+    params = _arrays_of(folder / "params.npz", shapes)
+    mean = _arrays_of(folder / MEAN_PARAMS, shapes) if config.train.average_epochs else {}
     snapshots = read_arrays(folder / "snapshots.npz")
     n_snapshots = len(snapshots.get("epochs", ()))  # all that were made, or a choice of them
     _expect_shapes(
         folder / "snapshots.npz",
         snapshots,
-        {"epochs": (n_snapshots,)} | {k: (n_snapshots, *v.shape) for k, v in expected.items()},
+        {"epochs": (n_snapshots,)} | {k: (n_snapshots, *shape) for k, shape in shapes.items()},
     )
     if not set(snapshots["epochs"].tolist()) <= set(snapshot_epochs(config)):
         raise InputError(f"{folder / 'snapshots.npz'}: has epochs at which none was made")
-    history = read_arrays(folder / "history.npz")
-    _expect_shapes(
+    names = [name for name in Records._fields if name != "activity" or _penalised(config)]
+    history = _arrays_of(
         folder / "history.npz",
-        history,
-        {name: (config.train.epochs,) for name in (*Records._fields, "epoch")}
+        {name: (config.train.epochs,) for name in (*names, "epoch")}
         | {"floor_mean": (), "floor_std": ()},
     )
     return Fit(
         params={name: jnp.asarray(value) for name, value in params.items()},
-        records=Records(*(jnp.asarray(history[name]) for name in Records._fields)),
+        mean_params={name: jnp.asarray(value) for name, value in mean.items()},
+        records=Records(**{name: jnp.asarray(history[name]) for name in names}),
         snapshots=Snapshots(
             jnp.asarray(snapshots.pop("epochs")),
             {name: jnp.asarray(v) for name, v in snapshots.items()},
@@ -178,10 +245,27 @@ def load(folder: str | Path) -> Fit:
     )
 
 
+def _penalised(config: TrainConfig) -> bool:
+    return config.train.activity_penalty > 0
+
+
+def _arrays_of(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    arrays = read_arrays(path)
+    _expect_shapes(path, arrays, shapes)
+    return arrays
+
+
 def write_manifest(
-    folder: Path, spec: RunSpec, status: str, wall_time: float, n_members: int = 1
+    folder: Path,
+    spec: RunSpec,
+    status: str,
+    wall_time: float,
+    n_members: int = 1,
+    long_run: LongRun | None = None,
 ) -> None:
     """Record where and with what the run was made, `n_members` networks at once.
+
+    `long_run` is how the finished network behaves in long runs.
 
     Raises:
         StorageError: it cannot be written.
@@ -194,6 +278,7 @@ def write_manifest(
             "seed": spec.seed,
             "wall_time_s": round(wall_time, 2),
             "networks_at_once": n_members,
+            **({} if long_run is None else {"long_run": long_run}),
             "device": f"{jax.device_count()} x {device.device_kind}",
             "platform": f"{platform.system()} {platform.machine()}, Python "
             f"{platform.python_version()}",
@@ -230,23 +315,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _expect_same(folder: Path, spec: RunSpec) -> None:
     stored = read_spec(folder)
-    ours = {**spec.config.to_dict(), "noise_std": spec.noise_std, "seed": spec.seed}
-    theirs = {**stored.config.to_dict(), "noise_std": stored.noise_std, "seed": stored.seed}
+    ours, theirs = (
+        {(n, o): v for n, fields in s.to_dict().items() for o, v in _flat(fields)}
+        for s in (spec, stored)
+    )
     changed = [
-        name if not isinstance(ours[name], dict) else f"{name}.{option}"
-        for name in ours
-        for option in (ours[name] if isinstance(ours[name], dict) else [""])
-        if (
-            ours[name].get(option) != theirs[name].get(option)
-            if option
-            else ours[name] != theirs[name]
-        )
+        ".".join(filter(None, name))
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name)
     ]
     if changed:
         raise InputError(
             f"outdir={folder}: holds a run with different {', '.join(changed)}; "
             "resume with the flags it was started with, or choose another folder"
         )
+
+
+def _flat(fields: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
+    return fields.items() if isinstance(fields, dict) else [("", fields)]
 
 
 def _expect_shapes(path: Path, arrays: dict, shapes: dict[str, tuple[int, ...]]) -> None:

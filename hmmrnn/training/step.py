@@ -1,5 +1,6 @@
 """One optimiser step, one epoch, and the compiled chunk of epochs."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -9,11 +10,19 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Keys, Scalar
-from hmmrnn.losses import Generated, Objective
+from hmmrnn.losses import Generated, Objective, Transport
 from hmmrnn.nets import init_params, simulate, straight_through
 from hmmrnn.sequences import SymbolSequences
 from hmmrnn.training.config import TrainConfig
-from hmmrnn.training.data import FixedData, ended_as, one_hot, step_batch
+from hmmrnn.training.data import (
+    FixedData,
+    OwnTerms,
+    batches,
+    ended_as,
+    one_hot,
+    step_batch,
+    validation_batches,
+)
 
 
 class TrainState(NamedTuple):
@@ -21,6 +30,7 @@ class TrainState(NamedTuple):
 
     params: dict[str, Array]
     opt_state: optax.OptState
+    mean_params: dict[str, Array]  # over the last `train.average_epochs`; empty without them
     epoch: Int[Array, ""]  # finished epochs
     bad_steps: Int[Array, ""]  # non-finite steps so far
     bad_in_row: Int[Array, ""]  # of which without a finite one in between
@@ -29,14 +39,16 @@ class TrainState(NamedTuple):
 class Records(NamedTuple):
     """What one epoch leaves behind: means over its steps; a chunk stacks them as (epochs,)."""
 
-    loss: Float[Array, "*E"]
-    validation_loss: Float[
-        Array, "*E"
-    ]  # NaN with fresh ones of an HMM: there the loss is of unseen ones
+    loss: Float[Array, "*E"]  # without the activity penalty
+    validation_loss: Float[Array, "*E"]
+    """NaN between validations, and with fresh sequences of an HMM: there the loss is of unseen
+    ones."""
     gradient_norm: Float[Array, "*E"]  # before clipping
     volatility: Float[Array, "*E"]  # expected share of steps at which the symbol changes
     marginal_error: Float[Array, "*E"]  # largest over the steps; NaN without transport
     bad_steps: Int[Array, "*E"]  # skipped because loss or gradient were not finite
+    activity: Float[Array, "*E"] | None = None
+    """Mean squared hidden state in units of noise_std^2; None where it is not penalised."""
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
@@ -58,25 +70,46 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
 def init_state(config: TrainConfig, key: Key) -> TrainState:
     """The state before the first epoch."""
     params = init_params(config.cell, key)
+    return fresh_state(config, params, make_optimizer(config).init(params))
+
+
+def fresh_state(
+    config: TrainConfig, params: dict[str, Array], opt_state: optax.OptState
+) -> TrainState:
+    """The state of a training that begins with these parameters."""
     zero = jnp.zeros((), jnp.int32)
-    return TrainState(params, make_optimizer(config).init(params), zero, zero, zero)
+    mean = jax.tree.map(jnp.zeros_like, params) if config.train.average_epochs else {}
+    return TrainState(params, opt_state, mean, zero, zero, zero)
+
+
+LARGEST_STATE = 1e9
+"""Hidden states are cut there before they are squared, so that exploding ones have a finite sum."""
+
+
+class Batch(NamedTuple):
+    """What a network has made in one step of the training."""
+
+    sequences: Generated
+    activity: Float[Array, " B"] | None  # mean squared hidden state over noise_std^2, if penalised
 
 
 def generated(
     config: TrainConfig, params: dict[str, Array], noise_std: Scalar, n_sequences: int, key: Key
-) -> Generated:
-    """Sequences of the network that carry gradients to its parameters.
+) -> Batch:
+    """Sequences of the network that carry gradients to its parameters, and how active it was.
 
     `train.sequences_at_once` of them are simulated together, and once more for their gradient, so
     that only one part's states are ever kept.
     """
 
-    def batch(keys: Keys) -> Generated:
+    def batch(keys: Keys) -> Batch:
         keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
         runs = simulate(config.cell, params, noise_std, config.data.n_steps, keys_run)
         logits = jnp.swapaxes(runs.logits, 0, 1)
         emit = jax.vmap(partial(straight_through, temperature=config.train.temperature))
-        return Generated(emit(logits, key=keys_emission), jax.nn.softmax(logits, axis=-1))
+        sequences = Generated(emit(logits, key=keys_emission), jax.nn.softmax(logits, axis=-1))
+        penalised = config.train.activity_penalty > 0
+        return Batch(sequences, activity(runs.states, noise_std) if penalised else None)
 
     keys = jax.random.split(key, n_sequences)
     if not 0 < config.train.sequences_at_once < n_sequences:
@@ -87,15 +120,35 @@ def generated(
     return jax.tree.map(lambda part: part.reshape(-1, *part.shape[2:])[:n_sequences], parts)
 
 
+def activity(states: Float[Array, "T B N"], noise_std: Scalar) -> Float[Array, " B"]:
+    """Mean of h^2 over steps and units, in units of noise_std^2 (of 1 where there is no noise)."""
+    bounded = jnp.clip(states, -LARGEST_STATE, LARGEST_STATE)
+    variance = jnp.square(noise_std)
+    return jnp.mean(bounded**2, axis=(0, 2)) / jnp.where(variance > 0, variance, 1.0)
+
+
+class StepDiagnostics(NamedTuple):
+    """What is recorded beside what a step minimises."""
+
+    loss: Float[Array, ""]  # without the activity penalty
+    volatility: Float[Array, ""]
+    marginal_error: Float[Array, ""]
+    activity: Float[Array, ""] | None
+
+
 def batch_loss(
     params: dict[str, Array],
     config: TrainConfig,
     noise_std: Scalar,
     target: Float[Array, "B T K"],
     key: Key,
-) -> tuple[Array, tuple[Array, Array]]:
-    """Loss of the network against `target`; beside it volatility and marginal error."""
-    return _loss(config.objective, params, config, noise_std, target, key)
+    own: Transport | None = None,
+) -> tuple[Array, StepDiagnostics]:
+    """What is minimised: the loss of the network against `target`, plus the activity penalty.
+
+    `own` is the term of the loss that depends on `target` alone, if it is known.
+    """
+    return _loss(config.objective, params, config, noise_std, target, key, own)
 
 
 def _loss(
@@ -105,87 +158,134 @@ def _loss(
     noise_std: Scalar,
     target: Float[Array, "B T K"],
     key: Key,
-) -> tuple[Array, tuple[Array, Array]]:
+    own: Transport | None,
+) -> tuple[Array, StepDiagnostics]:
     key_run, key_loss = jax.random.split(key)
-    network = generated(config, params, noise_std, len(target), key_run)
-    value, diagnostics = objective(ended_as(config, network, target), target, key_loss)
+    network, active = generated(config, params, noise_std, len(target), key_run)
+    loss, diagnostics = objective(ended_as(config, network, target), target, key_loss, own)
     p = jax.lax.stop_gradient(network.probabilities)
-    same = jnp.sum(p[:, 1:] * p[:, :-1], axis=-1)
-    return value, (1 - jnp.mean(same), diagnostics.marginal_error)
+    volatility = 1 - jnp.mean(jnp.sum(p[:, 1:] * p[:, :-1], axis=-1))
+    active = None if active is None else jnp.mean(active)
+    value = loss if active is None else loss + config.train.activity_penalty * active
+    return value, StepDiagnostics(loss, volatility, diagnostics.marginal_error, active)
 
 
 def train_step(
-    config: TrainConfig, state: TrainState, noise_std: Scalar, target: Array, key: Key
+    config: TrainConfig,
+    state: TrainState,
+    noise_std: Scalar,
+    target: Array,
+    key: Key,
+    own: Transport | None = None,
 ) -> tuple[TrainState, Records]:
     """One update; a non-finite loss or gradient leaves parameters and optimiser as they were.
 
     After `max_bad_steps` bad steps in a row the state is frozen for good.
     """
-    (loss, (volatility, marginal_error)), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
-        state.params, config, noise_std, target, key
+    (value, found), gradient = jax.value_and_grad(batch_loss, has_aux=True)(
+        state.params, config, noise_std, target, key, own
     )
     norm = optax.tree.norm(gradient)
     updates, opt_state = make_optimizer(config).update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+    finite = jnp.isfinite(value) & jnp.isfinite(norm)
     good = finite & (state.bad_in_row < config.train.max_bad_steps)
     kept_params, kept_opt = _select(good, (params, opt_state), (state.params, state.opt_state))
     bad = (~good).astype(jnp.int32)
-    state = TrainState(
-        kept_params,
-        kept_opt,
-        state.epoch,
-        state.bad_steps + bad,
-        jnp.where(good, 0, state.bad_in_row + 1),
+    state = state._replace(
+        params=kept_params,
+        opt_state=kept_opt,
+        bad_steps=state.bad_steps + bad,
+        bad_in_row=jnp.where(good, 0, state.bad_in_row + 1),
     )
-    return state, Records(loss, jnp.nan * loss, norm, volatility, marginal_error, bad)
+    return state, Records(
+        loss=found.loss,
+        validation_loss=jnp.nan * found.loss,
+        gradient_norm=norm,
+        volatility=found.volatility,
+        marginal_error=found.marginal_error,
+        bad_steps=bad,
+        activity=found.activity,
+    )
 
 
 def epoch(
-    config: TrainConfig, state: TrainState, data: FixedData, noise_std: Scalar, key: Key
+    config: TrainConfig,
+    state: TrainState,
+    data: FixedData,
+    noise_std: Scalar,
+    key: Key,
+    number: int | Int[Array, ""],
 ) -> tuple[TrainState, Records]:
-    """All steps of one epoch; with fixed data in the order of the data, then validation."""
+    """All steps of one epoch; with fixed data in the order of the data, then validation.
+
+    `number` counts the epochs before it, as `state.epoch` does, but is the same for all members of
+    an ensemble, so that a validation that is not due costs nothing.
+    """
     key_steps, key_validation = jax.random.split(jax.random.fold_in(key, state.epoch))
+    fixed, own = config.data.source == "fixed", data.own or OwnTerms(None, None, None)
 
-    def tick(state: TrainState, i: Array) -> tuple[TrainState, Records]:
+    def tick(
+        state: TrainState, x: tuple[Array, Array | None, Transport | None]
+    ) -> tuple[TrainState, Records]:
+        i, symbols, own = x
         key_data, key_step = jax.random.split(jax.random.fold_in(key_steps, i))
-        target = (
-            step_batch(config, data, key_data)
-            if config.data.source == "fresh"
-            else one_hot(config, _slice(data.train, i, config.train.batch_size))
-        )
-        return train_step(config, state, noise_std, target, key_step)
+        target = step_batch(config, data, key_data) if symbols is None else one_hot(config, symbols)
+        return train_step(config, state, noise_std, target, key_step, own)
 
-    full, rest = (
-        (config.train.steps_per_epoch, 0)
-        if config.data.source == "fresh"
-        else divmod(len(data.train), config.train.batch_size)
-    )
-    state, records = jax.lax.scan(tick, state, jnp.arange(full))
-    if rest > 1:  # the last, smaller batch of a pass; one sequence alone has no halves
-        target = one_hot(config, data.train[-rest:])
-        key_rest = jax.random.fold_in(key_steps, full)
-        state, last = train_step(config, state, noise_std, target, key_rest)
+    full, rest = batches(data.train, config.train.batch_size) if fixed else (None, data.train[:0])
+    n_full = config.train.steps_per_epoch if full is None else len(full)
+    state, records = jax.lax.scan(tick, state, (jnp.arange(n_full), full, own.train))
+    if len(rest) > 1:  # the last, smaller batch of a pass; one sequence alone has no halves
+        key_rest = jax.random.fold_in(key_steps, n_full)
+        target = one_hot(config, rest)
+        state, last = train_step(config, state, noise_std, target, key_rest, own.rest)
         records = jax.tree.map(lambda r, last: jnp.append(r, last), records, last)
     summary = _summary(records)
-    if config.data.source == "fixed" or isinstance(config.hmm, SymbolSequences):
-        value = validate(config, state.params, data.validation, noise_std, key_validation)
-        summary = summary._replace(validation_loss=value)
-    return state._replace(epoch=state.epoch + 1), summary
+    if fixed or isinstance(config.hmm, SymbolSequences):
+        summary = summary._replace(
+            validation_loss=_if_due(
+                config,
+                number + 1,
+                lambda: validate(config, state.params, data, noise_std, key_validation),
+            )
+        )
+    mean = _averaged(config, state.mean_params, state.params, state.epoch)
+    return state._replace(epoch=state.epoch + 1, mean_params=mean), summary
 
 
 def validate(
-    config: TrainConfig, params: dict[str, Array], held_out: Array, noise_std: Scalar, key: Key
+    config: TrainConfig, params: dict[str, Array], data: FixedData, noise_std: Scalar, key: Key
 ) -> Array:
     """Mean loss over the full batches of the held-out third, or of what data validate."""
-    size = min(config.train.batch_size, len(held_out))
+    held_out = validation_batches(config, data)
 
-    def one(i: Array) -> Array:
-        target = one_hot(config, _slice(held_out, i, size))
-        key_batch = jax.random.fold_in(key, i)
-        return _loss(config.validation_objective, params, config, noise_std, target, key_batch)[0]
+    def one(x: tuple[Array, Array, Transport | None]) -> Array:
+        i, symbols, own = x
+        target, key_batch = one_hot(config, symbols), jax.random.fold_in(key, i)
+        objective = config.validation_objective
+        return _loss(objective, params, config, noise_std, target, key_batch, own)[1].loss
 
-    return jnp.mean(jax.lax.map(one, jnp.arange(len(held_out) // size)))
+    own = None if data.own is None else data.own.validation
+    return jnp.mean(jax.lax.map(one, (jnp.arange(len(held_out)), held_out, own)))
+
+
+def _if_due(config: TrainConfig, finished: Array, value: Callable[[], Array]) -> Array:
+    """The validation loss after every `validate_every`-th epoch and the last, NaN after others."""
+    every = config.train.validate_every
+    if every == 1:
+        return value()
+    due = (finished % every == 0) | (finished == config.train.epochs)
+    return jax.lax.cond(due, value, lambda: jnp.full((), jnp.nan))
+
+
+def _averaged(
+    config: TrainConfig, mean: dict[str, Array], params: dict[str, Array], done: Array
+) -> dict[str, Array]:
+    """The mean over the last `average_epochs` after one more of them; zero before they begin."""
+    n = done + 1 - (config.train.epochs - config.train.average_epochs)
+    share = jnp.where(n > 0, 1 / jnp.maximum(n, 1), 0.0)
+    return {name: value + share * (params[name] - value) for name, value in mean.items()}
 
 
 def epochs(
@@ -195,19 +295,18 @@ def epochs(
     noise_std: Scalar,
     key: Key,
     n_epochs: int,
+    done: int | Int[Array, ""],
 ) -> tuple[TrainState, Records]:
-    """`n_epochs` epochs in one scan."""
+    """`n_epochs` epochs after `done` of them, in one scan."""
     return jax.lax.scan(
-        lambda state, _: epoch(config, state, data, noise_std, key), state, length=n_epochs
+        lambda state, number: epoch(config, state, data, noise_std, key, number),
+        state,
+        done + jnp.arange(n_epochs),
     )
 
 
 run_chunk = jax.jit(epochs, static_argnames=("config", "n_epochs"), donate_argnames="state")
 """The compiled `epochs`; the buffers of `state` are reused."""
-
-
-def _slice(symbols: Array, i: Array, size: int) -> Array:
-    return jax.lax.dynamic_slice_in_dim(symbols, i * size, size)
 
 
 def _select(good: Bool[Array, ""], new: tuple, old: tuple) -> tuple:
@@ -228,4 +327,5 @@ def _summary(steps: Records) -> Records:
         volatility=mean(steps.volatility),
         marginal_error=jnp.max(steps.marginal_error),
         bad_steps=jnp.sum(steps.bad_steps),
+        activity=None if steps.activity is None else mean(steps.activity),
     )

@@ -43,7 +43,9 @@ def test_the_papers_grid_is_its_144_and_6_networks():
         assert config.hmm == preset(name)
         special = name in ("fully3", "cyclic4")
         assert config.train.clip_norm == (0.3 if special else 0.9)
-        assert config.train.epochs == (1000 if name == "fully3" else 500)
+        assert config.train.epochs == {"fully3": 1000, "cyclic4": 1000, "linear5": 1500}.get(
+            name, 500
+        )
         assert (config.loss.divergence, config.data.source) == ("reference", "fixed")
         assert (config.train.batch_size, config.data.n_sequences) == (4096, 30_000)
         assert (config.train.learning_rate, config.train.schedule) == (1e-3, "constant")

@@ -139,7 +139,7 @@ def test_the_compiled_step_does_not_communicate(config, keys, divergence):
     four = keys[placement.filled(3)]
     progress = jax.eval_shape(lambda: start_members(config, four, placement))
     data = jax.eval_shape(lambda: members_data(config, four, placement))
-    lowered = run_members.lower(config, placement, progress.state, data, jnp.ones(4), four, 2)
+    lowered = run_members.lower(config, placement, progress.state, data, jnp.ones(4), four, 2, 0)
     compiled = lowered.compile()
     assert len(compiled.input_shardings[0][0].params["W_rec"].device_set) == 4
     assert not COLLECTIVE.findall(compiled.as_text())

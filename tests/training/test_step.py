@@ -88,7 +88,7 @@ def test_update_is_clipped_adam_as_written_in_numpy(smoke):
 
 def test_generated_sequences_are_one_hot_and_carry_gradients(smoke):
     params = init_state(smoke, KEY).params
-    x, p = generated(smoke, params, 1.0, 8, KEY)
+    x, p = generated(smoke, params, 1.0, 8, KEY).sequences
     assert x.shape == p.shape == (8, smoke.data.n_steps, 3)
     assert np.array_equal(np.sort(np.unique(x)), [0.0, 1.0])
     assert np.all(np.sum(x, axis=-1) == 1)
@@ -98,7 +98,7 @@ def test_generated_sequences_are_one_hot_and_carry_gradients(smoke):
     for side in ("symbols", "probabilities"):
 
         def total(params, side=side):
-            return jnp.sum(weight * getattr(generated(smoke, params, 1.0, 8, KEY), side))
+            return jnp.sum(weight * getattr(generated(smoke, params, 1.0, 8, KEY).sequences, side))
 
         assert all(np.any(g != 0) for g in jax.grad(total)(params).values())
 
@@ -111,7 +111,7 @@ def peaked(smoke):
 
 
 def test_symbols_follow_the_probabilities(smoke, peaked):
-    x, p = (np.asarray(z, float) for z in generated(smoke, peaked, 1.0, 4000, KEY))
+    x, p = (np.asarray(z, float) for z in generated(smoke, peaked, 1.0, 4000, KEY).sequences)
     surprise = (x - p).reshape(4000, -1)  # has mean zero given the noise
     assert np.ptp(p) > 0.5
     assert np.abs(surprise.mean(axis=0) * np.sqrt(4000) / surprise.std(axis=0)).max() < 4.5
@@ -120,9 +120,11 @@ def test_symbols_follow_the_probabilities(smoke, peaked):
 
 
 def test_volatility_is_the_expected_share_of_changing_symbols(smoke, peaked, target):
-    _, (volatility, _) = jax.jit(lambda p: batch_loss(p, smoke, 1.0, target, KEY))(peaked)
+    _, found = jax.jit(lambda p: batch_loss(p, smoke, 1.0, target, KEY))(peaked)
+    volatility = found.volatility
     key_run, _ = jax.random.split(KEY)
-    p = np.asarray(generated(smoke, peaked, 1.0, len(target), key_run).probabilities, float)
+    made = generated(smoke, peaked, 1.0, len(target), key_run).sequences
+    p = np.asarray(made.probabilities, float)
     draws = np.random.default_rng(0).random((500, *p.shape[:-1], 1))
     symbols = np.sum(draws > p.cumsum(axis=-1), axis=-1)
     share = np.mean(symbols[..., 1:] != symbols[..., :-1], axis=(1, 2))
@@ -132,18 +134,20 @@ def test_volatility_is_the_expected_share_of_changing_symbols(smoke, peaked, tar
 
 
 def test_volatility_carries_no_gradient(smoke, peaked, target):
-    volatility = jax.grad(lambda p: batch_loss(p, smoke, 1.0, target, KEY)[1][0])
+    volatility = jax.grad(lambda p: batch_loss(p, smoke, 1.0, target, KEY)[1].volatility)
     gradient = jax.jit(volatility)(peaked)
     assert all(np.all(g == 0) for g in gradient.values())
 
 
 def test_without_transport_only_the_marginal_error_is_nan(smoke, target):
     config = smoke.replace(loss={"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (3,)})
-    state, records = jax.jit(lambda s: epoch(config, s, make_data(config, KEY), 1.0, KEY))(
+    state, records = jax.jit(lambda s: epoch(config, s, make_data(config, KEY), 1.0, KEY, 0))(
         init_state(config, KEY)
     )
-    missing = {name for name, value in records._asdict().items() if np.isnan(value)}
+    recorded = {name: value for name, value in records._asdict().items() if value is not None}
+    missing = {name for name, value in recorded.items() if np.isnan(value)}
     assert missing == {"marginal_error", "validation_loss"}
+    assert set(recorded) == set(records._fields) - {"activity"}
     assert int(records.bad_steps) == int(state.bad_steps) == 0
     assert not same(state.params, init_state(config, KEY).params)
 
@@ -154,7 +158,7 @@ def test_fixed_data_is_one_pass_with_a_smaller_last_batch(smoke):
     data = make_data(config, KEY)
     assert data.train.shape == data.validation.shape == (40, smoke.data.n_steps)
     assert not np.array_equal(data.train, data.validation)
-    state, _ = jax.jit(lambda s: epoch(config, s, data, 1.0, KEY))(init_state(config, KEY))
+    state, _ = jax.jit(lambda s: epoch(config, s, data, 1.0, KEY, 0))(init_state(config, KEY))
     key_steps, _ = jax.random.split(jax.random.fold_in(KEY, 0))
     expected = init_state(config, KEY)
     one = jax.jit(lambda state, target, key: train_step(config, state, 1.0, target, key)[0])
@@ -169,7 +173,7 @@ def test_fixed_data_is_one_pass_with_a_smaller_last_batch(smoke):
 def test_validation_does_not_touch_the_training_data(smoke):
     config = smoke.replace(data={"source": "fixed", "n_sequences": 120}, train={"batch_size": 16})
     data = make_data(config, KEY)
-    run = jax.jit(lambda d: epoch(config, init_state(config, KEY), d, 1.0, KEY))
+    run = jax.jit(lambda d: epoch(config, init_state(config, KEY), d, 1.0, KEY, 0))
     state, records = run(data)
     other, other_records = run(FixedData(data.train, (data.validation + 1) % 3))
     assert same(state.params, other.params)

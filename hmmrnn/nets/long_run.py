@@ -1,0 +1,69 @@
+"""Whether a network stays bounded when it runs for longer than it was trained."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.nets.cells import RNNCell
+from hmmrnn.nets.network import Network
+from hmmrnn.nets.simulator import simulate
+
+LONG_RUNS = 64
+LONG_RUN_STEPS = 2_000
+LARGEST_LOGIT = 1e3
+GROWTH = 10.0
+"""Times its own median in the second half of a training sequence that a logit may reach."""
+
+
+class LongRun(NamedTuple):
+    """Long runs of a network: how many of them stay bounded."""
+
+    bounded_share: float
+    n_runs: int
+    n_steps: int
+
+    @property
+    def bounded(self) -> bool:
+        """Whether all of them do."""
+        return self.bounded_share == 1
+
+    @property
+    def problem(self) -> str | None:
+        """What is to be said wherever numbers of an unbounded network are shown."""
+        if self.bounded:
+            return None
+        lost = self.n_runs - round(self.bounded_share * self.n_runs)
+        return (
+            f"unbounded: {lost} of {self.n_runs} runs of {self.n_steps} steps explode; numbers of "
+            "its first steps are no numbers of the network"
+        )
+
+
+def long_run(network: Network, n_steps: int, key: Key) -> LongRun:
+    """The share of `LONG_RUNS` runs of `LONG_RUN_STEPS` steps that stay bounded.
+
+    A run does if all its logits are finite and the largest |logit| of its last step is below
+    `LARGEST_LOGIT` and at most `GROWTH` times its median over steps T/2 to T, where T = `n_steps`
+    is the length that the network was trained on.
+    """
+    cell, params, noise_std = network.cell, network.params, network.noise_std
+    kept = _bounded(cell, params, noise_std, n_steps, key)
+    return LongRun(float(np.mean(np.asarray(kept))), LONG_RUNS, LONG_RUN_STEPS)
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def _bounded(
+    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, key: Key
+) -> Bool[Array, " R"]:
+    keys = jax.random.split(key, LONG_RUNS)
+    logits = simulate(cell, params, noise_std, max(LONG_RUN_STEPS, n_steps), keys).logits
+    largest = jnp.max(jnp.abs(logits), axis=-1)  # (T, R)
+    typical = jnp.median(largest[n_steps // 2 : n_steps], axis=0)
+    last = largest[-1]
+    small = (last < LARGEST_LOGIT) & (last <= GROWTH * typical)
+    return small & jnp.all(jnp.isfinite(largest), axis=0)

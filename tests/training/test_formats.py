@@ -1,0 +1,78 @@
+"""Run folders of every format that there was, made by the versions of then."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmmrnn import hmm
+from hmmrnn.errors import InputError
+from hmmrnn.settings import values_before
+from hmmrnn.sweep.folder import fingerprint
+from hmmrnn.training import TrainConfig, load, read_spec
+from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, fingerprinted
+from hmmrnn.training.run import train_run
+from hmmrnn.training.run_folder import MANIFEST
+
+FORMATS = Path(__file__).parent / "formats"
+FOLDERS = sorted(FORMATS.iterdir(), key=lambda folder: int(folder.name))
+
+
+def test_there_is_one_of_each():
+    assert [int(folder.name) for folder in FOLDERS] == list(range(1, FORMAT_VERSION + 1))
+    for folder in FOLDERS:
+        assert json.loads((folder / "config.json").read_text())["format"] == int(folder.name)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_it_is_read_and_means_what_it_meant(folder):
+    """Sizes are those of the command that made it; what was added since does what was done."""
+    fit, spec = load(folder), read_spec(folder)
+    assert fit.params["W_rec"].shape == (4, 4)
+    assert spec.config.hmm == hmm.preset("linear3")
+    assert (spec.config.data.n_steps, spec.config.train.epochs, spec.seed) == (6, 2, 0)
+    for name, section in SECTIONS.items():
+        for option, value in values_before(section, int(folder.name)).items():
+            assert getattr(getattr(spec.config, name), option) == value
+    assert np.array_equal(fit.snapshots.params["W_rec"][-1], fit.params["W_rec"])
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_training_that_was_left_half_way_goes_on(folder, tmp_path):
+    """From the checkpoint of its first epoch to the parameters that it ended with then."""
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    manifest = json.loads((run / MANIFEST).read_text())
+    (run / MANIFEST).write_text(json.dumps({**manifest, "status": "interrupted"}))
+    (run / "params.npz").unlink()
+    fit, before = train_run(run, read_spec(folder), resume=True), load(folder)
+    first = np.asarray(before.snapshots.params["W_rec"][1])
+    assert np.array_equal(fit.snapshots.params["W_rec"][1], first)
+    assert not np.array_equal(before.params["W_rec"], first)
+    for name, expected in before.params.items():
+        assert np.isfinite(fit.params[name]).all()
+        if int(folder.name) > 1:  # then noise was drawn by another generator
+            np.testing.assert_allclose(fit.params[name], expected, atol=1e-5)
+
+
+def test_an_older_sweep_is_known_again():
+    """Fingerprints of format 2 are those of its whole config.json."""
+    fields = json.loads((FORMATS / "2" / "config.json").read_text())
+    spec = read_spec(FORMATS / "2")
+    config = {name: fields[name] for name in fields if name not in ("noise_std", "seed")}
+    assert json.loads(json.dumps(fingerprinted(spec.config))) == config
+    changed = spec.config.replace(train={"activity_penalty": 1e-4})
+    assert fingerprint(spec._replace(config=changed)) != fingerprint(spec)
+    assert fingerprinted(changed)["train"]["activity_penalty"] == 1e-4
+
+
+def test_what_an_older_format_cannot_say_is_refused():
+    fields = json.loads((FORMATS / "1" / "config.json").read_text())
+    del fields["noise_std"], fields["seed"]
+    with pytest.raises(InputError, match=r"loss\.extra_iterations=3"):
+        TrainConfig.from_dict({**fields, "loss": {**fields["loss"], "extra_iterations": 3}})
+    loss = {name: value for name, value in fields["loss"].items() if name != "blur"}
+    with pytest.raises(InputError, match=r"missing fields \['blur'\]"):
+        TrainConfig.from_dict({**fields, "loss": loss})
