@@ -270,12 +270,12 @@ def validate(
     return jnp.mean(jax.lax.map(one, (jnp.arange(len(held_out)), held_out, own)))
 
 
-def _if_due(config: TrainConfig, finished: Array, value: Callable[[], Array]) -> Array:
+def _if_due(config: TrainConfig, finished: int | Array, value: Callable[[], Array]) -> Array:
     """The validation loss after every `validate_every`-th epoch and the last, NaN after others."""
     every = config.train.validate_every
     if every == 1:
         return value()
-    due = (finished % every == 0) | (finished == config.train.epochs)
+    due = jnp.asarray((finished % every == 0) | (finished == config.train.epochs))
     return jax.lax.cond(due, value, lambda: jnp.full((), jnp.nan))
 
 
