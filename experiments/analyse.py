@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments import circuits, discover, dynamics
-from experiments.cli import launch
+from experiments.cli import launch, warn_of_unbounded
 from experiments.evaluate import evaluate
 from experiments.report import report
 from hmmrnn.circuits import Sizes as CircuitSizes
@@ -31,7 +31,8 @@ N_SEQUENCES, N_TRIALS, SEED = 10_000, 64, 0
 def measure(folder: Path, fit: Fit) -> None:
     """Fidelity, dynamics and circuits, with the defaults of their command lines."""
     print("measuring fidelity ...", flush=True)
-    evaluate(folder, fit, n_sequences=N_SEQUENCES, seed=SEED)
+    found = evaluate(folder, fit, n_sequences=N_SEQUENCES, seed=SEED)
+    warn_of_unbounded(folder, found.long_run)
     print("measuring dynamics ...", flush=True)
     dynamics.analyse(folder, fit, Sizes(), seed=SEED)
     print("looking for circuits ...", flush=True)

@@ -20,7 +20,7 @@ from absl import flags
 from jaxtyping import Float
 
 from experiments.cli import define_run_flag, launch
-from experiments.run_folders import Many, Step, analyse_all, one_or_many, second_process
+from experiments.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn import figures
 from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many, survey_numbers
 from hmmrnn.circuits.free_runs import ORDER
@@ -77,10 +77,10 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     """
     laws = [law_of(fit.config.hmm) for fit in fits]
     surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
-    for fit, found in zip(fits, surveys, strict=True):
+    for fit, found, problem in zip(fits, surveys, unbounded(fits, seed), strict=True):
         weights = np.asarray(fit.params["W_rec"])
-        if isinstance(found, DivergingNetworkError):
-            yield Measured(None, str(found), weights)
+        if problem or isinstance(found, DivergingNetworkError):
+            yield Measured(None, problem or str(found), weights)
         else:
             yield Measured(found, None, weights)
 

@@ -13,6 +13,7 @@ import jax
 from absl import app, flags, logging
 
 from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
+from hmmrnn.nets import LongRun
 
 CACHE_VARIABLE = "HMMRNN_CACHE"
 NO_YNN = "--xla_cpu_experimental_ynn_fusion_type="
@@ -63,6 +64,12 @@ def define_run_flag() -> None:
         lower_bound=1,
     )
     flags.DEFINE_integer("analysis_seed", 0, "random seed of the analysis", 0, 2**32 - 1)
+
+
+def warn_of_unbounded(folder: Path, ran: LongRun | None) -> None:
+    """Say in one line that a network explodes in long runs, if it does."""
+    if ran is not None and ran.problem is not None:
+        print(f"warning: {folder}: {ran.problem}", file=sys.stderr, flush=True)
 
 
 def command_line(*extra: str) -> str:

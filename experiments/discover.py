@@ -22,6 +22,7 @@ from absl import flags
 from jaxtyping import Bool
 
 from experiments.cli import command_line, launch
+from experiments.run_folders import unbounded
 from hmmrnn import figures
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.events import symbol_pairs
@@ -45,7 +46,7 @@ from hmmrnn.discovery import (
 from hmmrnn.discovery import arrays as discovery_arrays
 from hmmrnn.discovery.survey import Choose
 from hmmrnn.discovery.transitions import BEFORE, MIN_EVENTS
-from hmmrnn.errors import InputError
+from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page
 from hmmrnn.storage import plain, read_json, write_arrays, write_json
 from hmmrnn.tasks import Task, hmm_inference, ring_attractor, trained_inference
@@ -92,9 +93,12 @@ def examine_network(
     """Discover the circuits of each transition of a trained network, or say why not.
 
     Raises:
-        DivergingNetworkError: hidden states that are not finite.
+        DivergingNetworkError: it does not stay bounded in long runs.
         InputError: a network whose preferred symbol hardly ever changes.
     """
+    (problem,) = unbounded([fit], seed)
+    if problem is not None:
+        raise DivergingNetworkError(problem)
     key_record, key_pairs = jax.random.split(jax.random.key(seed))
     recording = record_runs(fit, Recorded(), key_record)
     pairs = symbol_pairs(recording.symbols, MIN_EVENTS)

@@ -20,7 +20,7 @@ from absl import flags
 from jaxtyping import Float
 
 from experiments.cli import define_run_flag, launch
-from experiments.run_folders import Many, Step, analyse_all, one_or_many, second_process
+from experiments.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from experiments.sister_networks import beside_others, rotations, sister_networks
 from hmmrnn import figures
 from hmmrnn.arrays import Key
@@ -86,10 +86,11 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
         for fit in fits
     ]
     surveys = survey_many(fits, courses, keys.survey, sizes)
-    for fit, course, found in zip(fits, courses, surveys, strict=True):
+    explodes = unbounded(fits, seed)
+    for fit, course, found, problem in zip(fits, courses, surveys, explodes, strict=True):
         floor = float(fit.floor.mean)
-        if isinstance(found, DivergingNetworkError):
-            yield Measured(None, str(found), course.loss, floor, [])
+        if problem or isinstance(found, DivergingNetworkError):
+            yield Measured(None, problem or str(found), course.loss, floor, [])
             continue
         kl = [] if found.development is None else _kl_through_training(fit, keys.fidelity)
         yield Measured(found, None, course.loss, floor, kl)

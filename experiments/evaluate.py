@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from experiments.cli import define_run_flag, launch
+from experiments.cli import define_run_flag, launch, warn_of_unbounded
 from experiments.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import Fidelity, Sizes, compare_many
@@ -55,7 +55,8 @@ def write(folder: Path, fidelity: Fidelity) -> str:
     save(folder, "ngrams", ngram_figure(fidelity, words))
     save(folder, "dwell", dwell_figure(fidelity, words))
     write_json(folder / "fidelity.json", fidelity)
-    return kl_line(fidelity, max(fidelity.kl), words)
+    line, problem = kl_line(fidelity, max(fidelity.kl), words), fidelity.long_run.problem
+    return line if problem is None else f"{line}; {problem}"
 
 
 def kl_line(fidelity: Fidelity, n: int, words: Words) -> str:
@@ -84,6 +85,7 @@ def main() -> None:
     fidelity = evaluate(chosen, fit, FLAGS.n_sequences, FLAGS.analysis_seed)
     for n in fidelity.kl:
         print(kl_line(fidelity, n, words_of(fit.config.hmm)))
+    warn_of_unbounded(chosen, fidelity.long_run)
     print(chosen / "fidelity.json")
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.nets import LONG_RUN_STEPS, long_run
 from hmmrnn.sweep.plan import TROUBLE, reason_of
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.memory import forget_programs_if_many
@@ -89,6 +90,12 @@ class Many(NamedTuple):
     pattern: str
     missing_only: bool = False
     at_once: int | None = None
+
+
+def unbounded(fits: Sequence[Fit], seed: int) -> Iterator[str | None]:
+    """Why numbers of long runs of each network would mean nothing; None where they do."""
+    key = jax.random.fold_in(jax.random.key(seed), LONG_RUN_STEPS)
+    return (long_run(fit, fit.config.data.n_steps, key).problem for fit in fits)
 
 
 def one_or_many() -> Path | Many:

@@ -28,6 +28,7 @@ from experiments.cli import command_line, launch
 from experiments.evaluate import evaluate
 from experiments.processes import all_are_there, join, leave
 from experiments.sweep_progress import SweepProgress
+from hmmrnn import zoo
 from hmmrnn.errors import InputError
 from hmmrnn.figures import save
 from hmmrnn.figures.sweep import figures_of
@@ -42,13 +43,14 @@ from hmmrnn.sweep.folder import (
 )
 from hmmrnn.sweep.grid import Entry, read_grid
 from hmmrnn.sweep.lanes import Fitting, Sweep, lanes_of
-from hmmrnn.sweep.named_grids import NAMED
+from hmmrnn.sweep.named_grids import IN_ORDER, NAMED
 from hmmrnn.sweep.plan import share
 from hmmrnn.sweep.table import row, write_table
 from hmmrnn.training import TrainConfig, load
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.memory import free_bytes, members_that_fit
 from hmmrnn.training.run import InterruptedRun, stop_requests
+from hmmrnn.zoo.pack import same_network
 
 FLAGS = flags.FLAGS
 
@@ -168,6 +170,17 @@ def named(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
+def take_from_zoo(folder: Path, entries: Sequence[Entry]) -> None:
+    """Copy what the zoo has of the grid into its run folders, so that it is not trained again."""
+    shipped = {entry.name: entry for entry in zoo.list()}
+    for name, spec in entries:
+        entry = shipped.get(name)
+        if entry is None or (folder / name).exists() or not same_network(entry.folder, spec):
+            continue
+        zoo.unpack(folder / name, entry.preset, loss=entry.loss, seed=entry.seed)
+        print(f"{folder / name}: from the zoo", flush=True)
+
+
 def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
     """Train and measure this process's networks, with a progress table."""
     folder = outdir()
@@ -183,7 +196,9 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
         SweepProgress(left, n_done, len(lanes), n_failed) as progress,
     ):
         try:
-            Sweep(folder, measure, progress.watch, stopping).finish(left, fitting(lanes), lanes)
+            Sweep(folder, measure, progress.watch, stopping).finish(
+                left, fitting(lanes), lanes, in_order=FLAGS.grid in IN_ORDER
+            )
         except InterruptedRun:
             print("stopped; what was begun is saved. To continue:")
             print(f"  {command_line('--resume')}")
@@ -208,6 +223,8 @@ def main() -> None:
         measures={"n_sequences": FLAGS.n_sequences, "analysis_seed": FLAGS.analysis_seed},
     )
     with place_among_processes(folder) as (process_id, n_processes):
+        if FLAGS.grid in IN_ORDER:
+            take_from_zoo(folder, entries)
         own = share(entries, process_id, n_processes)
         train_all(entries, own)
         if FLAGS.distributed and process_id == 0:

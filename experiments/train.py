@@ -12,11 +12,12 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.cli import command_line, launch
+from experiments.cli import command_line, launch, warn_of_unbounded
 from experiments.config_flags import FLAGS, define_spec_flags, spec_from_flags
 from experiments.progress import ProgressBar
 from hmmrnn.training import Fit
 from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run_folder import long_run_in
 
 
 def define_flags() -> None:
@@ -60,6 +61,7 @@ def main() -> None:
         f"{outdir()}: {fit.config.train.epochs} epochs, "
         f"loss {float(fit.records.loss[-1]):.4f} (floor {float(fit.floor.mean):.4f})"
     )
+    warn_of_unbounded(outdir(), long_run_in(outdir()))
 
 
 if __name__ == "__main__":

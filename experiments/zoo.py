@@ -33,6 +33,15 @@ def entry_called(name: str) -> zoo.Entry:
     raise InputError(f"network={name}: there is none of this name; {hint}")
 
 
+def notes(entry: zoo.Entry) -> list[str]:
+    """What to know before its numbers are used."""
+    known = {
+        "did not learn its HMM": not entry.learned,
+        "explodes in long runs": entry.bounded_share < 1,
+    }
+    return [note for note, holds in known.items() if holds]
+
+
 def table() -> Table:
     """All networks, a line each."""
     shown = Table(box=None, pad_edge=False)
@@ -46,7 +55,7 @@ def table() -> Table:
             f"{entry.kl:.4f}",
             f"{entry.volatility:.3f}",
             f"{entry.hmm_volatility:.3f}",
-            "" if entry.learned else "did not learn its HMM",
+            "; ".join(notes(entry)),
         )
     return shown
 

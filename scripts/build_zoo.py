@@ -17,13 +17,10 @@ from pathlib import Path
 
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.report.commands import of_training
-from hmmrnn.storage import read_json
 from hmmrnn.sweep.folder import is_done
 from hmmrnn.sweep.grid import read_grid
-from hmmrnn.training import RunSpec
-from hmmrnn.training.run_folder import MANIFEST
 from hmmrnn.zoo.entries import HOME
-from hmmrnn.zoo.pack import pack
+from hmmrnn.zoo.pack import add
 
 
 def train(runs: Path) -> None:
@@ -41,27 +38,20 @@ def arguments(runs: Path) -> list[str]:
     return ["-m", "experiments.sweep", "--grid=zoo", f"--outdir={runs}", "--resume"]
 
 
-def command_of(runs: Path, name: str, spec: RunSpec) -> str:
-    """What trained a network: the sweep, or its own training before the zoo had a grid."""
-    if read_json(runs / name / MANIFEST)["commit"] is None:
-        return of_training(Path("runs") / name, spec)
-    return " ".join(["python", *arguments(Path("runs/zoo"))])
-
-
 def main(runs: Path) -> None:
-    """Train what is missing, then pack all."""
+    """Train what is missing, then put all into the zoo."""
     train(runs)
     wanted = {entry.name: entry.spec for entry in read_grid("zoo")}
     left = [name for name in wanted if not is_done(runs / name)]
     if left:
         sys.exit(f"stopped with {len(left)} of {len(wanted)} to train; the same command goes on")
     try:
-        commands = {name: command_of(runs, name, spec) for name, spec in wanted.items()}
-        entries = pack(runs, wanted, HOME, commands)
+        for name, spec in wanted.items():
+            add(runs / name, of_training(Path("runs") / name, spec))
     except (InputError, StorageError) as error:
         sys.exit(f"error: {error}")
     size = sum(path.stat().st_size for path in HOME.rglob("*") if path.is_file())
-    print(f"{len(entries)} networks, {size / 1e6:.1f} MB in {HOME}")
+    print(f"{len(wanted)} networks, {size / 1e6:.1f} MB in {HOME}")
 
 
 if __name__ == "__main__":

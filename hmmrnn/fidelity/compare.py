@@ -11,12 +11,12 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side, long_run_of
 from hmmrnn.fidelity.held_out import compare_with_data
 from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
-from hmmrnn.nets import Network
+from hmmrnn.nets import LongRun, Network
 from hmmrnn.sequences import Target
 
 
@@ -36,7 +36,8 @@ def compare(
     Beside each number stands its floor, the same statistic of an HMM sample of the same size.
     n-grams, surprise and matching use `n_sequences` of `n_steps` (take the length trained on);
     dwell times use `n_long` sequences of `n_long_steps`, so that few runs are cut off, and are
-    NaN if the network diverges on the way. Of data in the place of `hmm`, see `compare_with_data`.
+    NaN if the network does not stay bounded (`hmmrnn.nets.long_run`). Of data in the place of
+    `hmm`, see `compare_with_data`.
 
     Raises:
         InputError: network and HMM have different numbers of symbols, or sizes too small.
@@ -80,8 +81,8 @@ def compare_many(
     made = generated_side_by_side(networks, sizes, (key_net, key_long_net))
     words = tuple(np.asarray(jax.random.key_data(key)).tolist())
     scale, floor = _scale_and_floor(hmm, sizes, words, str(jax.random.key_impl(key)))
-    for sequences in made:
-        yield _judged(scale, floor, sequences)
+    for network, sequences in zip(networks, made, strict=True):
+        yield _judged(scale, floor, sequences, long_run_of(network, sizes, key))
 
 
 @lru_cache(maxsize=1)  # networks of one HMM, one after the other, have it in common
@@ -104,7 +105,9 @@ def _scale_and_floor(
     return scale, statistics(scale, sample)
 
 
-def _judged(scale: Scale, floor: Statistics, made: Generated) -> Fidelity | DivergingNetworkError:
+def _judged(
+    scale: Scale, floor: Statistics, made: Generated, ran: LongRun
+) -> Fidelity | DivergingNetworkError:
     """The numbers of one network beside those of the HMM sample and the exact ones."""
     hmm, sizes = scale.hmm, scale.sizes
     k, n_steps = hmm.n_symbols, sizes.n_steps
@@ -113,7 +116,8 @@ def _judged(scale: Scale, floor: Statistics, made: Generated) -> Fidelity | Dive
             f"the network diverges under its noise: not all logits of {n_steps} steps are finite"
         )
     # Of a network that diverges later, what came before would mislead.
-    made = made._replace(long=jnp.where(jnp.any(made.long < 0), -1, made.long))
+    lost = jnp.any(made.long < 0) | (not ran.bounded)
+    made = made._replace(long=jnp.where(lost, -1, made.long))
     own = statistics(scale, made)
     pairs = np.asarray(ngram_shares(made.short, 2, k)).mean(axis=0).reshape(1, k, k)
     longest = np.asarray(ngram_shares(made.short, scale.orders[-1], k)).mean(axis=0)
@@ -138,6 +142,7 @@ def _judged(scale: Scale, floor: Statistics, made: Generated) -> Fidelity | Dive
         exact_ngrams=exact_longest.ravel(),
         n_sequences=sizes.n_sequences,
         n_steps=n_steps,
+        long_run=ran,
     )
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hmmrnn.intervals import Estimate
+from hmmrnn.nets import LongRun
 
 
 class Compared(NamedTuple):
@@ -44,3 +45,4 @@ class Fidelity(NamedTuple):
     exact_ngrams: np.ndarray  # (K^n,)
     n_sequences: int
     n_steps: int
+    long_run: LongRun  # whether the network stays bounded; if not, dwell times are NaN

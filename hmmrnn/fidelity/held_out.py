@@ -17,13 +17,13 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side, long_run_of
 from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.fidelity.statistics import MAX_NGRAMS, ORDERS, Statistics, Weights, rows, worst_row
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
-from hmmrnn.nets import Network
+from hmmrnn.nets import LongRun, Network
 from hmmrnn.sequences import SymbolSequences, ngram_counts, parts_of, supports, volatility, windows
 from hmmrnn.sequences.record import FEW
 
@@ -106,23 +106,28 @@ def compare_with_data(
     scale, train, floor = _scale_and_floor(data, sizes, words, str(jax.random.key_impl(key)))
     weights = bootstrap_weights(len(train.short), keys.weights)
     long_weights = bootstrap_weights(len(train.long), keys.long_weights)
-    for made in generated_side_by_side(networks, scale.sizes, (keys.net, keys.long_net)):
+    made_by_each = generated_side_by_side(networks, scale.sizes, (keys.net, keys.long_net))
+    for network, made in zip(networks, made_by_each, strict=True):
         if bool(jnp.any(made.short < 0)):
             yield DivergingNetworkError(
                 f"the network diverges under its noise: not all logits of {sizes.n_steps} steps "
                 "are finite"
             )
             continue
-        yield _judged(scale, floor, Sample(*_ended(made, train), weights, long_weights))
+        ran = long_run_of(network, scale.sizes, key)
+        sample = Sample(*_ended(made, train, ran), weights, long_weights)
+        yield _judged(scale, floor, sample, ran)
 
 
-def _ended(made: Generated, train: Sample) -> tuple[np.ndarray, np.ndarray]:
+def _ended(made: Generated, train: Sample, ran: LongRun) -> tuple[np.ndarray, np.ndarray]:
     """Generated sequences, each cut where the training sequence in its row ends.
 
-    Of a network that diverges in the long ones nothing is left of these.
+    Of a network that does not stay bounded nothing is left of those that are longer than it was
+    trained on.
     """
     short, long = np.asarray(made.short), np.asarray(made.long)
-    whole = bool((long >= 0).all())
+    beyond = long.shape[1] > short.shape[1]
+    whole = bool((long >= 0).all()) and (ran.bounded or not beyond)
     return (
         np.where(train.short >= 0, short, -1),
         np.where((train.long >= 0) & whole, long, -1),
@@ -247,7 +252,7 @@ def _pairs(symbols: np.ndarray, k: int) -> Float[np.ndarray, "1 K K"]:
     return ngram_counts(symbols, 2, k).astype(float).reshape(1, k, k)
 
 
-def _judged(scale: Scale, floor: Statistics, made: Sample) -> Fidelity:
+def _judged(scale: Scale, floor: Statistics, made: Sample, ran: LongRun) -> Fidelity:
     """The numbers of one network beside those of the training part and the held-out one."""
     k, own, longest = scale.data.n_symbols, _statistics(scale, made), max(scale.counts)
     ngrams, held = ngram_counts(made.short, longest, k), parts_of(scale.data).held_out.symbols
@@ -273,6 +278,7 @@ def _judged(scale: Scale, floor: Statistics, made: Sample) -> Fidelity:
         exact_ngrams=scale.counts[longest] / scale.counts[longest].sum(),
         n_sequences=scale.sizes.n_sequences,
         n_steps=scale.sizes.n_steps,
+        long_run=ran,
     )
 
 

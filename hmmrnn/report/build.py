@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from hmmrnn.dynamics import homogeneous
 from hmmrnn.errors import InputError
+from hmmrnn.nets import LongRun
 from hmmrnn.report import commands
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_PATTERNS
@@ -35,7 +36,7 @@ from hmmrnn.sequences import SymbolSequences, Target, Words, name_of, parts_of, 
 from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, read_spec
+from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, long_run_in, read_spec
 
 FIGURES = (
     "training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES,
@@ -174,8 +175,11 @@ def _training(folder: Path, tolerance: float) -> dict[str, Any]:
     path = folder / "history.npz"
     status = _optional(folder / MANIFEST).get("status", "finished")
     warnings = [] if status == "finished" else [f"The training has not finished: it is {status}."]
+    ran = _long_run(folder)
+    if ran is not None and ran.problem is not None:
+        warnings.append(f"This network is {ran.problem}.")
     if not path.exists():
-        return {"course": None, "warnings": warnings}
+        return {"course": None, "warnings": warnings, "long_run": ran}
     history = read_arrays(path)
     with _of_known_form(path):
         course = Course(
@@ -186,7 +190,16 @@ def _training(folder: Path, tolerance: float) -> dict[str, Any]:
             volatility=float(history["volatility"][-1]),
         )
         warnings += _warnings(history, tolerance)
-    return {"course": course, "warnings": warnings}
+    return {"course": course, "warnings": warnings, "long_run": ran}
+
+
+def _long_run(folder: Path) -> LongRun | None:
+    """How the network behaves in long runs, by its evaluation or by its training."""
+    measured = _optional(folder / "fidelity.json").get("long_run")
+    if measured is None:
+        return long_run_in(folder)
+    with _of_known_form(folder / "fidelity.json"):
+        return LongRun(**measured)
 
 
 def _warnings(history: dict[str, np.ndarray], tolerance: float) -> Iterator[str]:

@@ -8,10 +8,10 @@ from hmmrnn.sequences import SymbolSequences, Target, name_of
 from hmmrnn.sequences.target import DATA_FILE
 from hmmrnn.settings import Section
 from hmmrnn.training import RunSpec, TrainConfig
-from hmmrnn.training.config import SECTIONS
+from hmmrnn.training.config import PROFILES, SECTIONS
+from hmmrnn.training.run_folder import ORIGIN
 
 HMM_FILE = "hmm.json"
-PROFILE = "laptop"
 
 
 def of_step(step: str, folder: Path) -> str:
@@ -22,13 +22,15 @@ def of_step(step: str, folder: Path) -> str:
 def of_training(folder: Path, spec: RunSpec) -> str:
     """The command of the training; it goes on where `folder` holds an unfinished one."""
     config = spec.config
-    profile = TrainConfig.profile(PROFILE, config.hmm)
+    changed = {name: _all_changed(config, name) for name in PROFILES}
+    profile = min(changed, key=lambda name: len(changed[name]))
     flags = [
         _target(folder, config.hmm),
-        f"--profile={PROFILE}",
+        f"--profile={profile}",
         f"--seed={spec.seed}",
         f"--noise_std={spec.noise_std!r}",
-        *(flag for s in SECTIONS for flag in _changed(getattr(config, s), getattr(profile, s))),
+        *changed[profile],
+        *([] if spec.origin is None else [f"--origin={folder / ORIGIN}"]),
         f"--outdir={folder}",
         "--resume",
     ]
@@ -40,6 +42,12 @@ def _target(folder: Path, target: Target) -> str:
         return f"--data={folder / DATA_FILE}"
     name = name_of(target)
     return f"--hmm={HMM_FILE}" if name == "custom" else f"--preset={name}"
+
+
+def _all_changed(config: TrainConfig, profile: str) -> list[str]:
+    """The flags that make a profile's configuration this one."""
+    other = TrainConfig.profile(profile, config.hmm)
+    return [flag for s in SECTIONS for flag in _changed(getattr(config, s), getattr(other, s))]
 
 
 def _changed(ours: Section, profile: Section) -> list[str]:

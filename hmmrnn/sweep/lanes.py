@@ -24,7 +24,7 @@ from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.ensemble_run import Run, train_runs
 from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run import InterruptedRun
-from hmmrnn.training.run_folder import has_diverged, open_run
+from hmmrnn.training.run_folder import has_diverged, only_trainer, open_run
 
 Measure = Callable[[Path], None]
 """What is done with a trained network in its folder."""
@@ -68,11 +68,16 @@ class Sweep:
         self._measuring = threading.Lock()  # matplotlib has global state
 
     def finish(
-        self, entries: Sequence[Entry], members_per_batch: Fitting, lanes: Sequence[Placement]
+        self,
+        entries: Sequence[Entry],
+        members_per_batch: Fitting,
+        lanes: Sequence[Placement],
+        *,
+        in_order: bool = False,
     ) -> None:
         """Train and measure what is not done yet; what fails is tried once more, alone.
 
-        Failures are noted in the run folders.
+        The largest first, or `in_order` of the entries. Failures are noted in the run folders.
 
         Raises:
             InterruptedRun: a stop was asked for; what was begun is saved.
@@ -83,7 +88,8 @@ class Sweep:
             return failure(self.outdir / entry.name)
 
         left = [entry for entry in entries if not is_done(self.outdir / entry.name)]
-        self._run(batches((e for e in left if not tried(e).reasons), members_per_batch), lanes)
+        untried = (entry for entry in left if not tried(entry).reasons)
+        self._run(batches(untried, members_per_batch, in_order=in_order), lanes)
         again = [entry for entry in left if tried(entry).reasons and not tried(entry).given_up]
         self._run(batches(again, lambda config, n: members_per_batch(config, 1)), lanes)
 
@@ -183,8 +189,9 @@ def _make_ready(run: Run) -> None:
     Raises:
         InputError: the folder holds something else, which is left alone.
     """
-    open_run(run.folder, run.spec, resume=True, overwrite=False)
-    if has_diverged(run.folder):
-        earlier = failure(run.folder)
-        open_run(run.folder, run.spec, resume=False, overwrite=True)
-        keep_failure(run.folder, earlier)
+    with only_trainer(run.folder):
+        open_run(run.folder, run.spec, resume=True, overwrite=False)
+        if has_diverged(run.folder):
+            earlier = failure(run.folder)
+            open_run(run.folder, run.spec, resume=False, overwrite=True)
+            keep_failure(run.folder, earlier)

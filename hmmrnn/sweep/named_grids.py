@@ -177,3 +177,6 @@ NAMED = {
     "sizes": SIZES,
     "alike": ALIKE,
 }
+
+IN_ORDER = ("paper_seeds",)
+"""Grids that are trained in their order, without what the zoo has of them already."""

@@ -43,15 +43,18 @@ def work(config: TrainConfig) -> float:
     return 3.0 * options.epochs * config.steps_per_epoch * (cell + costs)
 
 
-def by_shape(entries: Iterable[Entry]) -> dict[TrainConfig, list[Entry]]:
+def by_shape(entries: Iterable[Entry], *, in_order: bool = False) -> dict[TrainConfig, list[Entry]]:
     """Entries of one configuration together, those with the most work in a step first.
 
     One configuration is one compiled program. The large ones first, so that what does not fit in
-    memory is known soon, and small ones fill the time that is left at the end.
+    memory is known soon, and small ones fill the time that is left at the end; or `in_order`, the
+    configurations as they come first in the grid.
     """
     groups: dict[TrainConfig, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.spec.config, []).append(entry)
+    if in_order:
+        return groups
     per_step = {c: work(c) / (c.train.epochs * c.steps_per_epoch) for c in groups}
     return {config: groups[config] for config in sorted(groups, key=lambda c: -per_step[c])}
 
@@ -69,14 +72,17 @@ def share(entries: Sequence[Entry], process_id: int, n_processes: int) -> list[E
 
 
 def batches(
-    entries: Iterable[Entry], members_per_batch: Callable[[TrainConfig, int], int]
+    entries: Iterable[Entry],
+    members_per_batch: Callable[[TrainConfig, int], int],
+    *,
+    in_order: bool = False,
 ) -> Iterator[Batch]:
     """Entries in batches; `members_per_batch(config, n)` says how many of n train at once.
 
     It is asked only when the turn of a configuration comes, and may refuse it with an `InputError`.
     Batches of one configuration are of about equal size, so that few programs are compiled.
     """
-    for config, group in by_shape(entries).items():
+    for config, group in by_shape(entries, in_order=in_order).items():
         try:
             n_batches = -(-len(group) // members_per_batch(config, len(group)))
         except TROUBLE as error:

@@ -223,6 +223,23 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
+BOOKKEEPING = {
+    "chunk_epochs": 1,
+    "snapshot_every": 1,
+    "checkpoint_every": 1,
+    "keep_checkpoints": 2,
+    "validate_every": 1,
+    "average_epochs": 0,
+    "keep_state_at": 0,
+}
+"""Options of `train` that say what is kept of a training, and when; they change no parameter."""
+
+
+def recipe(config: TrainConfig) -> TrainConfig:
+    """The configuration without its bookkeeping: two of one recipe make the same network."""
+    return config.replace(train=BOOKKEEPING)
+
+
 FINGERPRINT_FORMAT = 2
 
 

@@ -294,6 +294,15 @@ def wall_time_so_far(folder: Path) -> float:
     return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
+def long_run_in(folder: Path) -> LongRun | None:
+    """How the network behaves in long runs, if its training looked."""
+    fields = _manifest(folder).get("long_run")
+    try:
+        return None if fields is None else LongRun(**fields)
+    except TypeError:  # a damaged or foreign record
+        return None
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the manifest says that the training has ended."""
     return _manifest(folder).get("status") == "finished"

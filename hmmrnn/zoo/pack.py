@@ -1,21 +1,32 @@
 """Putting trained networks into the zoo: what is kept of a run folder, and what is said of it."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 import numpy as np
 
-from hmmrnn.errors import InputError
+from hmmrnn.errors import InputError, StorageError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.hmm import PRESETS
+from hmmrnn.nets import LONG_RUN_STEPS, LongRun, long_run
 from hmmrnn.storage import plain, read_arrays, read_json, write_arrays, write_json
-from hmmrnn.training import RunSpec
-from hmmrnn.training.run_folder import CONFIG, MANIFEST, is_finished, read_spec
-from hmmrnn.zoo.entries import INDEX, NETWORKS, Entry, checksum
+from hmmrnn.sweep.grid import read_grid
+from hmmrnn.training import RunSpec, load
+from hmmrnn.training.config import recipe
+from hmmrnn.training.run_folder import (
+    CONFIG,
+    MANIFEST,
+    MEAN_PARAMS,
+    STATE,
+    is_finished,
+    long_run_in,
+    read_spec,
+)
+from hmmrnn.zoo.entries import HOME, INDEX, NETWORKS, Entry, checksum
 
-WITH_SNAPSHOTS = 0
-"""The seed whose snapshots are kept."""
+GRIDS = ("zoo", "paper_seeds")
+"""Whose networks the zoo takes."""
 
 N_SNAPSHOTS = 12
 KEPT_BITS = 16
@@ -23,76 +34,139 @@ KEPT_BITS = 16
 """
 
 COPIED = (CONFIG, MANIFEST, "history.npz", "params.npz", "fidelity.json")
+OPTIONAL = (MEAN_PARAMS, STATE)
 
 
-def pack(
-    runs: Path, wanted: Mapping[str, RunSpec], home: Path, commands: Mapping[str, str]
-) -> list[Entry]:
-    """Write networks and index of the zoo at `home`, from run folders.
+def same_network(folder: Path, spec: RunSpec) -> bool:
+    """Whether a run folder holds the network that `spec` asks for, whatever was kept of it."""
+    found = read_spec(folder)
+    return _essence(found) == _essence(spec)
 
-    `commands` are those that trained the networks, by name.
+
+def _essence(spec: RunSpec) -> RunSpec:
+    return spec._replace(config=recipe(spec.config))
+
+
+def name_in_zoo(run: Path) -> str:
+    """The name of a run's network in the grids of the zoo. Raises `InputError` if it is in none."""
+    found = _essence(read_spec(run))
+    for grid in GRIDS:
+        for name, spec in read_grid(grid):
+            if _essence(spec) == found:
+                return name
+    raise InputError(f"{run}: is none of the networks of the grids {' and '.join(GRIDS)}")
+
+
+def add(run: Path, command: str, home: Path = HOME) -> Entry:
+    """Put the network of a run folder into the zoo at `home`, or in the place of its like there.
+
+    `command` is the one that trained it.
 
     Raises:
-        InputError: a run is missing, has not finished or was not measured, or is another one.
-        StorageError: a file could not be written.
+        InputError: its training or measuring has not finished, or it is in no grid of the zoo.
+        StorageError: a file could not be written; the zoo is as it was.
     """
-    for name, spec in wanted.items():
-        expect_ready(runs / name, spec)
-    shutil.rmtree(home / NETWORKS, ignore_errors=True)
-    entries = [_pack_one(runs / name, home / NETWORKS / name, commands[name]) for name in wanted]
-    entries.sort(key=lambda entry: (list(PRESETS).index(entry.preset), entry.loss, entry.seed))
+    if not is_finished(run) or not (run / "fidelity.json").exists():
+        raise InputError(f"{run}: its training or measuring has not finished; go on with --resume")
+    name = name_in_zoo(run)
+    folder = home / NETWORKS / name
+    beside = folder.with_name(f".{name}")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        for file in (*COPIED, *(file for file in OPTIONAL if (run / file).exists())):
+            shutil.copyfile(run / file, beside / file)
+        _copy_snapshots(run, beside, name)
+        entry = entry_of(beside, name, command)
+        shutil.rmtree(folder, ignore_errors=True)
+        beside.rename(folder)
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    others = [e for e in indexed(home) if e.name != name]
+    write_index([*others, entry], home)
+    return entry
+
+
+def indexed(home: Path = HOME) -> list[Entry]:
+    """What the index of a zoo says; nothing where there is none."""
+    path = home / INDEX
+    known = read_json(path)["networks"] if path.exists() else []
+    return [Entry(**{"bounded_share": float("nan"), **fields}) for fields in known]
+
+
+def write_index(entries: list[Entry], home: Path = HOME) -> None:
+    """Write the index, sorted by preset, loss and seed. Raises `StorageError`."""
+    order = list(PRESETS)
+    entries = sorted(entries, key=lambda entry: (order.index(entry.preset), entry.loss, entry.seed))
     write_json(home / INDEX, {"networks": [plain(entry) for entry in entries]})
+
+
+def reindex(home: Path = HOME) -> list[Entry]:
+    """Say anew what the files of all networks say, and drop snapshots that are not due."""
+    entries = []
+    for entry in indexed(home):
+        folder = home / NETWORKS / entry.name
+        if entry.n_snapshots and not ships_snapshots(entry.name):
+            _copy_snapshots(folder, folder, entry.name)
+        entries.append(entry_of(folder, entry.name, entry.command))
+    write_index(entries, home)
     return entries
 
 
-def expect_ready(run: Path, spec: RunSpec) -> None:
-    """Raise an `InputError` unless `run` is that network, trained and measured."""
-    if not is_finished(run) or not (run / "fidelity.json").exists():
-        raise InputError(f"{run}: its training or measuring has not finished; go on with --resume")
-    if read_spec(run) != spec:
-        raise InputError(f"{run}: was trained by another configuration; train it anew")
+def ships_snapshots(name: str) -> bool:
+    """Whether a dozen snapshots of a network are kept, or none.
+
+    They are of the first seed of `linear2` and `linear3` for each loss, and by the paper's recipe
+    of the first seed of every preset.
+    """
+    preset, loss, seed = name.split("-")
+    return seed == "seed0" and (preset in ("linear2", "linear3") or loss == "paper")
 
 
-def _pack_one(run: Path, folder: Path, command: str) -> Entry:
-    for name in COPIED:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run / name, folder / name)
-    spec = read_spec(run)
-    snapshots = read_arrays(run / "snapshots.npz")
-    kept = chosen(len(snapshots["epochs"])) if spec.seed == WITH_SNAPSHOTS else []
+def _copy_snapshots(source: Path, target: Path, name: str) -> None:
+    snapshots = read_arrays(source / "snapshots.npz")
+    kept = chosen(len(snapshots["epochs"])) if ships_snapshots(name) else []
     write_arrays(
-        folder / "snapshots.npz",
+        target / "snapshots.npz",
         {
             name: array[kept] if name == "epochs" else rounded(array[kept])
             for name, array in snapshots.items()
         },
     )
-    return entry_of(folder, spec, len(kept), command)
 
 
-def entry_of(folder: Path, spec: RunSpec, n_snapshots: int, command: str) -> Entry:
+def entry_of(folder: Path, name: str, command: str) -> Entry:
     """What the index says of a packed network."""
-    config, manifest = spec.config, read_json(folder / MANIFEST)
-    fidelity = read_json(folder / "fidelity.json")
-    preset, loss, _ = folder.name.split("-")
+    spec, manifest = read_spec(folder), read_json(folder / MANIFEST)
+    config, fidelity = spec.config, read_json(folder / "fidelity.json")
+    preset, loss, _ = name.split("-")
     return Entry(
-        name=folder.name,
+        name=name,
         preset=preset,
         loss=loss,
         seed=spec.seed,
         batch_size=config.train.batch_size,
         n_steps=config.data.n_steps,
-        n_snapshots=n_snapshots,
+        n_snapshots=len(read_arrays(folder / "snapshots.npz")["epochs"]),
         learned=learned(fidelity),
         kl=fidelity["kl"]["6"]["network"]["value"],
         volatility=fidelity["volatility"]["network"]["value"],
         hmm_volatility=fidelity["volatility"]["exact"],
+        bounded_share=_long_run(folder, spec).bounded_share,
         wall_time_s=manifest["wall_time_s"],
         command=command,
         commit=manifest["commit"],
         versions=manifest["versions"],
         files={path.name: checksum(path) for path in sorted(folder.iterdir())},
     )
+
+
+def _long_run(folder: Path, spec: RunSpec) -> LongRun:
+    """What training saw of it, or what it does now if that was not looked at then."""
+    key = jax.random.fold_in(jax.random.key(spec.seed), LONG_RUN_STEPS)
+    return long_run_in(folder) or long_run(load(folder), spec.config.data.n_steps, key)
 
 
 def chosen(n: int) -> list[int]:

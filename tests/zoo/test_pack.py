@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
+from hmmrnn.nets import LongRun
+from hmmrnn.storage import write_json
+from hmmrnn.sweep.grid import Entry
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.fit import Snapshots, snapshot_epochs, start
 from hmmrnn.training.run_folder import open_run, save_fit, write_manifest
@@ -55,16 +58,26 @@ def runs(smoke, tmp_path_factory):
     for name, spec in wanted.items():
         open_run(folder / name, spec, resume=False, overwrite=False)
         save_fit(folder / name, untrained(spec))
-        write_manifest(folder / name, spec, "finished", 12.5)
+        write_manifest(folder / name, spec, "finished", 12.5, long_run=LongRun(0.75, 64, 2000))
         (folder / name / "fidelity.json").write_text(json.dumps(measures()))
     return folder, wanted
 
 
 @pytest.fixture
-def home(runs, tmp_path, monkeypatch):
+def grids(runs, monkeypatch):
+    """The grids of the zoo hold these two and a third one."""
+    _, wanted = runs
+    listed = [Entry(name, spec) for name, spec in wanted.items()]
+    third = Entry("linear3-ngram-seed2", listed[0].spec._replace(seed=2))
+    monkeypatch.setattr(pack, "read_grid", lambda grid: [*listed, third])
+
+
+@pytest.fixture
+def home(runs, grids, tmp_path, monkeypatch):
     """A zoo of these two in place of the real one."""
-    folder, wanted = runs
-    pack.pack(folder, wanted, tmp_path / "zoo", COMMANDS)
+    folder, _ = runs
+    for name in reversed(NAMES):
+        pack.add(folder / name, COMMANDS[name], tmp_path / "zoo")
     monkeypatch.setattr(entries, "HOME", tmp_path / "zoo")
     entries._index.cache_clear()
     yield tmp_path / "zoo"
@@ -99,6 +112,7 @@ def test_the_index_says_where_a_network_comes_from(home):
     assert (first.kl, first.volatility, first.learned) == (0.01, 0.25, True)
     assert (first.wall_time_s, first.command) == (12.5, COMMANDS[NAMES[0]])
     assert second.command == COMMANDS[NAMES[1]]
+    assert first.bounded_share == 0.75
     assert "jax" in first.versions
     assert set(first.files) == {*pack.COPIED, "snapshots.npz"}
 
@@ -147,18 +161,64 @@ def test_an_unpacked_network_is_a_run_folder(home, tmp_path):
         entries.unpack(tmp_path / "file", "linear3")
 
 
-def test_only_finished_and_measured_runs_of_the_grid_are_packed(runs, tmp_path):
+def test_only_finished_and_measured_runs_of_a_grid_are_taken(runs, home, tmp_path):
     folder, wanted = runs
+    before = (home / "index.json").read_text()
     shutil.copytree(folder, tmp_path / "runs")
     name, spec = next(iter(wanted.items()))
-    with pytest.raises(InputError, match="another configuration"):
-        pack.pack(tmp_path / "runs", {name: spec._replace(seed=5)}, tmp_path / "zoo", COMMANDS)
-    (tmp_path / "runs" / name / "fidelity.json").unlink()
+    run = tmp_path / "runs" / name
+    write_json(run / "config.json", spec._replace(seed=5).to_dict())
+    with pytest.raises(InputError, match="is none of the networks"):
+        pack.add(run, "", home)
+    (run / "fidelity.json").unlink()
     with pytest.raises(InputError, match="has not finished"):
-        pack.pack(tmp_path / "runs", wanted, tmp_path / "zoo", COMMANDS)
+        pack.add(run, "", home)
     with pytest.raises(InputError, match="has not finished"):
-        pack.pack(tmp_path / "nowhere", wanted, tmp_path / "zoo", COMMANDS)
-    assert not (tmp_path / "zoo").exists()
+        pack.add(tmp_path / "nowhere", "", home)
+    assert (home / "index.json").read_text() == before
+    assert sorted(path.name for path in (home / "networks").iterdir()) == [*NAMES]
+
+
+def test_a_network_takes_the_place_of_its_like(runs, home, tmp_path):
+    """Its bookkeeping may differ; the others stay as they are."""
+    folder, wanted = runs
+    shutil.copytree(folder / NAMES[0], tmp_path / "run")
+    config = wanted[NAMES[0]].config.replace(train={"keep_checkpoints": 7, "checkpoint_every": 4})
+    write_json(tmp_path / "run" / "config.json", wanted[NAMES[0]]._replace(config=config).to_dict())
+    assert pack.same_network(tmp_path / "run", wanted[NAMES[0]])
+    (tmp_path / "run" / "fidelity.json").write_text(json.dumps(measures(0.02)))
+    pack.add(tmp_path / "run", "another command", home)
+    entries._index.cache_clear()
+    first, second = entries.list_networks()
+    assert (first.name, first.kl, first.command) == (NAMES[0], 0.02, "another command")
+    assert (second.name, second.kl) == (NAMES[1], 0.01)
+    assert entries.load_network("linear3").config == config
+    other = config.replace(train={"learning_rate": 0.5})
+    assert not pack.same_network(tmp_path / "run", wanted[NAMES[0]]._replace(config=other))
+
+
+def test_what_the_files_say_is_read_again(home):
+    """An index of before long runs were looked at; a network that was changed meanwhile."""
+    index = json.loads((home / "index.json").read_text())
+    for entry in index["networks"]:
+        del entry["bounded_share"]
+    write_json(home / "index.json", index)
+    path = home / "networks" / NAMES[1] / "fidelity.json"
+    path.write_text(json.dumps(measures(0.03)))
+    found = {entry.name: entry for entry in pack.reindex(home)}
+    assert [found[name].kl for name in NAMES] == [0.01, 0.03]
+    assert {entry.bounded_share for entry in found.values()} == {0.75}
+    entries._index.cache_clear()
+    assert entries.list_networks() == list(found.values())
+    for entry in found.values():
+        entries.expect_unchanged(entry)
+
+
+def test_snapshots_are_shipped_of_few():
+    assert pack.ships_snapshots("linear2-ngram-seed0")
+    assert pack.ships_snapshots("cyclic4-paper-seed0")
+    assert not pack.ships_snapshots("cyclic4-ngram-seed0")
+    assert not pack.ships_snapshots("linear2-paper-seed1")
 
 
 def test_rounding_is_to_the_nearest_of_sixteen_bits():
