@@ -50,8 +50,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def save_npz(file: IO[bytes] | Path, arrays: Mapping[str, Any]) -> None:
-    """`numpy.savez` for any mapping of names to arrays."""
+    """`numpy.savez` for any mapping of names to arrays.
+
+    Raises:
+        TypeError: what is no array of numbers or texts, and would be pickled.
+    """
     named: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    if pickled := [name for name, array in named.items() if array.dtype.hasobject]:
+        raise TypeError(f"{pickled[0]} is {type(arrays[pickled[0]]).__name__}, not an array")
     np.savez(file, **named)
 
 

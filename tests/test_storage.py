@@ -83,3 +83,9 @@ def test_full_disk_leaves_the_old_file_and_no_remains(tmp_path, monkeypatch):
         storage.write_json(path, 2)
     assert storage.read_json(path) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_would_be_pickled_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="b is NoneType"):
+        storage.write_arrays(tmp_path / "x.npz", {"a": np.ones(2), "b": None})
+    assert not (tmp_path / "x.npz").exists()

@@ -46,7 +46,7 @@ def _loss(axes: Axes, fit: Fit) -> None:
         return
     _line(axes, values, label="network")
     if np.isfinite(validation).any():
-        _line(axes, validation, label="validation", alpha=0.55, linestyle=(0, (1, 1)))
+        _line(axes, _joined(validation), label="validation", alpha=0.55, linestyle=(0, (1, 1)))
     if np.isfinite(floor):
         label = f"{words_of(fit.config.hmm).floor}, ± 1 sd"
         axes.axhline(floor, color=FOREGROUND, ls="--", lw=1, label=label)
@@ -76,6 +76,12 @@ def _line(axes: Axes, values: np.ndarray, **looks: object) -> None:
     marker = "o" if len(values) <= FEW else ""
     looks = {"color": FOREGROUND, "marker": marker, "markersize": 4, **looks}
     axes.plot(np.arange(1, len(values) + 1), values, **looks)  # type: ignore[arg-type]
+
+
+def _joined(values: np.ndarray) -> np.ndarray:
+    """Values of some epochs, joined by straight lines; what is before the first stays unknown."""
+    epochs, known = np.arange(len(values)), np.isfinite(values)
+    return np.interp(epochs, epochs[known], values[known], left=np.nan, right=np.nan)
 
 
 def _scale(axes: Axes, values: np.ndarray, spread: float) -> None:

@@ -186,7 +186,7 @@ def save_fit(folder: Path, fit: Fit) -> None:
         folder / "history.npz",
         {
             "epoch": np.arange(1, fit.config.train.epochs + 1),
-            **_recorded(fit.records),
+            **fit.records.arrays(),
             "floor_mean": fit.floor.mean,
             "floor_std": fit.floor.std,
         },
@@ -195,11 +195,6 @@ def save_fit(folder: Path, fit: Fit) -> None:
     if fit.mean_params:
         write_arrays(folder / MEAN_PARAMS, fit.mean_params)
     write_arrays(folder / "params.npz", fit.params)
-
-
-def _recorded(records: Records) -> dict[str, Any]:
-    """The records by name, without what was not recorded."""
-    return {name: values for name, values in records._asdict().items() if values is not None}
 
 
 def load(folder: str | Path) -> Fit:

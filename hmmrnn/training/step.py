@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,10 @@ class Records(NamedTuple):
     bad_steps: Int[Array, "*E"]  # skipped because loss or gradient were not finite
     activity: Float[Array, "*E"] | None = None
     """Mean squared hidden state in units of noise_std^2; None where it is not penalised."""
+
+    def arrays(self) -> dict[str, Any]:
+        """What was recorded, by name."""
+        return {name: values for name, values in self._asdict().items() if values is not None}
 
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:

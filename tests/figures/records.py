@@ -5,6 +5,7 @@ import numpy as np
 from hmmrnn.dynamics import PCA, ChangePoint, Development, EndStates, Portrait, SecondDescent
 from hmmrnn.fidelity import Compared, Fidelity, SymbolDwell
 from hmmrnn.intervals import Estimate
+from hmmrnn.nets import LongRun
 from hmmrnn.training import Fit, Floor, Records, Snapshots
 
 
@@ -53,6 +54,7 @@ def fidelity(k=3, n=3, seed=0):
         exact_ngrams=exact,
         n_sequences=1_000,
         n_steps=52,
+        long_run=LongRun(1.0, 64, 2000),
     )
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from hmmrnn.errors import InputError
-from hmmrnn.losses import energy, independent, reference
+from hmmrnn.losses import (
+    LossConfig,
+    energy,
+    independent,
+    make_loss,
+    own_term,
+    reference,
+)
 
 from .oracles import (
     annealed,
@@ -225,3 +232,23 @@ def test_independent_raises_on_samples_of_different_size():
     x, y = hmm_sequences("linear3", 8, 8, seed=0), hmm_sequences("fully3", 6, 8, seed=1)
     with pytest.raises(InputError, match=r"8 sequences against 6.* equal numbers"):
         independent(jnp.asarray(x), jnp.asarray(y), KEY)
+
+
+@pytest.mark.parametrize("divergence", ["reference", "energy"])
+def test_the_term_of_the_target_alone_can_be_known_before(divergence):
+    """The value to 1e-6 of it, and the same gradient."""
+    cost = "euclidean" if divergence == "energy" else "squared"
+    config = LossConfig(divergence=divergence, cost=cost)
+    x, y = (jnp.asarray(hmm_sequences("linear3", 64, 12, seed)) for seed in (0, 1))
+    loss, own = make_loss(config), own_term(config)(y)
+    value, gradient = jax.jit(jax.value_and_grad(lambda x: loss(x, y, KEY)[0]))(x)
+    known, same = jax.jit(jax.value_and_grad(lambda x, own: loss(x, y, KEY, own)[0]))(x, own)
+    assert float(known) == pytest.approx(float(value), rel=1e-6, abs=1e-6)
+    np.testing.assert_allclose(same, gradient, atol=1e-7)
+    wrong = own._replace(value=own.value + 1)
+    assert abs(float(loss(x, y, KEY, wrong)[0]) - float(value)) > 0.4
+
+
+def test_what_is_drawn_anew_or_not_compared_has_no_such_term():
+    assert own_term(LossConfig()) is None
+    assert own_term(LossConfig(divergence="none", ngram_weight=1.0)) is None

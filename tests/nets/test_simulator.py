@@ -17,6 +17,7 @@ from hmmrnn.nets import (
     make_cell,
     rollout,
     simulate,
+    simulator,
 )
 from hmmrnn.nets.simulator import GENERATION_BATCH
 
@@ -79,6 +80,30 @@ def test_a_batch_and_its_gradients_are_those_of_each_trajectory_alone(config, sh
         expected = jax.grad(partial(loss, apart))(*exact)
     for name in params:
         assert relative_error(found[name], expected[name]) < 1e-4, name
+
+
+@kinds
+def test_large_batches_step_by_step_are_the_same_runs(config, monkeypatch):
+    """Drive and logits inside of the loop, with gates of each step, and their gradient."""
+    cell, params = network(config)
+    rng = np.random.default_rng(0)
+    h0, noise = rng.normal(size=(5, N)), rng.normal(size=(T, 5, D))
+    gates = Intervention(state_gain=jnp.asarray(rng.uniform(0.5, 1, (T, N)), jnp.float32))
+
+    def run(params, h0, noise):
+        made = rollout(cell, params, h0, noise, gates)
+        return jnp.sum(jnp.sin(made.logits)) + jnp.sum(jnp.cos(made.states)), made
+
+    inputs = params, *(jnp.asarray(x, jnp.float32) for x in (h0, noise))
+    found = []
+    for limit in (simulator.STREAMED, 0):
+        monkeypatch.setattr(simulator, "STREAMED", limit)
+        (_, made), gradient = jax.jit(jax.value_and_grad(run, has_aux=True, argnums=(0, 1, 2)))(
+            *inputs
+        )
+        found.append((made, gradient))
+    for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-5)
 
 
 @kinds

@@ -76,7 +76,7 @@ def fill(
     write_json(folder / "dynamics.json", {**plain(moving), **analysed})
     write_json(folder / "circuits.json", circuits)
     write_json(folder / "discovery.json", of_run() if discovered is None else discovered)
-    history = {"epoch": np.arange(1, 5), **record.records._asdict()}
+    history = {"epoch": np.arange(1, 5), **record.records.arrays()}
     write_arrays(
         folder / "history.npz",
         {**history, "floor_mean": record.floor.mean, "floor_std": record.floor.std},

@@ -164,3 +164,12 @@ def test_a_shape_is_asked_for_when_its_turn_comes():
 def test_no_entries_no_batches():
     assert list(batches([], lambda config, n: 1)) == []
     assert list(itertools.chain(by_shape([]))) == []
+
+
+def test_a_grid_may_be_trained_in_its_own_order():
+    entries = read_grid("paper_seeds")
+    names = ["linear2", "linear3", "fully3", "cyclic4", "linear4", "linear5"]
+    seeds = [[1, 2, 3, 4], *[[0, 1, 2, 3]] * 4, [0, 1, 2]]
+    expected = [f"{n}-paper-seed{s}" for n, each in zip(names, seeds, strict=True) for s in each]
+    plan = batches(entries, lambda config, n: 1, in_order=True)
+    assert [entry.name for batch in plan for entry in batch.entries] == expected

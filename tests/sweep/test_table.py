@@ -35,7 +35,7 @@ def make_run(folder, config, seed=0, status="finished"):
     if status == "finished":
         n = config.train.epochs
         loss = np.resize(np.float32(LOSS), n)
-        values = {name: np.arange(n, dtype=np.float32) for name in Records._fields}
+        values = {name: np.arange(n, dtype=np.float32) for name in Records._fields[:-1]}
         values |= {"loss": loss, "validation_loss": np.full(n, np.nan, np.float32)}
         records = Records(**values)._replace(bad_steps=np.full(n, 2, np.int32))
         floor = Floor(np.float32(0.75), np.float32(0.125))

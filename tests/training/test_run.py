@@ -296,3 +296,28 @@ def test_loading_what_is_no_run(tmp_path):
         load(tmp_path / "none")
     with pytest.raises(InputError, match=r"config\.json: cannot be read"):
         load(tmp_path)
+
+
+def test_two_trainings_never_share_a_folder(spec, finished, tmp_path):
+    """While one is at work, every way to begin another is refused, and the first one goes on."""
+    folder, refused = tmp_path / "run", []
+
+    def intrude(progress):
+        for how in ({"resume": True}, {"overwrite": True}, {}):
+            with pytest.raises(InputError, match="another process is at work in this folder"):
+                train_run(folder, spec._replace(seed=4), **how)
+            refused.append(how)
+
+    train_run(folder, spec, observe=intrude)
+    assert len(refused) == 3 * (spec.config.train.epochs + 1)
+    assert same_params(load(folder).params, load(finished).params)
+    assert read_spec(folder) == spec
+    train_run(folder, spec._replace(seed=4), overwrite=True)
+    assert read_spec(folder).seed == 4
+
+
+def test_a_place_where_no_run_can_be_gets_no_lock(spec, tmp_path):
+    (tmp_path / "other.txt").write_text("")
+    with pytest.raises(InputError, match="holds files that are no run"):
+        train_run(tmp_path, spec)
+    assert [path.name for path in tmp_path.iterdir()] == ["other.txt"]
