@@ -17,6 +17,7 @@ from pathlib import Path
 import jax
 
 from benchmarks import (
+    checkouts,
     discovery,
     dynamics,
     ensemble,
@@ -45,6 +46,7 @@ PARTS = {
     "dynamics": dynamics.cases,
     "discovery": discovery.cases,
     "sweep": sweep.cases,
+    "checkouts": checkouts.cases,
 }
 TORCH = ("torch", "geomloss"), "pip install torch==2.13.0 geomloss==0.3.1"
 HMMLEARN = ("hmmlearn",), "pip install hmmlearn"
@@ -69,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leaves room for `memory`
     if not options.ours_only and jax.default_backend() != "cpu":
         raise SystemExit("the baselines run on the CPU: add --ours-only or set JAX_PLATFORMS=cpu")
-    plan = Plan(options.rounds, options.small, options.ours_only)
+    plan = Plan(options.rounds, options.small, options.ours_only, options.against)
     if plan.torch is not None:
         plan.torch.use_all_cores()
     where = environment(plan)
@@ -96,6 +98,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (5)")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to test the programs")
     parser.add_argument("--ours-only", action="store_true", help="no baselines")
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="what `checkouts` compares with"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the table as Markdown")
     options = parser.parse_args(argv)
     if unknown := sorted(set(options.parts) - set(PARTS)):

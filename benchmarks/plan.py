@@ -3,6 +3,7 @@
 import importlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ class Plan:
     rounds: int = 5
     small: bool = False
     ours_only: bool = False
+    against: Path | None = None  # another checkout
 
     @property
     def preset(self) -> str:
