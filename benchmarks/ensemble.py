@@ -38,7 +38,7 @@ def cases(plan: Plan) -> Iterator[Comparison]:
         config = small(name) if plan.small else TrainConfig.profile("paper", preset(name))
         flops = epoch_flops(config)
         for n_asked in (1, 2, 3) if plan.small else MEMBERS:
-            case = f"epoch of {name}, {n_asked} at once"
+            case = f"ensemble of {n_asked}, epoch of {name}"
             try:
                 free = free_bytes(placement.devices[0])
                 n = members_that_fit(config, placement, n_asked, free)
@@ -54,8 +54,9 @@ def cases(plan: Plan) -> Iterator[Comparison]:
             if n < n_asked:
                 note += f"; only {n} fit into memory"
             yield timed._replace(ours=each, floor=floor, note=note)
-    hours = projected(rates)
-    yield Comparison("the 150 networks of the paper's grid", (hours,), unit="h", note="projected")
+    note = "means nothing at small sizes" if plan.small else "projected"
+    case = "ensemble of 150, the whole of the paper's grid"
+    yield Comparison(case, (projected(rates),), unit="h", note=note)
 
 
 def small(name: str) -> TrainConfig:
@@ -86,7 +87,7 @@ def epochs_of(config: TrainConfig, placement: Placement, n_members: int) -> Work
 
 
 def epoch_flops(config: TrainConfig) -> float:
-    """Operations of the matrix products of an epoch; its last batch is smaller, validation apart."""
+    """Operations of the matrix products of an epoch with its smaller last batch, not validated."""
     full, rest = divmod(config.n_training_sequences, config.train.batch_size)
     sizes = [config.train.batch_size] * full + [rest] * (rest > 1)
     return float(sum(step_flops(config.replace(train={"batch_size": b})) for b in sizes))

@@ -2,9 +2,9 @@
 
     python -m benchmarks epoch
 
-10 000 sequences of length 100 in batches of 4096, 4096 and 1808, then two full batches held out. The
-baseline validates after each epoch; ours as the recipe does, after every tenth, so that the median
-has no validation in it.
+10 000 sequences of length 100 in batches of 4096, 4096 and 1808, then two full batches held out.
+The baseline validates after each epoch; ours as the recipe does, after every tenth, so that the
+median has no validation in it.
 """
 
 import itertools
