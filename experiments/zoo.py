@@ -19,6 +19,7 @@ from rich.table import Table
 from experiments.cli import launch
 from hmmrnn import zoo
 from hmmrnn.errors import InputError
+from hmmrnn.nets import BOUNDED
 
 FLAGS = flags.FLAGS
 
@@ -37,7 +38,7 @@ def notes(entry: zoo.Entry) -> list[str]:
     """What to know before its numbers are used."""
     known = {
         "did not learn its HMM": not entry.learned,
-        "explodes in long runs": entry.bounded_share < 1,
+        "explodes in long runs": entry.bounded_share < BOUNDED,
     }
     return [note for note, holds in known.items() if holds]
 

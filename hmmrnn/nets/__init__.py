@@ -12,7 +12,7 @@ from hmmrnn.nets.cells import (
     step,
 )
 from hmmrnn.nets.emission import sample_symbols, straight_through
-from hmmrnn.nets.long_run import LONG_RUN_STEPS, LongRun, long_run
+from hmmrnn.nets.long_run import BOUNDED, LONG_RUN_STEPS, LongRun, long_run
 from hmmrnn.nets.network import Network
 from hmmrnn.nets.simulator import (
     NO_INTERVENTION,
@@ -24,6 +24,7 @@ from hmmrnn.nets.simulator import (
 )
 
 __all__ = [
+    "BOUNDED",
     "LONG_RUN_STEPS",
     "NO_INTERVENTION",
     "Intervention",

@@ -86,7 +86,7 @@ class OptimConfig(Section):
     )
     average_epochs: int = option(
         0,
-        "last epochs whose parameters are averaged into mean_params.npz; 0: none",
+        "last epochs, at most all, whose parameters are averaged into mean_params.npz; 0: none",
         low=0,
         since=3,
         before=0,
@@ -108,10 +108,10 @@ class OptimConfig(Section):
                     f"train.{name}={value}: must be a multiple of "
                     f"train.chunk_epochs={self.chunk_epochs}"
                 )
-        for name in ("average_epochs", "keep_state_at"):
-            value = getattr(self, name)
-            if value > self.epochs:
-                raise InputError(f"train.{name}={value}: more than train.epochs={self.epochs}")
+        if self.keep_state_at > self.epochs:
+            raise InputError(
+                f"train.keep_state_at={self.keep_state_at}: more than train.epochs={self.epochs}"
+            )
 
 
 PAPER_CLIP = {"fully3": 0.3, "cyclic4": 0.3}

@@ -287,7 +287,7 @@ def _averaged(
     config: TrainConfig, mean: dict[str, Array], params: dict[str, Array], done: Array
 ) -> dict[str, Array]:
     """The mean over the last `average_epochs` after one more of them; zero before they begin."""
-    n = done + 1 - (config.train.epochs - config.train.average_epochs)
+    n = done + 1 - max(config.train.epochs - config.train.average_epochs, 0)
     share = jnp.where(n > 0, 1 / jnp.maximum(n, 1), 0.0)
     return {name: value + share * (params[name] - value) for name, value in mean.items()}
 

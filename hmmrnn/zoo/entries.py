@@ -36,7 +36,7 @@ class Entry(NamedTuple):
     learned: bool  # it has left the plateau of independent symbols
     volatility: float  # share of steps at which the symbol changes
     hmm_volatility: float
-    bounded_share: float  # of long runs; below 1 it explodes
+    bounded_share: float  # of long runs; see hmmrnn.nets.long_run
     wall_time_s: float
     command: str  # that trained it
     commit: str | None  # of the sources; None if they were no checkout

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from hmmrnn.nets import BOUNDED
 from hmmrnn.report import DYNAMICS_FIGURES
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 
@@ -139,3 +140,61 @@ def test_help_lists_every_option(door):
     shown = door("train", "--help").stdout
     for flag in ("--train.learning_rate", "--loss.blur", "--net.hidden_size", "--[no]resume"):
         assert flag in shown
+
+
+@pytest.fixture
+def exploding(demo, tmp_path):
+    """A run whose network fits its steps and explodes after them: recurrence beyond 1."""
+    run = shutil.copytree(demo[0], tmp_path / "exploding")
+    with np.load(run / "params.npz") as file:
+        params = dict(file)
+    n = len(params["W_rec"])
+    params["W_rec"] = 0.02 * params["W_rec"] + np.float32(1.06) * np.eye(n, dtype=np.float32)
+    np.savez(run / "params.npz", **params)
+    return run
+
+
+def test_a_network_that_explodes_is_told_of_everywhere(exploding, door):
+    """One loud line; numbers of the trained steps stay, those of long runs are null."""
+    done = door("evaluate", f"--run={exploding}")
+    assert done.returncode == 0
+    assert f"warning: {exploding}: unbounded: " in done.stderr
+    fidelity = json.loads((exploding / "fidelity.json").read_text())
+    assert fidelity["long_run"]["bounded_share"] < 0.5
+    assert fidelity["kl"]["6"]["network"]["value"] is not None
+    assert all(dwell["mean"]["network"]["value"] is None for dwell in fidelity["dwell"])
+    for name in ("dynamics", "circuits"):
+        assert "unbounded: " in printed_by(door(name, f"--run={exploding}"))
+        assert list(json.loads((exploding / f"{name}.json").read_text())) == ["problem"]
+    done = door("discover", f"--run={exploding}")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "error: unbounded: " in done.stderr
+    printed_by(door("report", f"--run={exploding}"))
+    page = (exploding / "report.html").read_text()
+    assert page.index("This network is unbounded: ") < page.index("The five numbers")
+    assert "stay bounded" not in page
+
+
+def test_what_training_saw_of_long_runs_is_in_the_manifest(demo):
+    manifest = json.loads((demo[0] / "manifest.json").read_text())
+    fidelity = json.loads((demo[0] / "fidelity.json").read_text())
+    assert set(manifest["long_run"]) == set(fidelity["long_run"])
+    share = fidelity["long_run"]["bounded_share"]
+    assert min(share, manifest["long_run"]["bounded_share"]) >= BOUNDED
+    shown = f"{64 * share:.0f} of 64 runs of 2000 steps stay bounded"
+    assert shown in (demo[0] / "report.html").read_text()
+
+
+def test_a_training_begins_from_the_state_of_another(door, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    short = (*SMOKE, "--train.epochs=4", "--seed=7")
+    printed_by(door("train", *short, "--train.keep_state_at=2", f"--outdir={first}"))
+    given = (*short, f"--origin={first / 'state.npz'}", f"--outdir={second}")
+    printed_by(door("train", *given))
+    config = json.loads((second / "config.json").read_text())
+    assert config["origin"]["epoch"] == 2
+    with np.load(first / "snapshots.npz") as before, np.load(second / "snapshots.npz") as after:
+        np.testing.assert_array_equal(after["W_rec"][0], before["W_rec"][1])
+    done = door("train", *given, "--net.hidden_size=9", "--overwrite")
+    assert (done.returncode, "belongs to another network" in done.stderr) == (1, True)
+    assert json.loads((second / "config.json").read_text()) == config

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from experiments import sweep
-from hmmrnn import InputError, load, train
+from hmmrnn import InputError, load, train, zoo
 from hmmrnn.hmm import preset
 from hmmrnn.storage import read_json, write_json
-from hmmrnn.sweep.folder import failure, open_sweep, working_as
-from hmmrnn.sweep.grid import entries
+from hmmrnn.sweep.folder import failure, is_done, open_sweep, working_as
+from hmmrnn.sweep.grid import entries, read_grid
 from hmmrnn.sweep.lanes import lanes_of
 from hmmrnn.sweep.table import read_table
 from hmmrnn.training import TrainConfig
@@ -367,3 +367,19 @@ def test_members_are_one_for_each_cpu_and_all_on_other_devices(monkeypatch, smok
     vectorised = [Placement(tuple(jax.devices()), vectorised=True)]
     assert sweep.fitting(vectorised)(smoke, 5) == 5
     assert tried == [1, 5]
+
+
+def test_a_grid_of_the_zoo_takes_from_it_what_it_has(tmp_path, capsys):
+    """Not what was begun already, nor a network of another recipe under the same name."""
+    listed = {entry.name: entry for entry in read_grid("paper_seeds")}
+    name, begun, other = "linear3-paper-seed0", "linear3-paper-seed1", "linear4-paper-seed0"
+    (tmp_path / begun).mkdir()
+    spec = listed[other].spec
+    changed = spec._replace(config=spec.config.replace(train={"learning_rate": 0.1}))
+    absent = next(e for e in listed.values() if e.name not in {e.name for e in zoo.list()})
+    chosen = [listed[name], listed[begun], listed[other]._replace(spec=changed), absent]
+    sweep.take_from_zoo(tmp_path, chosen)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, begun]
+    assert is_done(tmp_path / name)
+    assert list((tmp_path / begun).iterdir()) == []
+    assert capsys.readouterr().out == f"{tmp_path / name}: from the zoo\n"

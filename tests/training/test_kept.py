@@ -144,7 +144,13 @@ def test_a_state_of_another_network_is_refused(config, run):
         train(other, 1.0, KEY, origin)
 
 
-@pytest.mark.parametrize("name", ["average_epochs", "keep_state_at"])
-def test_more_epochs_than_there_are_cannot_be_kept(config, name):
-    with pytest.raises(InputError, match=f"train.{name}=9: more than train.epochs=8"):
-        config.replace(train={name: 9})
+def test_a_state_after_the_end_cannot_be_kept(config):
+    with pytest.raises(InputError, match=r"train\.keep_state_at=9: more than train\.epochs=8"):
+        config.replace(train={"keep_state_at": 9})
+
+
+def test_a_short_training_is_averaged_over_all_of_its_epochs(config):
+    fit = train(config.replace(train={"average_epochs": 50, "epochs": 5}), 1.0, KEY)
+    for name, mean in fit.mean_params.items():
+        each = np.asarray(fit.snapshots.params[name][1:], float)
+        np.testing.assert_allclose(mean, each.mean(axis=0), atol=1e-6)
