@@ -29,6 +29,8 @@ def cases(plan: Plan) -> Iterator[Comparison]:
     """`linear2` and `linear3`, where another checkout is named."""
     if plan.against is None:
         return
+    if not (plan.against / "hmmrnn" / "__init__.py").is_file():
+        raise SystemExit(f"--against={plan.against}: is no checkout of hmmrnn")
     for name in ("linear2", "linear3"):
         with tempfile.TemporaryDirectory() as folder:
             yield compared(name, (ROOT, plan.against), Path(folder))

@@ -19,6 +19,7 @@ from hmmrnn.circuits import Sizes as CircuitSizes
 from hmmrnn.discovery import smallest_faithful
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.nets import LongRun
 from hmmrnn.report import five_numbers
 from hmmrnn.sequences import words_of
 from hmmrnn.storage import read_json
@@ -31,8 +32,7 @@ N_SEQUENCES, N_TRIALS, SEED = 10_000, 64, 0
 def measure(folder: Path, fit: Fit) -> None:
     """Fidelity, dynamics and circuits, with the defaults of their command lines."""
     print("measuring fidelity ...", flush=True)
-    found = evaluate(folder, fit, n_sequences=N_SEQUENCES, seed=SEED)
-    warn_of_unbounded(folder, found.long_run)
+    evaluate(folder, fit, n_sequences=N_SEQUENCES, seed=SEED)
     print("measuring dynamics ...", flush=True)
     dynamics.analyse(folder, fit, Sizes(), seed=SEED)
     print("looking for circuits ...", flush=True)
@@ -57,6 +57,7 @@ def show(folder: Path, fit: Fit) -> None:
     fidelity, moving = (read_json(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
     for number in five_numbers(fidelity, moving, words_of(fit.config.hmm)):
         print(f"  {number}")
+    warn_of_unbounded(folder, LongRun(**fidelity["long_run"]))
     print(f"report: {page}")
 
 

@@ -77,7 +77,7 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     """
     laws = [law_of(fit.config.hmm) for fit in fits]
     surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
-    for fit, found, problem in zip(fits, surveys, unbounded(fits, seed), strict=True):
+    for fit, found, problem in zip(fits, surveys, unbounded(fits), strict=True):
         weights = np.asarray(fit.params["W_rec"])
         if problem or isinstance(found, DivergingNetworkError):
             yield Measured(None, problem or str(found), weights)

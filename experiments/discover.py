@@ -96,7 +96,7 @@ def examine_network(
         DivergingNetworkError: it does not stay bounded in long runs.
         InputError: a network whose preferred symbol hardly ever changes.
     """
-    (problem,) = unbounded([fit], seed)
+    (problem,) = unbounded([fit])
     if problem is not None:
         raise DivergingNetworkError(problem)
     key_record, key_pairs = jax.random.split(jax.random.key(seed))

@@ -86,7 +86,7 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
         for fit in fits
     ]
     surveys = survey_many(fits, courses, keys.survey, sizes)
-    explodes = unbounded(fits, seed)
+    explodes = unbounded(fits)
     for fit, course, found, problem in zip(fits, courses, surveys, explodes, strict=True):
         floor = float(fit.floor.mean)
         if problem or isinstance(found, DivergingNetworkError):

@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
-from hmmrnn.nets import LONG_RUN_STEPS, long_run
+from hmmrnn.nets import long_run
 from hmmrnn.sweep.plan import TROUBLE, reason_of
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.memory import forget_programs_if_many
@@ -92,10 +92,9 @@ class Many(NamedTuple):
     at_once: int | None = None
 
 
-def unbounded(fits: Sequence[Fit], seed: int) -> Iterator[str | None]:
+def unbounded(fits: Sequence[Fit]) -> Iterator[str | None]:
     """Why numbers of long runs of each network would mean nothing; None where they do."""
-    key = jax.random.fold_in(jax.random.key(seed), LONG_RUN_STEPS)
-    return (long_run(fit, fit.config.data.n_steps, key).problem for fit in fits)
+    return (long_run(fit, fit.config.data.n_steps).problem for fit in fits)
 
 
 def one_or_many() -> Path | Many:

@@ -16,6 +16,7 @@ them with 50 units, took 45 minutes on 2 CPU cores beside other work.
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ import jax
 import psutil
 from absl import flags
 
-from experiments.cli import command_line, launch
+from experiments.cli import command_line, launch, warn_of_unbounded
 from experiments.evaluate import evaluate
 from experiments.processes import all_are_there, join, leave
 from experiments.sweep_progress import SweepProgress
@@ -33,6 +34,7 @@ from hmmrnn.errors import InputError
 from hmmrnn.figures import save
 from hmmrnn.figures.sweep import figures_of
 from hmmrnn.sweep.folder import (
+    MEASURED,
     failure,
     forget_failure,
     is_done,
@@ -53,6 +55,8 @@ from hmmrnn.training.run import InterruptedRun, stop_requests
 from hmmrnn.zoo.pack import same_network
 
 FLAGS = flags.FLAGS
+N_SEQUENCES, SEED = 10_000, 0
+"""Of the measures, also of those in the zoo."""
 
 MOST_LANES = 8
 """On a CPU, unless asked for: each compiles code of its own, of which a process holds so much."""
@@ -77,8 +81,8 @@ def define_flags() -> None:
         "networks side by side on a CPU; 0: one for each core, at most 8",
         lower_bound=0,
     )
-    flags.DEFINE_integer("n_sequences", 10_000, "sequences generated to measure a network", 2)
-    flags.DEFINE_integer("analysis_seed", 0, "random seed of the measures", 0, 2**32 - 1)
+    flags.DEFINE_integer("n_sequences", N_SEQUENCES, "sequences generated to measure a network", 2)
+    flags.DEFINE_integer("analysis_seed", SEED, "random seed of the measures", 0, 2**32 - 1)
     flags.DEFINE_boolean(
         "distributed", False, "take part in a cluster of processes (found by itself on SLURM, TPU)"
     )
@@ -150,7 +154,8 @@ def fitting(lanes: Sequence[Placement]) -> Fitting:
 
 def measure(folder: Path) -> None:
     """fidelity.json and its figures."""
-    evaluate(folder, load(folder), FLAGS.n_sequences, FLAGS.analysis_seed)
+    found = evaluate(folder, load(folder), FLAGS.n_sequences, FLAGS.analysis_seed)
+    warn_of_unbounded(folder, found.long_run)
 
 
 def write_summary(folder: Path, entries: Sequence[Entry]) -> None:
@@ -171,13 +176,22 @@ def named(names: Sequence[str]) -> str:
 
 
 def take_from_zoo(folder: Path, entries: Sequence[Entry]) -> None:
-    """Copy what the zoo has of the grid into its run folders, so that it is not trained again."""
+    """Copy what the zoo has of the grid into its run folders, so that it is not trained again.
+
+    Measures that were made with other flags are left behind, and made anew.
+    """
+    as_shipped = (FLAGS.n_sequences, FLAGS.analysis_seed) == (N_SEQUENCES, SEED)
     shipped = {entry.name: entry for entry in zoo.list()}
     for name, spec in entries:
         entry = shipped.get(name)
         if entry is None or (folder / name).exists() or not same_network(entry.folder, spec):
             continue
-        zoo.unpack(folder / name, entry.preset, loss=entry.loss, seed=entry.seed)
+        beside = folder / f".{name}"
+        shutil.rmtree(beside, ignore_errors=True)  # of one that was killed
+        zoo.unpack(beside, entry.preset, loss=entry.loss, seed=entry.seed)
+        if not as_shipped:
+            (beside / MEASURED).unlink()
+        beside.rename(folder / name)
         print(f"{folder / name}: from the zoo", flush=True)
 
 
@@ -223,9 +237,10 @@ def main() -> None:
         measures={"n_sequences": FLAGS.n_sequences, "analysis_seed": FLAGS.analysis_seed},
     )
     with place_among_processes(folder) as (process_id, n_processes):
-        if FLAGS.grid in IN_ORDER:
-            take_from_zoo(folder, entries)
-        own = share(entries, process_id, n_processes)
+        in_order = FLAGS.grid in IN_ORDER
+        own = share(entries, process_id, n_processes, in_order=in_order)
+        if in_order:
+            take_from_zoo(folder, own)
         train_all(entries, own)
         if FLAGS.distributed and process_id == 0:
             wait_for_others(folder, process_id, n_processes)

@@ -70,7 +70,8 @@ def main() -> None:
         return
     entry = entry_called(FLAGS.network)
     folder = zoo.unpack(Path(FLAGS.outdir), entry.preset, loss=entry.loss, seed=entry.seed)
-    print(f"{folder}: {entry.name}, trained in {entry.wall_time_s / 60:.1f} min")
+    known = "".join(f"; it {note}" for note in notes(entry))
+    print(f"{folder}: {entry.name}, trained in {entry.wall_time_s / 60:.1f} min{known}")
     print(f"next: python -m experiments.analyse --run={folder}")
 
 

@@ -5,6 +5,10 @@ class InputError(ValueError):
     """Something the user gave is wrong; the message names the field, the value and the remedy."""
 
 
+class FolderInUseError(InputError):
+    """Another process is at work in a run folder."""
+
+
 class DivergingNetworkError(InputError):
     """The states of a network grow without bound under its noise, or its parameters are NaN."""
 

@@ -19,10 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmmrnn import load
-from hmmrnn.fidelity.generated import Sizes, long_run_of
 from hmmrnn.hmm import HMM, log_likelihood, sample_batch, stationary_law
 from hmmrnn.intervals import Estimate
-from hmmrnn.nets import LONG_RUN_STEPS, sample_symbols, simulate
+from hmmrnn.nets import LONG_RUN_STEPS, long_run, sample_symbols, simulate
 from hmmrnn.sequences import Target, parts_of
 from hmmrnn.sequences.target import volatility
 from hmmrnn.storage import read_json
@@ -47,7 +46,7 @@ def row(folder: Path) -> str:
     whole = symbols[np.all(symbols >= 0, axis=1)]
     early, late = whole[:, : own_length(target, n_steps)], whole[:, WARM_UP:]
     kl, order = _kl(folder)
-    ran = long_run_of(fit, Sizes(n_steps=n_steps), key)
+    ran = long_run(fit, n_steps)
     cells = (
         f"`{folder.name}`",
         f"{fit.config.train.activity_penalty:g}",

@@ -14,12 +14,11 @@ from hmmrnn.hmm import HMM, name_of
 from hmmrnn.intervals import Estimate
 from hmmrnn.storage import plain, read_json
 from hmmrnn.training import TrainConfig
+from hmmrnn.training.config import BOOKKEEPING
 from hmmrnn.training.run_folder import read_spec
 
 MEASURES = ("fidelity", "dynamics", "circuits")
 DIVERGES = "it diverges in long runs"
-RECORDED = ("chunk_epochs", "snapshot_every", "checkpoint_every", "keep_checkpoints")
-"""Options that say what is kept of a training, and do not change its networks."""
 
 
 class Evidence(NamedTuple):
@@ -87,7 +86,7 @@ def recipe(config: TrainConfig, *without: str) -> str:
     What is only recorded of a training is no part of it.
     """
     fields = config.to_dict()
-    for name in (*(f"train.{option}" for option in RECORDED), *without):
+    for name in (*(f"train.{option}" for option in BOOKKEEPING), *without):
         section, _, option = name.partition(".")
         (fields[section] if option else fields).pop(option or section)
     return json.dumps(plain(fields), sort_keys=True)

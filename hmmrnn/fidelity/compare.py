@@ -1,5 +1,6 @@
 """How faithful a network is: what it generates against its HMM's exact quantities, or data."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -11,12 +12,12 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side, long_run_of
+from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
 from hmmrnn.fidelity.held_out import compare_with_data
 from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
-from hmmrnn.nets import LongRun, Network
+from hmmrnn.nets import LongRun, Network, long_run
 from hmmrnn.sequences import Target
 
 
@@ -39,6 +40,8 @@ def compare(
     NaN if the network does not stay bounded (`hmmrnn.nets.long_run`). Of data in the place of
     `hmm`, see `compare_with_data`.
 
+    Of a network that does not stay bounded a warning says so.
+
     Raises:
         InputError: network and HMM have different numbers of symbols, or sizes too small.
         DivergingNetworkError: a network that diverges within `n_steps`.
@@ -47,6 +50,8 @@ def compare(
     (found,) = compare_many([network], hmm, key, sizes)
     if isinstance(found, DivergingNetworkError):
         raise found
+    if found.long_run.problem is not None:
+        warnings.warn(f"this network is {found.long_run.problem}", stacklevel=2)
     return found
 
 
@@ -82,7 +87,7 @@ def compare_many(
     words = tuple(np.asarray(jax.random.key_data(key)).tolist())
     scale, floor = _scale_and_floor(hmm, sizes, words, str(jax.random.key_impl(key)))
     for network, sequences in zip(networks, made, strict=True):
-        yield _judged(scale, floor, sequences, long_run_of(network, sizes, key))
+        yield _judged(scale, floor, sequences, long_run(network, sizes.n_steps))
 
 
 @lru_cache(maxsize=1)  # networks of one HMM, one after the other, have it in common

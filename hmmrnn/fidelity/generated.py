@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.errors import InputError
-from hmmrnn.nets import LONG_RUN_STEPS, LongRun, Network, RNNCell, generate, long_run
+from hmmrnn.nets import Network, RNNCell, generate
 
 
 class Sizes(NamedTuple):
@@ -69,8 +69,3 @@ def generated_side_by_side(
         *stacked
     )
     return [Generated(*sequences) for sequences in zip(*found, strict=True)]
-
-
-def long_run_of(network: Network, sizes: Sizes, key: Key) -> LongRun:
-    """Long runs of a network that was trained on as many steps as are compared."""
-    return long_run(network, sizes.n_steps, jax.random.fold_in(key, LONG_RUN_STEPS))

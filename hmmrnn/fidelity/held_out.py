@@ -17,13 +17,13 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side, long_run_of
+from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
 from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.fidelity.statistics import MAX_NGRAMS, ORDERS, Statistics, Weights, rows, worst_row
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
-from hmmrnn.nets import LongRun, Network
+from hmmrnn.nets import LongRun, Network, long_run
 from hmmrnn.sequences import SymbolSequences, ngram_counts, parts_of, supports, volatility, windows
 from hmmrnn.sequences.record import FEW
 
@@ -114,7 +114,7 @@ def compare_with_data(
                 "are finite"
             )
             continue
-        ran = long_run_of(network, scale.sizes, key)
+        ran = long_run(network, scale.sizes.n_steps)
         sample = Sample(*_ended(made, train, ran), weights, long_weights)
         yield _judged(scale, floor, sample, ran)
 

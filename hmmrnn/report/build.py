@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from hmmrnn.dynamics import homogeneous
 from hmmrnn.errors import InputError
-from hmmrnn.nets import LongRun
+from hmmrnn.nets import LongRun, long_run
 from hmmrnn.report import commands
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_PATTERNS
@@ -35,6 +35,7 @@ from hmmrnn.report.view import view_html
 from hmmrnn.sequences import SymbolSequences, Target, Words, name_of, parts_of, words_of
 from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
+from hmmrnn.training import load
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, long_run_in, read_spec
 
@@ -194,10 +195,15 @@ def _training(folder: Path, tolerance: float) -> dict[str, Any]:
 
 
 def _long_run(folder: Path) -> LongRun | None:
-    """How the network behaves in long runs, by its evaluation or by its training."""
+    """How the network behaves in long runs, by its evaluation, its training, or looked at now."""
     measured = _optional(folder / "fidelity.json").get("long_run")
+    if measured is None and (known := long_run_in(folder)) is not None:
+        return known
     if measured is None:
-        return long_run_in(folder)
+        if not (folder / "params.npz").exists():
+            return None
+        fit = load(folder)
+        return long_run(fit, fit.config.data.n_steps)
     with _of_known_form(folder / "fidelity.json"):
         return LongRun(**measured)
 

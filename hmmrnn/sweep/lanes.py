@@ -4,11 +4,11 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
-from hmmrnn.errors import InputError
+from hmmrnn.errors import FolderInUseError, InputError
 from hmmrnn.sweep.folder import (
     Failure,
     failure,
@@ -24,7 +24,7 @@ from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.ensemble_run import Run, train_runs
 from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run import InterruptedRun
-from hmmrnn.training.run_folder import has_diverged, only_trainer, open_run
+from hmmrnn.training.run_folder import continued, has_diverged, only_trainer, open_run
 
 Measure = Callable[[Path], None]
 """What is done with a trained network in its folder."""
@@ -135,39 +135,48 @@ class Sweep:
         runs = [Run(self.outdir / entry.name, entry.spec) for entry in batch.entries]
         problems = self._train(batch.problem, runs, placement, lane)
         for entry, run in zip(batch.entries, runs, strict=True):
-            problem = problems.get(run.folder) or self._measured(run.folder)
-            failed = note_failure(run.folder, problem) if problem else None
+            problem = problems.get(run.folder)
+            if isinstance(problem, FolderInUseError):  # the other one's, and not a failure
+                self.watch.ends(lane, entry, Failure([str(problem)]))
+                continue
+            problem = problem or self._measured(run.folder)
+            failed = note_failure(run.folder, str(problem)) if problem else None
             self.watch.ends(lane, entry, failed)
 
     def _train(
         self, problem: str | None, runs: list[Run], placement: Placement, lane: int
-    ) -> dict[Path, str]:
+    ) -> dict[Path, str | FolderInUseError]:
         """Train what is not trained yet, unless there is a `problem`; what went wrong."""
-        problems: dict[Path, str] = {}
-        left = []
+        problems: dict[Path, str | FolderInUseError] = {}
+        left: list[Run] = []
         for run in runs:
             try:
                 if is_trained(run.folder):
                     continue
-                _make_ready(run)
-                left.append(run)
+                left.append(_made_ready(run))
+            except FolderInUseError as error:
+                problems[run.folder] = error
             except InputError as error:
                 problems[run.folder] = str(error)
         if not left:
             return problems
         if problem is not None:
             return problems | {run.folder: problem for run in left}
-        try:
-            found = train_runs(
-                left,
-                placement,
-                stopping=self._stopping,
-                observe=lambda progress: self.watch.advances(lane, progress),
-            )
-        except TROUBLE as error:
-            found = [reason_of(error)] * len(left)
-        named = zip(left, found, strict=True)
-        return problems | {run.folder: why for run, why in named if why is not None}
+        for alike in _by_configuration(left):
+            try:
+                found: list[Any] = train_runs(
+                    alike,
+                    placement,
+                    stopping=self._stopping,
+                    observe=lambda progress: self.watch.advances(lane, progress),
+                )
+            except FolderInUseError as error:
+                found = [error] * len(alike)
+            except TROUBLE as error:
+                found = [reason_of(error)] * len(alike)
+            named = zip(alike, found, strict=True)
+            problems |= {run.folder: why for run, why in named if why is not None}
+        return problems
 
     def _measured(self, folder: Path) -> str | None:
         """Measure a trained network, unless that was done; what went wrong."""
@@ -183,15 +192,26 @@ class Sweep:
         return None
 
 
-def _make_ready(run: Run) -> None:
+def _by_configuration(runs: list[Run]) -> list[list[Run]]:
+    """Those that an older version began may keep less of a training than the others."""
+    groups: dict[TrainConfig, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.spec.config, []).append(run)
+    return list(groups.values())
+
+
+def _made_ready(run: Run) -> Run:
     """Begin or continue; what has diverged would stay so, and begins again.
 
     Raises:
+        FolderInUseError: another process trains into it.
         InputError: the folder holds something else, which is left alone.
     """
     with only_trainer(run.folder):
+        run = run._replace(spec=continued(run.folder, run.spec))
         open_run(run.folder, run.spec, resume=True, overwrite=False)
         if has_diverged(run.folder):
             earlier = failure(run.folder)
             open_run(run.folder, run.spec, resume=False, overwrite=True)
             keep_failure(run.folder, earlier)
+    return run

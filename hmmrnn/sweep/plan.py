@@ -59,12 +59,15 @@ def by_shape(entries: Iterable[Entry], *, in_order: bool = False) -> dict[TrainC
     return {config: groups[config] for config in sorted(groups, key=lambda c: -per_step[c])}
 
 
-def share(entries: Sequence[Entry], process_id: int, n_processes: int) -> list[Entry]:
+def share(
+    entries: Sequence[Entry], process_id: int, n_processes: int, *, in_order: bool = False
+) -> list[Entry]:
     """The entries of one process: neighbours in shape, and about equal work for each process.
 
     It depends on the grid alone, not on what was done before, so no process needs to ask another.
     """
-    ordered = [entry for group in by_shape(entries).values() for entry in group]
+    groups = by_shape(entries, in_order=in_order).values()
+    ordered = [entry for group in groups for entry in group]
     each = np.array([work(entry.spec.config) for entry in ordered])
     middle = np.cumsum(each) - each / 2
     owner = np.floor(middle / each.sum() * n_processes).astype(int)

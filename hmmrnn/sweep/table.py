@@ -23,7 +23,7 @@ from hmmrnn.storage import read_arrays, read_json, write_arrays, write_text
 from hmmrnn.sweep.folder import failure
 from hmmrnn.training import read_spec
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import is_finished
+from hmmrnn.training.run_folder import is_finished, long_run_in
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
@@ -62,6 +62,9 @@ def row(folder: Path) -> dict[str, Cell]:
     given_up = failed.given_up and not mended
     problems = failed.reasons[-1:] if given_up or not finished else []
     status = "failed" if given_up else "finished" if finished else "unfinished"
+    ran = long_run_in(folder)
+    if ran is not None and ran.problem is not None:
+        problems.append(ran.problem)
     expected = {"config.json", *(("history.npz", "fidelity.json") if status == "finished" else ())}
     fields: dict[str, Cell] = {}
     for name, read in PARTS.items():

@@ -244,7 +244,7 @@ FINGERPRINT_FORMAT = 2
 
 
 def fingerprinted(config: TrainConfig) -> dict[str, Any]:
-    """What a fingerprint is of: options added later only where they do not do what was done before.
+    """What a fingerprint is of: options added later only where they make another network.
 
     So a folder of networks that an older version began is known again.
     """
@@ -254,7 +254,7 @@ def fingerprinted(config: TrainConfig) -> dict[str, Any]:
         fields[name] = {
             option: value
             for option, value in fields[name].items()
-            if option not in before or value != before[option]
+            if option not in before or (value != before[option] and option not in BOOKKEEPING)
         }
     return fields
 

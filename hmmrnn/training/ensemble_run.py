@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmmrnn.errors import InputError, NoWholeCheckpointError
-from hmmrnn.nets import LongRun
+from hmmrnn.nets import LongRun, long_run
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.ensemble import Placement, advance_members, start_members
 from hmmrnn.training.fit import Fit, Progress, start
 from hmmrnn.training.origin import keep_state
-from hmmrnn.training.run import InterruptedRun, Observer, divergence, long_run_of
+from hmmrnn.training.run import InterruptedRun, Observer, divergence
 from hmmrnn.training.run_folder import (
     CHECKPOINTS,
     STATE,
@@ -200,7 +200,7 @@ class _Company:
                 continue
             fit = Fit.of(self.config, jnp.float32(spec.noise_std), progress)
             save_fit(folder, fit)
-            self._write_manifest(row, "finished", long_run_of(spec, fit))
+            self._write_manifest(row, "finished", long_run(fit, self.config.data.n_steps))
         return problems
 
     def _note_divergence(self, part: Part) -> bool:

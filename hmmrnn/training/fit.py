@@ -184,4 +184,4 @@ def streams_of(key: Key, origin: Origin | None = None) -> Streams:
     streams = Streams(*jax.random.split(key, 4))
     if origin is None:
         return streams
-    return streams._replace(steps=jax.random.fold_in(streams.steps, origin.epoch))
+    return streams._replace(steps=jax.random.fold_in(streams.steps, int(origin.digest[:8], 16)))

@@ -13,7 +13,7 @@ from types import FrameType
 import jax
 
 from hmmrnn.errors import InputError, TrainingDivergedError
-from hmmrnn.nets import LONG_RUN_STEPS, LongRun, long_run
+from hmmrnn.nets import long_run
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.fit import Fit, Progress, advance, start
 from hmmrnn.training.origin import keep_state
@@ -21,6 +21,8 @@ from hmmrnn.training.run_folder import (
     CHECKPOINTS,
     STATE,
     RunSpec,
+    continued,
+    expect_same,
     is_finished,
     load,
     only_trainer,
@@ -62,6 +64,11 @@ def train_run(
         TrainingDivergedError: too many bad steps in a row; a checkpoint was saved first.
         StorageError: a file could not be written; the checkpoints before it are intact.
     """
+    spec = continued(folder, spec) if resume else spec
+    if resume and not overwrite and is_finished(folder):
+        with contextlib.suppress(InputError):  # another run, or damaged: see below
+            expect_same(folder, spec)
+            return load(folder)
     with stop_requests() as stopping, only_trainer(folder):
         open_run(folder, spec, resume=resume, overwrite=overwrite)
         if is_finished(folder):
@@ -118,14 +125,8 @@ def _train(
     fit = Fit.of(config, jax.numpy.float32(spec.noise_std), progress)
     save_fit(folder, fit)
     elapsed = time.monotonic() - began
-    write_manifest(folder, spec, "finished", elapsed, long_run=long_run_of(spec, fit))
+    write_manifest(folder, spec, "finished", elapsed, long_run=long_run(fit, config.data.n_steps))
     return fit
-
-
-def long_run_of(spec: RunSpec, fit: Fit) -> LongRun:
-    """Long runs of a finished network, by a stream of its seed that nothing else uses."""
-    key = jax.random.fold_in(jax.random.key(spec.seed), LONG_RUN_STEPS)
-    return long_run(fit, spec.config.data.n_steps, key)
 
 
 @contextlib.contextmanager

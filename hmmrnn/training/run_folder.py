@@ -28,12 +28,13 @@ import jax.numpy as jnp
 import numpy as np
 from filelock import Timeout
 
-from hmmrnn.errors import InputError, StorageError
+from hmmrnn.errors import FolderInUseError, InputError, StorageError
 from hmmrnn.nets import LongRun, init_params
 from hmmrnn.sequences import SymbolSequences, write_sequences
 from hmmrnn.sequences.target import DATA_FILE
+from hmmrnn.settings import values_before
 from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
-from hmmrnn.training.config import TrainConfig
+from hmmrnn.training.config import BOOKKEEPING, FORMAT_VERSION, OptimConfig, TrainConfig
 from hmmrnn.training.fit import Fit, Snapshots, snapshot_epochs
 from hmmrnn.training.floor import Floor
 from hmmrnn.training.origin import Origin, read_origin
@@ -94,7 +95,8 @@ def only_trainer(folder: Path) -> Iterator[None]:
     """While open, no other process trains into `folder`.
 
     Raises:
-        InputError: another one does, or it is a place where no run can be.
+        FolderInUseError: another one does.
+        InputError: it is a place where no run can be.
         StorageError: the folder cannot be written.
     """
     _expect_run_or_empty(folder)
@@ -102,7 +104,7 @@ def only_trainer(folder: Path) -> Iterator[None]:
         with locked(folder / LOCK, patience=0):
             yield
     except Timeout:
-        raise InputError(
+        raise FolderInUseError(
             f"outdir={folder}: another process is at work in this folder; wait for its end, or "
             "choose another folder"
         ) from None
@@ -135,7 +137,7 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
             "continue it with --resume, replace it with --overwrite, or choose another folder"
         )
     elif occupied:
-        _expect_same(folder, spec)
+        expect_same(folder, spec)
         return
     if isinstance(spec.config.hmm, SymbolSequences):
         write_sequences(folder / DATA_FILE, spec.config.hmm)
@@ -317,7 +319,24 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return recorded if isinstance(recorded, dict) else {}
 
 
-def _expect_same(folder: Path, spec: RunSpec) -> None:
+def continued(folder: Path, spec: RunSpec) -> RunSpec:
+    """`spec` as a run that an older version began in `folder` can go on.
+
+    What is kept of a training by options that were not there then is not kept of it now.
+    """
+    if not (folder / CONFIG).exists():
+        return spec
+    fields = read_json(folder / CONFIG)
+    version = fields.get("format") if isinstance(fields, dict) else None
+    if type(version) is not int or version >= FORMAT_VERSION:
+        return spec
+    before = values_before(OptimConfig, version)
+    kept = {name: value for name, value in before.items() if name in BOOKKEEPING}
+    return spec._replace(config=spec.config.replace(train=kept))
+
+
+def expect_same(folder: Path, spec: RunSpec) -> None:
+    """Raise an `InputError` unless the run in `folder` is the one that `spec` asks for."""
     stored = read_spec(folder)
     ours, theirs = (
         {(n, o): v for n, fields in s.to_dict().items() for o, v in _flat(fields)}

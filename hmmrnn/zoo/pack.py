@@ -3,13 +3,12 @@
 import shutil
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.hmm import PRESETS
-from hmmrnn.nets import LONG_RUN_STEPS, LongRun, long_run
+from hmmrnn.nets import long_run
 from hmmrnn.storage import plain, read_arrays, read_json, write_arrays, write_json
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import RunSpec, load
@@ -20,7 +19,6 @@ from hmmrnn.training.run_folder import (
     MEAN_PARAMS,
     STATE,
     is_finished,
-    long_run_in,
     read_spec,
 )
 from hmmrnn.zoo.entries import HOME, INDEX, NETWORKS, Entry, checksum
@@ -64,7 +62,7 @@ def add(run: Path, command: str, home: Path = HOME) -> Entry:
 
     Raises:
         InputError: its training or measuring has not finished, or it is in no grid of the zoo.
-        StorageError: a file could not be written; the zoo is as it was.
+        StorageError: a file could not be written; `reindex` makes files and index agree again.
     """
     if not is_finished(run) or not (run / "fidelity.json").exists():
         raise InputError(f"{run}: its training or measuring has not finished; go on with --resume")
@@ -93,7 +91,7 @@ def indexed(home: Path = HOME) -> list[Entry]:
     """What the index of a zoo says; nothing where there is none."""
     path = home / INDEX
     known = read_json(path)["networks"] if path.exists() else []
-    return [Entry(**{"bounded_share": float("nan"), **fields}) for fields in known]
+    return [Entry(**{"bounded_share": 0.0, **fields}) for fields in known]  # older ones lack it
 
 
 def write_index(entries: list[Entry], home: Path = HOME) -> None:
@@ -154,19 +152,13 @@ def entry_of(folder: Path, name: str, command: str) -> Entry:
         kl=fidelity["kl"]["6"]["network"]["value"],
         volatility=fidelity["volatility"]["network"]["value"],
         hmm_volatility=fidelity["volatility"]["exact"],
-        bounded_share=_long_run(folder, spec).bounded_share,
+        bounded_share=long_run(load(folder), config.data.n_steps).bounded_share,
         wall_time_s=manifest["wall_time_s"],
         command=command,
         commit=manifest["commit"],
         versions=manifest["versions"],
         files={path.name: checksum(path) for path in sorted(folder.iterdir())},
     )
-
-
-def _long_run(folder: Path, spec: RunSpec) -> LongRun:
-    """What training saw of it, or what it does now if that was not looked at then."""
-    key = jax.random.fold_in(jax.random.key(spec.seed), LONG_RUN_STEPS)
-    return long_run_in(folder) or long_run(load(folder), spec.config.data.n_steps, key)
 
 
 def chosen(n: int) -> list[int]:

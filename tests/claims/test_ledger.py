@@ -7,13 +7,15 @@ import pytest
 from scipy import stats
 
 from claims.synthetic import estimate, network, spoiled
-from hmmrnn import TrainConfig
+from hmmrnn import TrainConfig, zoo
 from hmmrnn.claims import CLAIMS, ledger, numbers
+from hmmrnn.claims.evidence import read_evidence
 from hmmrnn.claims.hypothesis import ALIKE, AS_TRAINED, judge_hypothesis, turning
 from hmmrnn.claims.ledger import over_presets
 from hmmrnn.claims.sizes import COMPARISONS, compare_sizes
 from hmmrnn.hmm import PRESETS, preset
 from hmmrnn.storage import plain
+from hmmrnn.sweep.grid import read_grid
 
 SIZES = {
     "C14a": ({"net": {"noise_dim": 10}}, {}),
@@ -244,6 +246,14 @@ def test_the_papers_recipe_stands_by_itself():
     found = ledger([theirs, *(network(seed=seed) for seed in range(5))])
     counts = {r.loss: r.n_networks for r in found.rows if (r.claim, r.preset) == ("C3", "linear2")}
     assert counts == {"paper": 1, "reference": 5}
+
+
+def test_networks_of_the_papers_recipe_are_known_whatever_was_kept_of_them():
+    """Those that are shipped, and those that are trained next."""
+    shipped = [read_evidence(e.folder) for e in zoo.list() if e.loss == "paper"]
+    planned = [network()._replace(config=entry.spec.config) for entry in read_grid("paper_seeds")]
+    assert len(shipped) >= 4
+    assert {one.loss for one in (*shipped, *planned)} == {"paper"}
 
 
 def test_the_ledger_judges_every_claim_for_each_loss_and_preset():

@@ -8,7 +8,6 @@ import pytest
 
 from hmmrnn.nets import LongRun, NetConfig, RNNCell, long_run, make_cell
 
-KEY = jax.random.key(0)
 CELL = make_cell(NetConfig(hidden_size=2, noise_dim=2), 2)
 
 
@@ -38,18 +37,22 @@ def net(*rho, gain=1.0, noise_std=1.0):
     ],
 )
 def test_shares_of_networks_whose_growth_is_known(network, low, high):
-    found = long_run(network, 40, KEY)
+    found = long_run(network, 40)
     assert low <= found.bounded_share <= high
     assert (found.n_runs, found.n_steps) == (64, 2000)
     assert found.bounded is (low == 1)
     assert (found.problem is None) is (low == 1)
 
 
+def test_longer_runs_than_usual_are_looked_at_whole():
+    assert long_run(net(0.5, 0.9), 2500) == LongRun(1.0, 64, 2500)
+
+
 def test_growth_is_judged_against_what_the_trained_length_shows():
     """A slow unit grows more than tenfold after the first steps, and no more once it has."""
     slow = net(0.9, 0.999)
-    assert long_run(slow, 4, KEY).bounded_share < 0.9
-    assert long_run(slow, 1500, KEY).bounded_share > 0.9
+    assert long_run(slow, 4).bounded_share < 0.9
+    assert long_run(slow, 1500).bounded_share > 0.9
 
 
 @pytest.mark.parametrize(("n_lost", "bounded"), [(0, True), (3, True), (4, False), (64, False)])

@@ -16,6 +16,7 @@ from hmmrnn.sweep.lanes import Sweep, Watch, lanes_of
 from hmmrnn.training import RunSpec, memory
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run_folder import only_trainer
 
 SEEDS = (3, 4, 5, 6, 7)
 DIVERGING = 3e38  # the noise level
@@ -386,3 +387,15 @@ def test_code_forgotten_by_one_lane_is_no_harm_to_the_other(grid, solo, tmp_path
 
 def test_no_networks(tmp_path):
     assert finish(tmp_path, []).began == []
+
+
+def test_a_network_that_another_process_trains_is_left_to_it(grid, solo, tmp_path):
+    """No failure is noted, nothing is written into its folder, and the others are trained."""
+    taken, *others = grid
+    with only_trainer(tmp_path / taken.name):
+        finish(tmp_path, grid)
+        assert [path.name for path in (tmp_path / taken.name).iterdir()] == [".run.lock"]
+    assert failure(tmp_path / taken.name).reasons == []
+    assert all(is_done(tmp_path / entry.name) for entry in others)
+    finish(tmp_path, grid)
+    assert is_done(tmp_path / taken.name)

@@ -171,5 +171,6 @@ def test_a_grid_may_be_trained_in_its_own_order():
     names = ["linear2", "linear3", "fully3", "cyclic4", "linear4", "linear5"]
     seeds = [[1, 2, 3, 4], *[[0, 1, 2, 3]] * 4, [0, 1, 2]]
     expected = [f"{n}-paper-seed{s}" for n, each in zip(names, seeds, strict=True) for s in each]
-    plan = batches(entries, lambda config, n: 1, in_order=True)
+    own = share(entries, 0, 1, in_order=True)
+    plan = batches(own, lambda config, n: 1, in_order=True)
     assert [entry.name for batch in plan for entry in batch.entries] == expected

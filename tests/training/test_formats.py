@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmmrnn import hmm
+from hmmrnn import hmm, zoo
 from hmmrnn.errors import InputError
 from hmmrnn.settings import values_before
 from hmmrnn.sweep.folder import fingerprint
+from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import TrainConfig, load, read_spec
 from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, fingerprinted
 from hmmrnn.training.run import train_run
-from hmmrnn.training.run_folder import MANIFEST
+from hmmrnn.training.run_folder import MANIFEST, continued
 
 FORMATS = Path(__file__).parent / "formats"
 FOLDERS = sorted(FORMATS.iterdir(), key=lambda folder: int(folder.name))
@@ -66,6 +67,22 @@ def test_an_older_sweep_is_known_again():
     changed = spec.config.replace(train={"activity_penalty": 1e-4})
     assert fingerprint(spec._replace(config=changed)) != fingerprint(spec)
     assert fingerprinted(changed)["train"]["activity_penalty"] == 1e-4
+
+
+def test_an_older_sweep_of_the_papers_grid_is_known_again():
+    """Its profile validates and averages differently by now, which makes no other network."""
+    before = next(entry for entry in zoo.list() if entry.name == "linear2-paper-seed0")
+    spec = read_spec(before.folder)
+    assert spec.config.train.validate_every == 1
+    names = "linear2-hidden_size150-noise_dim100-seed0"
+    now = next(entry.spec for entry in read_grid("paper") if entry.name == names)
+    assert now.config.train.validate_every == 10
+    assert fingerprint(now) == fingerprint(spec)
+    assert continued(before.folder, now) == spec
+    other = now._replace(config=now.config.replace(train={"learning_rate": 1.0}))
+    assert continued(before.folder, other).config.train.learning_rate == 1.0
+    assert continued(FORMATS / str(FORMAT_VERSION), now) == now
+    assert continued(FORMATS / "nowhere", now) == now
 
 
 def test_what_an_older_format_cannot_say_is_refused():

@@ -10,7 +10,7 @@ import pytest
 from hmmrnn import InputError, StorageError, TrainingDivergedError, load, storage, train
 from hmmrnn.training import RunSpec, checkpoint
 from hmmrnn.training.run import InterruptedRun, train_run
-from hmmrnn.training.run_folder import read_spec
+from hmmrnn.training.run_folder import only_trainer, read_spec
 
 
 @pytest.fixture(scope="module")
@@ -321,3 +321,9 @@ def test_a_place_where_no_run_can_be_gets_no_lock(spec, tmp_path):
     with pytest.raises(InputError, match="holds files that are no run"):
         train_run(tmp_path, spec)
     assert [path.name for path in tmp_path.iterdir()] == ["other.txt"]
+
+
+def test_a_finished_run_is_loaded_while_another_looks_at_it(spec, finished):
+    with only_trainer(finished):
+        fit = train_run(finished, spec, resume=True)
+    assert same_params(fit.params, load(finished).params)

@@ -17,7 +17,6 @@ from hmmrnn.zoo.entries import HOME, expect_unchanged
 from hmmrnn.zoo.pack import GRIDS, same_network, ships_snapshots
 
 WHEEL_LIMIT = 40e6  # bytes
-KEY = jax.random.key(1)
 NAMES = [entry.name for entry in hr.zoo.list()]
 
 
@@ -31,9 +30,10 @@ def test_an_entry_is_what_the_index_says(entry, grid):
     expect_unchanged(entry)
     assert {path.name for path in entry.folder.iterdir()} == set(entry.files)
     assert same_network(entry.folder, grid[entry.name])
-    assert long_run(hr.load(entry.folder), entry.n_steps, KEY).bounded_share == pytest.approx(
+    bounded = long_run(hr.load(entry.folder), entry.n_steps).bounded_share
+    assert bounded == pytest.approx(
         entry.bounded_share, abs=0.1
-    )
+    )  # rounding differs
     measures = read_json(entry.folder / "fidelity.json")
     assert measures["kl"]["6"]["network"]["value"] == entry.kl
     assert learned(measures) is entry.learned
