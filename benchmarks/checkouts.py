@@ -64,19 +64,18 @@ def compared(name: str, roots: tuple[Path, Path], folder: Path) -> Comparison:
 def trainer(root: Path, name: str, file: Path) -> Iterator[subprocess.Popen]:
     """A process that trains by the sources in `root`, ready for its second epoch."""
     command = [sys.executable, str(ROOT / "benchmarks" / "elsewhere.py"), name, str(file)]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": str(root.resolve())},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    try:
-        _line(process)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            _line(process)
+            yield process
+        finally:
+            process.kill()
 
 
 def epoch(process: subprocess.Popen) -> float:

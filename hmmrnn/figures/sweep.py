@@ -27,6 +27,7 @@ from hmmrnn.figures.style import (
     panels,
     styled,
 )
+from hmmrnn.nets import BOUNDED
 from hmmrnn.sequences.target import OF_DATA, OF_HMM
 from hmmrnn.sweep.groups import (
     ORDERS,
@@ -215,11 +216,19 @@ def _tell(
     sizes = sorted(Counter(itertools.compress(places, shown)).values()) or [0]
     n = " to ".join(dict.fromkeys(str(size) for size in (sizes[0], sizes[-1])))
     what = SINGLE if what == MEANS and sizes[-1] < 2 else what.format(n=f"n = {n}")
+    unbounded = sum(_is_unbounded(row) for row in rows)
+    if unbounded:
+        missing.append(f"{unbounded} of {len(rows)} unbounded in long runs")
     told = [what, ", ".join(missing) or f"{len(rows)} networks"]
     pooled = [option for option in chosen_options(rows) if option not in grouped]
     if pooled:
         told.append(f"Pooled: {', '.join(pooled[:3])}" + (" and others" if pooled[3:] else ""))
     figure.supxlabel("\n".join(told), **BELOW)
+
+
+def _is_unbounded(row: Row) -> bool:
+    share = row.get("fidelity.long_run.bounded_share")
+    return isinstance(share, float | int) and share < BOUNDED
 
 
 def _title(metric: str) -> str:

@@ -348,3 +348,11 @@ def test_only_long_words_are_slanted():
     for rows, angle in ((LONG_WORDS, 30), (LONG_WORDS[:4], 0)):
         (figure,) = figures_of(rows).values()
         assert {label.get_rotation() for label in figure.axes[0].get_xticklabels()} == {angle}
+
+
+def test_networks_that_explode_in_long_runs_are_counted():
+    share = "fidelity.long_run.bounded_share"
+    rows = [network(seed=seed, **{share: bounded}) for seed, bounded in enumerate((1.0, 0.5, 0.0))]
+    rows.append(network(seed=3))  # measured before long runs were looked at
+    assert "2 of 4 unbounded in long runs" in below(fidelity_of_seeds_figure(rows))
+    assert "unbounded" not in below(fidelity_of_seeds_figure(rows[:1]))

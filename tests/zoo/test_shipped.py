@@ -31,9 +31,7 @@ def test_an_entry_is_what_the_index_says(entry, grid):
     assert {path.name for path in entry.folder.iterdir()} == set(entry.files)
     assert same_network(entry.folder, grid[entry.name])
     bounded = long_run(hr.load(entry.folder), entry.n_steps).bounded_share
-    assert bounded == pytest.approx(
-        entry.bounded_share, abs=0.1
-    )  # rounding differs
+    assert bounded == pytest.approx(entry.bounded_share, abs=0.1)  # rounding differs
     measures = read_json(entry.folder / "fidelity.json")
     assert measures["kl"]["6"]["network"]["value"] == entry.kl
     assert learned(measures) is entry.learned
