@@ -79,8 +79,10 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
     for fit, found, problem in zip(fits, surveys, unbounded(fits), strict=True):
         weights = np.asarray(fit.params["W_rec"])
-        if problem or isinstance(found, DivergingNetworkError):
-            yield Measured(None, problem or str(found), weights)
+        if isinstance(found, DivergingNetworkError):
+            yield Measured(None, str(found), weights)
+        elif problem is not None:
+            yield Measured(None, problem, weights)
         else:
             yield Measured(found, None, weights)
 

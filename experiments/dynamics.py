@@ -89,8 +89,9 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     explodes = unbounded(fits)
     for fit, course, found, problem in zip(fits, courses, surveys, explodes, strict=True):
         floor = float(fit.floor.mean)
-        if problem or isinstance(found, DivergingNetworkError):
-            yield Measured(None, problem or str(found), course.loss, floor, [])
+        reason = str(found) if isinstance(found, DivergingNetworkError) else problem
+        if isinstance(found, DivergingNetworkError) or reason is not None:
+            yield Measured(None, reason, course.loss, floor, [])
             continue
         kl = [] if found.development is None else _kl_through_training(fit, keys.fidelity)
         yield Measured(found, None, course.loss, floor, kl)

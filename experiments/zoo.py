@@ -66,7 +66,7 @@ def main() -> None:
     if (FLAGS.network is None) != (FLAGS.outdir is None):
         raise InputError("network, outdir: give both to copy a network, or none to list them")
     if FLAGS.network is None:
-        Console(width=100).print(table())
+        Console(width=120).print(table())
         return
     entry = entry_called(FLAGS.network)
     folder = zoo.unpack(Path(FLAGS.outdir), entry.preset, loss=entry.loss, seed=entry.seed)

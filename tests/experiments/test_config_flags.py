@@ -29,7 +29,8 @@ def parse(*given):
 def test_unset_flags_leave_the_profile_as_it_is():
     for profile in ("smoke", "laptop", "paper"):
         spec = parse("--preset=fully3", f"--profile={profile}")
-        assert spec == (TrainConfig.profile(profile, hmm.preset("fully3")), 1.0, 0)
+        config = TrainConfig.profile(profile, hmm.preset("fully3"))
+        assert spec == RunSpec(config, 1.0, 0)
 
 
 def test_set_flags_change_only_what_they_name():
@@ -37,7 +38,7 @@ def test_set_flags_change_only_what_they_name():
     expected = TrainConfig.profile("laptop", hmm.preset("linear2")).replace(
         net={"bias": True}, loss={"blur": 1.0}
     )
-    assert spec == (expected, 2.0, 7)
+    assert spec == RunSpec(expected, 2.0, 7)
 
 
 def test_lists_are_separated_by_commas():

@@ -149,7 +149,7 @@ def exploding(demo, tmp_path):
     with np.load(run / "params.npz") as file:
         params = dict(file)
     n = len(params["W_rec"])
-    params["W_rec"] = 0.02 * params["W_rec"] + np.float32(1.06) * np.eye(n, dtype=np.float32)
+    params["W_rec"] = 0.02 * params["W_rec"] + np.float32(1.02) * np.eye(n, dtype=np.float32)
     np.savez(run / "params.npz", **params)
     return run
 
@@ -164,7 +164,8 @@ def test_a_network_that_explodes_is_told_of_everywhere(exploding, door):
     assert fidelity["kl"]["6"]["network"]["value"] is not None
     assert all(dwell["mean"]["network"]["value"] is None for dwell in fidelity["dwell"])
     for name in ("dynamics", "circuits"):
-        assert "unbounded: " in printed_by(door(name, f"--run={exploding}"))
+        told = printed_by(door(name, f"--run={exploding}"))
+        assert "unbounded: " in told or "diverges" in told
         assert list(json.loads((exploding / f"{name}.json").read_text())) == ["problem"]
     done = door("discover", f"--run={exploding}")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -16,7 +16,7 @@ from experiments import sweep
 from hmmrnn import InputError, load, train, zoo
 from hmmrnn.hmm import preset
 from hmmrnn.storage import read_json, write_json
-from hmmrnn.sweep.folder import failure, is_done, open_sweep, working_as
+from hmmrnn.sweep.folder import failure, is_done, is_trained, open_sweep, working_as
 from hmmrnn.sweep.grid import entries, read_grid
 from hmmrnn.sweep.lanes import lanes_of
 from hmmrnn.sweep.table import read_table
@@ -330,7 +330,7 @@ def test_given_up_networks_are_not_called_finished(given, tmp_path, monkeypatch)
             followed.append(self)
 
     monkeypatch.setattr(sweep, "SweepProgress", Followed)
-    monkeypatch.setattr(sweep.Sweep, "finish", lambda *_: None)
+    monkeypatch.setattr(sweep.Sweep, "finish", lambda *_, **__: None)
     measures = {"n_sequences": 200, "analysis_seed": 0}
     open_sweep(folder, entries(TINY), resume=False, measures=measures)
     write_json(folder / "linear3-seed4" / "failure.json", {"reasons": ["a", "b"]})
@@ -369,8 +369,12 @@ def test_members_are_one_for_each_cpu_and_all_on_other_devices(monkeypatch, smok
     assert tried == [1, 5]
 
 
-def test_a_grid_of_the_zoo_takes_from_it_what_it_has(tmp_path, capsys):
-    """Not what was begun already, nor a network of another recipe under the same name."""
+@pytest.mark.parametrize("n_sequences", [10_000, 500])
+def test_a_grid_of_the_zoo_takes_from_it_what_it_has(tmp_path, capsys, monkeypatch, n_sequences):
+    """Not what was begun already, nor a network of another recipe under the same name, nor measures
+    that were made in another way.
+    """
+    monkeypatch.setattr(sweep, "FLAGS", SimpleNamespace(n_sequences=n_sequences, analysis_seed=0))
     listed = {entry.name: entry for entry in read_grid("paper_seeds")}
     name, begun, other = "linear3-paper-seed0", "linear3-paper-seed1", "linear4-paper-seed0"
     (tmp_path / begun).mkdir()
@@ -380,6 +384,7 @@ def test_a_grid_of_the_zoo_takes_from_it_what_it_has(tmp_path, capsys):
     chosen = [listed[name], listed[begun], listed[other]._replace(spec=changed), absent]
     sweep.take_from_zoo(tmp_path, chosen)
     assert sorted(path.name for path in tmp_path.iterdir()) == [name, begun]
-    assert is_done(tmp_path / name)
+    assert is_trained(tmp_path / name)
+    assert is_done(tmp_path / name) is (n_sequences == 10_000)
     assert list((tmp_path / begun).iterdir()) == []
     assert capsys.readouterr().out == f"{tmp_path / name}: from the zoo\n"
