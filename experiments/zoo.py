@@ -38,7 +38,7 @@ def notes(entry: zoo.Entry) -> list[str]:
     """What to know before its numbers are used."""
     known = {
         "did not learn its HMM": not entry.learned,
-        "explodes in long runs": entry.bounded_share < BOUNDED,
+        "explodes": entry.bounded_share < BOUNDED,
     }
     return [note for note, holds in known.items() if holds]
 

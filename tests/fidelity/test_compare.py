@@ -132,7 +132,7 @@ def test_impossible_symbols_are_counted_and_the_rest_is_measured():
 
 def test_a_symbol_that_is_never_generated_is_the_largest_error():
     silent = planted()
-    silent.params["W_out"] = silent.params["W_out"].at[1, 0].set(-1e4)
+    silent.params["W_out"] = silent.params["W_out"].at[1, 0].set(-500.0)
     found = compare(silent, hmm.preset("fully3"), jax.random.key(0), **SIZES)
     assert found.transition_error.network.value == 1
     assert np.isnan(found.transitions[1]).all()
@@ -150,7 +150,8 @@ def exploding(growth):
 def test_a_network_that_diverges_is_refused_or_has_no_dwell_times():
     with pytest.raises(InputError, match=r"diverges under its noise.* of 30 steps"):
         compare(exploding(1e3), hmm.preset("linear3"), jax.random.key(0), **SIZES)
-    late = compare(exploding(1.5), hmm.preset("linear3"), jax.random.key(0), **SIZES)
+    with pytest.warns(UserWarning, match="unbounded: 64 of 64 runs"):
+        late = compare(exploding(1.5), hmm.preset("linear3"), jax.random.key(0), **SIZES)
     assert np.isfinite(late.kl[1].network.value)
     for dwell in late.dwell:
         assert dwell.n_runs == 0
