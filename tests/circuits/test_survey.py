@@ -204,7 +204,8 @@ class Trained:
 
     def __init__(self, planted, hmm):
         self.params, self.cell, self.noise_std = planted.params, planted.cell, planted.noise_std
-        self.config = type("Config", (), {"hmm": hmm})
+        data = type("Data", (), {"n_steps": 300})
+        self.config = type("Config", (), {"hmm": hmm, "data": data})
 
 
 @pytest.mark.slow
