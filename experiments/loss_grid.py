@@ -11,6 +11,7 @@ from typing import Any
 from hmmrnn.hmm import preset
 from hmmrnn.storage import plain
 from hmmrnn.training import RunSpec, TrainConfig
+from hmmrnn.training.config import fingerprinted
 
 STEPS = 600
 SEEDS = (0, 1, 2)
@@ -21,6 +22,7 @@ SHARED: dict[str, Any] = {
     "chunk_epochs": 2,
     "snapshot_every": 0,
     "checkpoint_every": 2,
+    "activity_penalty": 0.0,
 }
 """Options of every run, so that only the loss differs; a cosine to 2 %, as in `laptop`."""
 
@@ -111,7 +113,7 @@ class Cell:
     @property
     def recipe(self) -> str:
         """Fingerprint of all options; a record with another one is not of this run."""
-        fields = {**self.spec.config.to_dict(), "seed": self.seed}
+        fields = {**fingerprinted(self.spec.config), "seed": self.seed}
         text = json.dumps(plain(fields), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

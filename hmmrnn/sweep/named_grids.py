@@ -51,6 +51,7 @@ REFERENCE: Block = {
     "train.steps_per_epoch": 10,
     "train.chunk_epochs": 1,
     "train.checkpoint_every": 5,
+    "train.activity_penalty": 0.0,
 }
 """The paper's loss at the largest batch that five minutes on a CPU core allow, 600 steps of it."""
 

@@ -322,6 +322,9 @@ def _smoke(hmm: Target) -> TrainConfig:
 LAPTOP_STEPS_OF_TIME = 240_000
 """Optimiser steps times sequence length, so that every preset takes two to three minutes."""
 
+LAPTOP_PENALTY = 1e-3
+"""Weight of the mean squared activity in profile `laptop`, chosen in docs/choosing_a_loss.md."""
+
 
 def _laptop(hmm: Target) -> TrainConfig:
     """A faithful network in minutes on 2 CPU cores: the exact law of 6-grams and nothing else.
@@ -339,6 +342,7 @@ def _laptop(hmm: Target) -> TrainConfig:
             chunk_epochs=chunk_epochs,
             batch_size=128,
             learning_rate=2e-3,
+            activity_penalty=LAPTOP_PENALTY,
         ),
     )
 
