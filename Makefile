@@ -6,7 +6,7 @@ BIN := .venv/bin
 .PHONY: demo test slow check lint install lock wheel docs clean
 
 demo: install
-	$(BIN)/python -m experiments.reproduce --preset=linear3 --profile=laptop --outdir=runs/demo --resume
+	$(BIN)/hmmrnn reproduce --preset=linear3 --profile=laptop --outdir=runs/demo --resume
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

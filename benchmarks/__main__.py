@@ -32,7 +32,7 @@ from benchmarks import (
 )
 from benchmarks.plan import Plan
 from benchmarks.table import environment, markdown
-from experiments.cli import set_global_switches
+from hmmrnn.cli.launch import set_global_switches
 
 PARTS = {
     "sampling": sampling.cases,

@@ -13,8 +13,8 @@ import time
 import jax
 import numpy as np
 
-from experiments.cli import set_global_switches
 from hmmrnn import TrainConfig
+from hmmrnn.cli.launch import set_global_switches
 from hmmrnn.hmm import preset
 from hmmrnn.training.fit import advance, start
 

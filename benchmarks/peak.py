@@ -35,7 +35,7 @@ def ours(n: int, n_steps: int, parts: int = 1) -> float:
 
     from benchmarks.plan import Plan
     from benchmarks.step import our_steps
-    from experiments.cli import set_global_switches
+    from hmmrnn.cli.launch import set_global_switches
 
     set_global_switches()
     jax.config.update("jax_enable_compilation_cache", False)  # compiling is part of the peak

@@ -45,7 +45,7 @@ def by_sweep(root: Path) -> None:
 
 
 def in_sequence(root: Path, n_networks: int, epochs: int) -> None:
-    """Two processes for each network, as experiments.train and experiments.evaluate."""
+    """Two processes for each network, as `hmmrnn train` and `hmmrnn evaluate`."""
     cache = emptied(root / "sequence")
     for seed in range(n_networks):
         outdir = cache / f"seed{seed}"
@@ -64,7 +64,7 @@ def emptied(folder: Path) -> Path:
 def run(cache: Path, door: str, *flags: str) -> None:
     """One command line, to its end."""
     subprocess.run(
-        [sys.executable, "-m", f"experiments.{door}", *flags],
+        [sys.executable, "-m", "hmmrnn", door, *flags],
         cwd=ROOT,
         env={**os.environ, "HMMRNN_CACHE": str(cache / "compiled")},
         capture_output=True,

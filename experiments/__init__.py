@@ -1,1 +1,1 @@
-"""Command lines: flags in, one library call, files out."""
+"""Programs of research, run in a checkout; the doors of the console command `hmmrnn` among them."""

@@ -21,9 +21,9 @@ import numpy as np
 from absl import flags
 from jaxtyping import Array
 
-from experiments.cli import launch
 from experiments.loss_grid import Cell, cells
 from experiments.loss_table import write_table
+from hmmrnn.cli.launch import launch
 from hmmrnn.dynamics import portrait
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity import compare
@@ -149,4 +149,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("part", "0/1", "which share of the runs, of how many")
     flags.DEFINE_integer("limit", None, "only the first runs of the grid", lower_bound=1)
     flags.DEFINE_string("table", None, "gather into this path + .csv, .md, .png instead of running")
-    launch(main)
+    launch(main, __doc__ or "")

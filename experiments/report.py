@@ -1,37 +1,8 @@
-"""Assemble the report of a run: report.html, one file that opens offline.
+"""`hmmrnn report` in a checkout: python -m experiments.report --help"""
 
-    python -m experiments.report --run=runs/c
+import sys
 
-A second or two. Parts that were not measured yet are named with the command that measures them.
-"""
-
-from pathlib import Path
-
-from absl import flags
-
-from experiments.cli import launch
-from hmmrnn.figures import save, training_figure
-from hmmrnn.report import build_report
-from hmmrnn.sequences import volatility
-from hmmrnn.training import load
-
-FLAGS = flags.FLAGS
-
-
-def report(folder: Path) -> Path:
-    """Draw the history of a finished training and write the report."""
-    if (folder / "params.npz").exists():
-        fit = load(folder)
-        exact = volatility(fit.config.hmm, fit.config.data.n_steps)
-        save(folder, "training", training_figure(fit, exact))
-    return build_report(folder)
-
-
-def main() -> None:
-    """Write the report and print its path."""
-    print(report(Path(FLAGS.run)))
-
+from hmmrnn.cli.console import open_door
 
 if __name__ == "__main__":
-    flags.DEFINE_string("run", None, "run folder to read and to write to", required=True)
-    launch(main)
+    open_door("report", sys.argv[1:])

@@ -50,7 +50,7 @@ def expect_clean() -> None:
 def measured(folder: Path) -> None:
     """fidelity.json of a run that has none."""
     if not (folder / "fidelity.json").exists():
-        run(sys.executable, "-m", "experiments.evaluate", f"--run={folder.resolve()}")
+        run(sys.executable, "-m", "hmmrnn", "evaluate", f"--run={folder.resolve()}")
 
 
 def main(options: argparse.Namespace) -> None:

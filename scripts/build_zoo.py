@@ -35,7 +35,7 @@ def train(runs: Path) -> None:
 
 def arguments(runs: Path) -> list[str]:
     """The sweep, as arguments of Python."""
-    return ["-m", "experiments.sweep", "--grid=zoo", f"--outdir={runs}", "--resume"]
+    return ["-m", "hmmrnn", "sweep", "--grid=zoo", f"--outdir={runs}", "--resume"]
 
 
 def main(runs: Path) -> None:

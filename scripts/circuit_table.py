@@ -1,6 +1,6 @@
 """Tables of the circuits of trained networks, from their circuits.json.
 
-Usage: `python scripts/circuit_table.py RUN...`, after `python -m experiments.circuits --run=RUN`
+Usage: `python scripts/circuit_table.py RUN...`, after `hmmrnn circuits --run=RUN`
 for each of them. First a row for each network and direction, with intervals over its runs; then a
 row for each HMM, training and direction, with means and bootstrap intervals over networks, which
 are too narrow for five of them.

@@ -1,4 +1,4 @@
-"""What experiments.claims wrote, for the documentation: python -m scripts.claims_docs runs/claims
+"""What `hmmrnn claims` wrote, for the documentation: python -m scripts.claims_docs runs/claims
 
 Copies claims.json and claims.md (as docs/claims_ledger.md) and draws the figures of docs/claims.md.
 """
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.claims import figures_of
 from hmmrnn.claims.hypothesis import Turning
+from hmmrnn.cli.claims import figures_of
 from hmmrnn.storage import read_json
 
 DOCS = Path(__file__).parents[1] / "docs"

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.cli import set_global_switches
 from hmmrnn.arrays import Key
+from hmmrnn.cli.launch import set_global_switches
 from hmmrnn.discovery import (
     baselines,
     case_of,

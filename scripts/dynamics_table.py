@@ -1,6 +1,6 @@
 """A table of how trained networks move, from their dynamics.json.
 
-Usage: `python scripts/dynamics_table.py RUN...`, after `python -m experiments.dynamics --run=RUN`
+Usage: `python scripts/dynamics_table.py RUN...`, after `hmmrnn dynamics --run=RUN`
 for each of them.
 """
 

@@ -1,7 +1,7 @@
 """The table of presets in docs/presets.md: medians over seeds and their range.
 
 Usage: `python scripts/preset_table.py runs`, after, for each PRESET and several SEEDs,
-`python -m experiments.reproduce --preset=PRESET --profile=laptop --seed=SEED`.
+`hmmrnn reproduce --preset=PRESET --profile=laptop --seed=SEED`.
 """
 
 import json

@@ -13,8 +13,8 @@ with install_import_hook("hmmrnn", "runtime_types.checked"):
 import jax
 import pytest
 
-from experiments.cli import choose_cpu_products
 from hmmrnn import TrainConfig, hmm
+from hmmrnn.cli.launch import choose_cpu_products
 from hmmrnn.training.memory import forget_programs_if_many
 
 QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=false")

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from myst_parser.slugs import github_slugify
 from sphinx.cmd.build import build_main
 
+from hmmrnn.cli.console import DOORS
 from hmmrnn.settings import option_types
 from hmmrnn.training.config import SECTIONS
 
@@ -85,12 +86,17 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(there), f"{target}: no such heading"
 
 
+PROGRAM = re.compile(
+    r"(?<!import )\bhmmrnn [a-z].*|python -m (?:experiments|benchmarks|scripts)\b.*|python scripts/.*"
+)
+
+
 def commands(page):
     """Command lines in blocks and in text that call a program of this repository."""
     code = [token.content for token in tokens(page) if token.type in ("fence", "code_inline")]
     lines = [line for text in code for line in text.replace("\\\n", " ").splitlines()]
-    calls = (re.search(r"python (-m (?:experiments|benchmarks)\b.*|scripts/.*)", x) for x in lines)
-    return [call[1].partition("#")[0].split() for call in calls if call]
+    calls = (re.search(PROGRAM, x) for x in lines)
+    return [call[0].partition("#")[0].split() for call in calls if call]
 
 
 @cache
@@ -106,9 +112,9 @@ def flags_of(name, function=None):
     whole = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
     body = [n for n in tree.body if getattr(n, "name", None) == function] if function else whole
     elsewhere = {
-        alias.name: node.module
+        alias.asname or alias.name: (node.module, alias.name)
         for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("experiments.")
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("hmmrnn.cli.")
         for alias in node.names
     }
     for call in (x for node in body for x in ast.walk(node) if isinstance(x, ast.Call)):
@@ -119,44 +125,40 @@ def flags_of(name, function=None):
             for section in SECTIONS.values():
                 found |= {f"{section.section}.{option}" for option in option_types(section)}
         elif called.startswith("define_"):
-            found |= flags_of(elsewhere.get(called, name), called)
+            found |= flags_of(*elsewhere.get(called, (name, called)))
     return found
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=named)
 def test_commands_exist_with_their_flags(page):
     for program, *arguments in commands(page):
-        if program != "-m":
-            assert (ROOT / program).exists(), f"{program} is not there"
-            continue
-        name, *arguments = arguments
-        assert module(name) is not None, f"python -m {name}: no such program"
-        if not name.startswith("experiments."):
-            continue
-        known = flags_of(name)
-        given = [re.match(r"--([\w.]*)", x)[1] for x in arguments if x.startswith("--")]
-        unknown = [x for x in given if x not in known and x.removeprefix("no") not in known]
-        assert not unknown, f"python -m {name} has no flags {unknown}"
+        if program == "hmmrnn":
+            door, *given = arguments
+            assert door in DOORS, f"hmmrnn {door}: no such door"
+            expect_flags(given, flags_of(f"hmmrnn.cli.{door}", "define_flags"))
+        elif arguments[0] != "-m":
+            assert (ROOT / arguments[0]).exists(), f"{arguments[0]} is not there"
+        else:
+            name, *given = arguments[1:]
+            assert module(name) is not None, f"python -m {name}: no such program"
+            if name.startswith("experiments."):
+                expect_flags(given, flags_of(name))
+
+
+def expect_flags(arguments, known):
+    given = [re.match(r"--([\w.]*)", x)[1] for x in arguments if x.startswith("--")]
+    unknown = [x for x in given if x not in known and x.removeprefix("no") not in known]
+    assert not unknown, f"there are no flags {unknown}"
 
 
 def test_a_command_that_is_not_there_would_be_noticed():
     """The two readers above, on programs whose flags are known."""
-    assert {"preset", "outdir", "resume", "train.learning_rate"} <= flags_of("experiments.train")
-    assert {"run", "runs", "n_starts", "analysis_seed"} <= flags_of("experiments.dynamics")
-    assert "preset" not in flags_of("experiments.dynamics")
+    train, dynamics = (flags_of(f"hmmrnn.cli.{x}", "define_flags") for x in ("train", "dynamics"))
+    assert {"preset", "outdir", "resume", "train.learning_rate"} <= train
+    assert {"run", "runs", "n_starts", "analysis_seed"} <= dynamics
+    assert "preset" not in dynamics
+    assert {"outdir", "table"} <= flags_of("experiments.loss_study")
     assert module("experiments.nothing") is None
-    assert ["-m", "experiments.reproduce", "--preset=linear3"] in [
+    assert ["hmmrnn", "reproduce", "--preset=linear3"] in [
         call[:3] for call in commands(ROOT / "README.md")
     ]
-
-
-def test_figures_are_small_and_used():
-    used = {
-        (page.parent / token.attrGet("src")).resolve()
-        for page in PAGES
-        for token in tokens(page)
-        if token.type == "image"
-    }
-    for figure in (ROOT / "docs" / "figures").iterdir():
-        assert figure.stat().st_size <= LARGEST_FIGURE, figure.name
-        assert figure.resolve() in used, f"{figure.name} is on no page"

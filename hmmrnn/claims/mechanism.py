@@ -146,7 +146,7 @@ def resonates(network: Evidence) -> Finding:
 def same_motif(network: Evidence) -> Finding:
     """Kick neurons, their populations and what silencing does are as in the paper for each ordered
     pair of symbols that changes often: the verdict on its account is `holds`, by the rule of
-    `experiments.circuits`. The value is the share of pairs in which it holds.
+    `hmmrnn circuits`. The value is the share of pairs in which it holds.
     """
     rows = _rows(network)
     if isinstance(rows, Finding):

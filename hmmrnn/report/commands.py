@@ -16,7 +16,7 @@ HMM_FILE = "hmm.json"
 
 def of_step(step: str, folder: Path) -> str:
     """The command of one analysis: evaluate, dynamics, circuits, discover or report."""
-    return f"python -m experiments.{step} {shlex.quote(f'--run={folder}')}"
+    return f"hmmrnn {step} {shlex.quote(f'--run={folder}')}"
 
 
 def of_training(folder: Path, spec: RunSpec) -> str:
@@ -34,7 +34,7 @@ def of_training(folder: Path, spec: RunSpec) -> str:
         f"--outdir={folder}",
         "--resume",
     ]
-    return shlex.join(["python", "-m", "experiments.train", *flags])
+    return shlex.join(["hmmrnn", "train", *flags])
 
 
 def _target(folder: Path, target: Target) -> str:

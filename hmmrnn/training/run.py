@@ -39,9 +39,9 @@ Observer = Callable[[Progress], None]
 class InterruptedRun(Exception):  # noqa: N818
     """A signal asked the training to stop; its state is saved as the checkpoint of `epoch`."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, signal_number: int = signal.SIGINT) -> None:
         super().__init__(f"stopped after epoch {epoch}")
-        self.epoch = epoch
+        self.epoch, self.signal_number = epoch, signal_number
 
 
 def train_run(
@@ -84,7 +84,7 @@ def _train(
     folder: Path,
     spec: RunSpec,
     checkpoints: Checkpoints,
-    stopping: Callable[[], bool],
+    stopping: Callable[[], int],
     observe: Observer,
 ) -> Fit:
     """The training loop of `train_run`, in a folder made ready for it."""
@@ -101,9 +101,9 @@ def _train(
         if int(progress.state.bad_in_row) >= config.train.max_bad_steps:
             save(progress, "diverged")
             raise TrainingDivergedError(divergence(spec, folder, done))
-        if stopping() and done < config.train.epochs:
+        if (asked := stopping()) and done < config.train.epochs:
             save(progress, "interrupted")
-            raise InterruptedRun(done)
+            raise InterruptedRun(done, asked)
 
     begin = partial(start, config, origin=spec.origin)
     like = jax.eval_shape(begin, key)
@@ -130,25 +130,25 @@ def _train(
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """While open, SIGTERM and SIGINT only set a flag, which the yielded function reads.
+def stop_requests() -> Iterator[Callable[[], int]]:
+    """While open, SIGTERM and SIGINT are only noted; the yielded function has their number, or 0.
 
-    The second one raises KeyboardInterrupt at once.
+    The second one raises KeyboardInterrupt, with its number, at once.
     Python allows this in the main thread only; elsewhere the signals keep their meaning.
     """
     received: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
         if received:  # asked twice: do not wait for the end of the chunk
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(signum)
         received.append(signum)
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: 0
         return
     previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield lambda: bool(received)
+        yield lambda: received[0] if received else 0
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

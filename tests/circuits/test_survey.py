@@ -9,7 +9,7 @@ import pytest
 from claims.synthetic import network as claims_network
 from report.run import Page, fill
 
-import experiments.circuits
+import hmmrnn.cli.circuits
 from hmmrnn import InputError
 from hmmrnn.circuits import Sizes, survey, survey_numbers
 from hmmrnn.circuits.windows import WIDTH
@@ -169,9 +169,9 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     """The door draws what was found, here without looking for it again."""
     planted, found = request.getfixturevalue(which)
     folder = fill(tmp_path / "run", smoke)
-    monkeypatch.setattr(experiments.circuits, "survey_many", lambda *_: [found])
+    monkeypatch.setattr(hmmrnn.cli.circuits, "survey_many", lambda *_: [found])
     fit = Trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
-    experiments.circuits.analyse(folder, fit, SIZES, 0)
+    hmmrnn.cli.circuits.analyse(folder, fit, SIZES, 0)
     numbers = plain(survey_numbers(found))
     assert json.loads((folder / "circuits.json").read_text()) == json.loads(json.dumps(numbers))
     ends = {f"_{s}_{t}" for s, t in PAIRS}

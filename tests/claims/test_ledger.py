@@ -273,6 +273,6 @@ def test_the_ledger_judges_every_claim_for_each_loss_and_preset():
         ]
     assert {row.claim for row in found.rows} >= {"C14a", "C14b", "C14c", "Ha", "Hb"}
     assert len(found.turnings) == 11
-    written = json.loads(json.dumps(plain(numbers(found, ["python -m experiments.claims"]))))
+    written = json.loads(json.dumps(plain(numbers(found, ["hmmrnn claims"]))))
     assert {claim["name"] for claim in written["claims"]} == {row.claim for row in found.rows}
     assert all(claim["rule"] for claim in written["claims"])

@@ -3,7 +3,7 @@
 from .analysis import NOTHING, estimate
 
 REASON = "the symbol changes from 2 to 0 in 3 of 256 runs: at least 16 are needed"
-COMMAND = "python -m experiments.discover --task=ring --contamination=0.2 --outdir=runs/ring"
+COMMAND = "hmmrnn discover --task=ring --contamination=0.2 --outdir=runs/ring"
 BASELINES = ("correlation", "variance", "decoder weight", "weights in", "weights out", "random")
 ATTRIBUTIONS = ("one pass", "path cut", "integrated")
 MEASURES = ("stake", "faithfulness", "completeness", "minimality", "necessity", "sufficiency")
@@ -28,7 +28,7 @@ def of_run():
     """One change of symbols."""
     return {
         "source": {"run": "runs/demo", "seed": 0, "n_trials": 64, "kind": "mean"},
-        "command": "python -m experiments.discover --run=runs/demo",
+        "command": "hmmrnn discover --run=runs/demo",
         "cases": {"0_2": network_case()},
         "problems": {},
     }

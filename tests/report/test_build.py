@@ -120,22 +120,22 @@ def test_configuration_provenance_and_commands_are_there(run, page):
     for text in ("batch_size 64", "learning_rate 0.001", "noise_std 1.0", "jax 0.10.2"):
         assert text in page.text
     for step in ("evaluate", "dynamics", "report"):
-        assert f"python -m experiments.{step} --run={run}" in page.text
-    assert "python -m experiments.train --preset=linear3" in page.text
+        assert f"hmmrnn {step} --run={run}" in page.text
+    assert "hmmrnn train --preset=linear3" in page.text
 
 
 @pytest.mark.parametrize(
     ("missing", "command"),
     [
-        ("fidelity.json", "experiments.evaluate"),
-        ("dynamics.json", "experiments.dynamics"),
-        ("history.npz", "experiments.train"),
-        ("figures/training.svg", "experiments.report"),
-        ("figures/ngrams.svg", "experiments.evaluate"),
-        ("figures/trajectories.svg", "experiments.dynamics"),
-        ("figures/flow.svg", "experiments.dynamics"),
-        ("figures/flow_1_2.svg", "experiments.dynamics"),
-        ("figures/networks.svg", "experiments.dynamics"),
+        ("fidelity.json", "hmmrnn evaluate"),
+        ("dynamics.json", "hmmrnn dynamics"),
+        ("history.npz", "hmmrnn train"),
+        ("figures/training.svg", "hmmrnn report"),
+        ("figures/ngrams.svg", "hmmrnn evaluate"),
+        ("figures/trajectories.svg", "hmmrnn dynamics"),
+        ("figures/flow.svg", "hmmrnn dynamics"),
+        ("figures/flow_1_2.svg", "hmmrnn dynamics"),
+        ("figures/networks.svg", "hmmrnn dynamics"),
     ],
 )
 def test_a_missing_part_is_a_gap_with_the_command_that_fills_it(copy, missing, command):

@@ -174,7 +174,7 @@ def test_a_figure_of_the_whole_that_is_not_drawn_is_a_gap_with_the_command(folde
     (folder / "figures" / f"{name}.svg").unlink()
     text = section(built(folder))
     assert f"“{name}” is not drawn yet. To fill this gap:" in text
-    assert text.count(f"python -m experiments.circuits --run={folder}") == 1
+    assert text.count(f"hmmrnn circuits --run={folder}") == 1
 
 
 def test_what_pairs_share_is_shown_only_for_more_than_two(folder):
@@ -195,7 +195,7 @@ def test_without_the_file_the_command_is_there(folder):
     (folder / "circuits.json").unlink()
     page = built(folder)
     assert "No circuit was looked for yet." in section(page)
-    assert f"python -m experiments.circuits --run={folder}" in section(page)
+    assert f"hmmrnn circuits --run={folder}" in section(page)
     assert not circuit_figures(page)
 
 

@@ -169,7 +169,7 @@ def test_without_kick_neurons_it_says_how_to_look_for_them(run, value):
     shown = of_a_run(run, changed(of_run(), "cases/0_2/kick", value)).shown
     assert "are among the" not in shown
     assert "There is no group of kick neurons to compare with" in shown
-    assert f"python -m experiments.circuits --run={run}" in shown
+    assert f"hmmrnn circuits --run={run}" in shown
 
 
 def test_kick_neurons_of_another_change_are_in_no_sentence(run):
@@ -330,7 +330,7 @@ def test_without_the_file_the_command_is_there(run):
     (run / "discovery.json").unlink()
     text = Page(build_report(run).read_text()).text
     assert "was not looked for yet" in text
-    assert text.count(f"python -m experiments.discover --run={run}") == 2  # and at the end
+    assert text.count(f"hmmrnn discover --run={run}") == 2  # and at the end
 
 
 @pytest.mark.parametrize("name", [name for name in OF_CASES if name != "discovery_precision"])
@@ -340,7 +340,7 @@ def test_a_figure_that_is_not_drawn_is_a_gap_with_the_command(run, name):
     shown = of_a_run(run, of_run()).shown
     write_text(path, SKETCH)
     assert f"“{name}_0_2” is not drawn yet. To fill this gap:" in shown
-    assert shown.count(f"python -m experiments.discover --run={run}") == 1
+    assert shown.count(f"hmmrnn discover --run={run}") == 1
 
 
 def test_patterns_find_the_figures_of_all_cases_and_no_others(task, run):

@@ -165,7 +165,7 @@ def test_a_portrait_alone_is_shown_with_the_command_for_the_rest(folder):
     assert headings(page) == []
     assert "Only a portrait was measured." in page.text
     assert "6 of 7 starts settle in 2 states" in page.text
-    assert f"python -m experiments.dynamics --run={folder}" in page.text
+    assert f"hmmrnn dynamics --run={folder}" in page.text
 
 
 def test_a_network_that_diverges_is_told_with_its_reason(folder):

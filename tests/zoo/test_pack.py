@@ -19,8 +19,8 @@ from hmmrnn.zoo import entries, pack
 
 NAMES = ("linear3-ngram-seed0", "linear3-ngram-seed1")
 COMMANDS = {
-    NAMES[0]: "python -m experiments.sweep --grid=zoo --outdir=runs/zoo --resume",
-    NAMES[1]: "python -m experiments.train --preset=linear3 --seed=1",
+    NAMES[0]: "hmmrnn sweep --grid=zoo --outdir=runs/zoo --resume",
+    NAMES[1]: "hmmrnn train --preset=linear3 --seed=1",
 }
 
 

@@ -9,12 +9,12 @@ import pytest
 from claims.synthetic import fidelity
 from report.run import Page
 
-from experiments.dynamics import analyse, report_lines
-from experiments.report import report
-from experiments.sister_networks import NUMBERS, sister_networks
 from hmmrnn import hmm
 from hmmrnn.claims import CLAIMS, read_evidence
 from hmmrnn.claims.motion import turns
+from hmmrnn.cli.dynamics import analyse, report_lines
+from hmmrnn.cli.report import report
+from hmmrnn.cli.sister_networks import NUMBERS, sister_networks
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import InputError
 from hmmrnn.report import DYNAMICS_FIGURES

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import circuits, dynamics, evaluate, report
-from experiments.progress import ProgressBar
 from hmmrnn import InputError, TrainConfig, load
+from hmmrnn.cli import circuits, dynamics, evaluate, report
+from hmmrnn.cli.progress import ProgressBar
 from hmmrnn.dynamics import Sizes
 from hmmrnn.fidelity import held_out_law
 from hmmrnn.report import commands, five_numbers

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import sweep
 from hmmrnn import InputError, load, train, zoo
+from hmmrnn.cli import sweep
 from hmmrnn.hmm import preset
 from hmmrnn.storage import read_json, write_json
 from hmmrnn.sweep.folder import failure, is_done, is_trained, open_sweep, working_as

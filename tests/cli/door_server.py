@@ -3,26 +3,20 @@
 A program for conftest.py. It imports the package but computes nothing, so JAX begins anew in each
 copy. A line of standard input asks for something, a line of standard output answers:
 
-    {"door": NAME, "flags": [...], "cwd": DIR, "to": DIR}     run `python -m experiments.NAME`, its
-                                                              outputs in files: the process number
-    {"end_of": NUMBER}                                        its exit code, null while it runs
+    {"arguments": [...], "cwd": DIR, "to": DIR}    run `hmmrnn ARGUMENTS`, its outputs in files:
+                                                   the process number
+    {"end_of": NUMBER}                             its exit code, null while it runs
 """
 
+import importlib
 import json
 import os
-import runpy
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
-import hmmrnn.circuits
-import hmmrnn.dynamics
-import hmmrnn.fidelity
-import hmmrnn.figures.sweep
-import hmmrnn.report
-import hmmrnn.sweep.lanes
-import hmmrnn.training.run  # noqa: F401
+from hmmrnn.cli.console import DOORS, main
 
 
 def serve() -> dict[str, Any]:
@@ -57,10 +51,11 @@ def become(request: dict[str, Any]) -> None:
         os.close(file)
     os.chdir(request["cwd"])
     sys.path[0] = request["cwd"]
-    sys.argv = ["", *request["flags"]]
+    sys.argv = ["hmmrnn", *request["arguments"]]
 
 
 if __name__ == "__main__":
-    request = serve()
-    become(request)
-    runpy.run_module(f"experiments.{request['door']}", run_name="__main__", alter_sys=True)
+    for name in DOORS:
+        importlib.import_module(f"hmmrnn.cli.{name}")
+    become(serve())
+    main()

@@ -19,7 +19,7 @@ def test_a_network_is_copied_into_a_run_folder(door, tmp_path):
     folder = tmp_path / "own"
     done = door("zoo", f"--network={NAME}", f"--outdir={folder}")
     assert done.returncode == 0, done.stderr
-    assert f"python -m experiments.analyse --run={folder}" in done.stdout
+    assert f"hmmrnn analyse --run={folder}" in done.stdout
     assert load(folder).config == hr.zoo.load("linear2", seed=1).config
     again = door("zoo", f"--network={NAME}", f"--outdir={folder}")
     assert again.returncode == 1
@@ -32,7 +32,7 @@ def test_a_network_is_copied_into_a_run_folder(door, tmp_path):
         ((f"--network={NAME}",), "give both to copy a network"),
         (("--outdir=somewhere",), "give both to copy a network"),
         (("--network=linear2-ngram-seed", "--outdir=x"), "did you mean linear2-ngram-seed"),
-        (("--network=?", "--outdir=x"), "python -m experiments.zoo lists what there is"),
+        (("--network=?", "--outdir=x"), "hmmrnn zoo lists what there is"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(door, flags, problem):

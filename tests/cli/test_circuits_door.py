@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from report.run import Page
 
-from experiments.circuits import MOST_NGRAMS, analyse, law_of
-from experiments.report import report
 from hmmrnn import TrainConfig, hmm
 from hmmrnn.circuits import Sizes
+from hmmrnn.cli.circuits import MOST_NGRAMS, analyse, law_of
+from hmmrnn.cli.report import report
 from hmmrnn.errors import InputError
 from hmmrnn.report.circuits import FIGURES
 from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json

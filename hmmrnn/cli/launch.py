@@ -1,12 +1,18 @@
-"""What every command line shares: global switches, one-line errors, exit codes."""
+"""What every command line shares: global switches, outputs, one-line errors, exit codes."""
 
+import codecs
+import contextlib
 import importlib.metadata
+import io
 import os
 import platform
+import re
 import shlex
+import shutil
+import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -19,11 +25,37 @@ CACHE_VARIABLE = "HMMRNN_CACHE"
 NO_YNN = "--xla_cpu_experimental_ynn_fusion_type="
 
 
-def launch(main: Callable[[], None]) -> None:
-    """Parse the flags and run `main`; what the user can mend is one line and exit code 1."""
+PLAIN = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "..."})  # noqa: RUF001
+"""What is printed where a terminal knows ASCII only; other signs become question marks."""
+
+
+def launch(main: Callable[[], None], help_text: str) -> None:
+    """Parse the flags and run `main`; --help shows `help_text` and all flags.
+
+    Raises:
+        SystemExit: 1 after one line on what the user can mend, 128 and the number of the signal
+            after a stop (130 for SIGINT, 143 for SIGTERM, 141 if nobody reads the output).
+    """
+    print_anywhere()
     set_global_switches()
+    sys.modules["__main__"].__doc__ = help_text.replace("%", "%%")  # where absl looks for it
     _list_all_flags_in_help()
-    app.run(lambda argv: _guarded(main, argv[1:]))
+    app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parsed)
+
+
+def print_anywhere() -> None:
+    """Let no output fail because a terminal lacks a sign."""
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return "".join(sign if sign.isascii() else "?" for sign in text), error.end
 
 
 def set_global_switches() -> None:
@@ -73,9 +105,7 @@ def warn_of_unbounded(folder: Path, ran: LongRun | None) -> None:
 
 
 def command_line(*extra: str) -> str:
-    """The command that started this program, with more flags at its end and no --overwrite."""
-    spec = sys.modules["__main__"].__spec__
-    program = ["-m", spec.name] if spec else [sys.argv[0]]
+    """The command that opened this door, with more flags at its end and no --overwrite."""
     names = {flag.lstrip("-") for flag in (*extra, "--overwrite")}
     kept = [
         argument
@@ -83,13 +113,21 @@ def command_line(*extra: str) -> str:
         if argument.lstrip("-").removeprefix("no").partition("=")[0] not in names
         and argument.lstrip("-").partition("=")[0] not in names
     ]
-    return shlex.join([sys.executable, *program, *kept, *extra])
+    return shlex.join([*sys.argv[0].split(" "), *kept, *extra])
+
+
+def to_type(command: str) -> str:
+    """A command of ours as this shell understands it: by Python, where it would not find hmmrnn."""
+    found = shutil.which("hmmrnn")
+    ours = found is not None and Path(found).parent == Path(sys.executable).parent
+    by_python = shlex.join([sys.executable, "-m", "hmmrnn"])
+    return command if ours else command.replace("hmmrnn", by_python, 1)
 
 
 def _list_all_flags_in_help() -> None:
     """Let --help show the flags of all our modules; absl shows only those of the main one."""
     for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        for flag in defined if module.startswith("experiments.") else ():
+        for flag in defined if module.startswith(("hmmrnn.", "experiments.")) else ():
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
@@ -101,12 +139,45 @@ def _guarded(main: Callable[[], None], extra: list[str]) -> None:
     try:
         if extra:
             raise InputError(f"{extra[0]}: unknown argument; flags have the form --name=value")
-        main()
+        with quiet_without_readers():
+            main()
     except (InputError, StorageError, TrainingDivergedError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("error: interrupted; files written so far are whole", file=sys.stderr)
+        raise SystemExit(stopped_by(*stop.args)) from None
+
+
+def stopped_by(signal_number: int = signal.SIGINT) -> int:
+    """The exit code of a program that a signal stopped, as shells have it."""
+    return 128 + signal_number
+
+
+@contextlib.contextmanager
+def quiet_without_readers() -> Iterator[None]:
+    """End without a word once whoever read the output is gone, as `head` is after ten lines."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        raise SystemExit(stopped_by(signal.SIGPIPE)) from None
+
+
+def _parsed(arguments: list[str]) -> list[str]:
+    """The arguments that are no flags; a wrong flag is one line and exit code 1, help is 0."""
+    try:
+        return flags.FLAGS(arguments)
+    except SystemExit:  # of absl, which has shown the help
+        raise SystemExit(0) from None
+    except flags.Error as error:
+        reason = " ".join(str(error).split())
+        if missing := re.fullmatch(r"flag --(\w+)=None: .*", reason):
+            reason = f"{missing[1]}: has to be given; --help says what it is"
+        print(f"error: {reason}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

@@ -50,7 +50,7 @@ def test_every_claim_is_judged_and_written(judged):
 def test_what_was_not_measured_is_named_with_its_command(judged):
     done, _ = judged
     assert "1 of 10 networks have no circuits.json" in done.stdout
-    assert "python -m experiments.circuits --runs=" in done.stdout
+    assert "hmmrnn circuits --runs=" in done.stdout
     assert "dynamics.json" not in done.stdout
 
 
@@ -61,7 +61,7 @@ def test_the_pages_hold_every_rule_and_the_commands(judged):
         assert claim.statement in prose
         assert claim.rule_text in prose
         assert f'id="{claim.name}"' in page
-    assert "python -m experiments.claims" in page
+    assert "hmmrnn claims" in page
     assert page.count("<svg") == 3
     rows = [line for line in prose.splitlines() if line.startswith("| ")]
     assert all(line.endswith(" |") for line in rows)

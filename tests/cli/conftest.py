@@ -23,9 +23,9 @@ def environment():
 def started():
     """A function that starts a command line in a process of its own, as a shell does."""
 
-    def start(door, *flags, cwd=ROOT, **options):
+    def start(*arguments, cwd=ROOT, **options):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-        command = [sys.executable, "-m", f"experiments.{door}", *flags]
+        command = [sys.executable, "-m", "hmmrnn", *arguments]
         return subprocess.Popen(command, cwd=cwd, env=environment(), **pipes)
 
     return start
@@ -35,8 +35,8 @@ def started():
 def from_shell(started):
     """A function that starts a command line as a shell does, and waits for its end."""
 
-    def run(door, *flags, cwd=ROOT):
-        process = started(door, *flags, cwd=cwd)
+    def run(*arguments, cwd=ROOT):
+        process = started(*arguments, cwd=cwd)
         outputs = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, *outputs)
 
@@ -75,17 +75,17 @@ class Doors:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self.server = subprocess.Popen([sys.executable, program], env=environment(), **pipes)
 
-    def __call__(self, door, *flags, cwd=ROOT):
+    def __call__(self, *arguments, cwd=ROOT):
         """Run one to its end."""
-        process = self.start(door, *flags, cwd=cwd)
+        process = self.start(*arguments, cwd=cwd)
         outputs = process.communicate()
-        return subprocess.CompletedProcess(flags, process.returncode, *outputs)
+        return subprocess.CompletedProcess(arguments, process.returncode, *outputs)
 
-    def start(self, door, *flags, cwd=ROOT):
+    def start(self, *arguments, cwd=ROOT):
         """Begin one."""
         place = next(self.places)
         place.mkdir()
-        number = self._ask(door=door, flags=flags, cwd=str(cwd), to=str(place))
+        number = self._ask(arguments=arguments, cwd=str(cwd), to=str(place))
         return Copy(number, place, self._ask)
 
     def close(self):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from experiments import sweep_progress
-from experiments.sweep_progress import SweepProgress, duration
+from hmmrnn.cli import sweep_progress
+from hmmrnn.cli.sweep_progress import SweepProgress, duration
 from hmmrnn.sweep.folder import Failure
 from hmmrnn.sweep.grid import Entry
 from hmmrnn.sweep.plan import Batch

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from experiments.config_flags import define_spec_flags, spec_from_flags
 from hmmrnn import InputError, TrainConfig, hmm
+from hmmrnn.cli.config_flags import define_spec_flags, spec_from_flags
 from hmmrnn.report import commands
 from hmmrnn.sequences import read_sequences
 from hmmrnn.training import RunSpec

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from experiments import circuits, dynamics, evaluate, run_folders
-from experiments.run_folders import (
+from hmmrnn import hmm
+from hmmrnn.circuits import Sizes as CircuitSizes
+from hmmrnn.cli import circuits, dynamics, evaluate, run_folders
+from hmmrnn.cli.run_folders import (
     Many,
     Step,
     analyse_all,
@@ -22,8 +24,6 @@ from experiments.run_folders import (
     one_or_many,
     second_process,
 )
-from hmmrnn import hmm
-from hmmrnn.circuits import Sizes as CircuitSizes
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import DivergingNetworkError, InputError, StorageError
 from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json, write_text

@@ -1,0 +1,1 @@
+"""The doors: flags in, one library call, files out."""

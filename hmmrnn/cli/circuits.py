@@ -1,0 +1,179 @@
+"""Find the circuit that makes a trained network switch, and prove it: circuits.json and figures.
+
+    hmmrnn circuits --run=runs/c
+    hmmrnn circuits --runs='runs/c-seed*'     many networks, one line each
+
+Half a minute to a minute on 2 CPU cores for a network that uses two symbols, one and a half for
+three; the first time half a minute more, with compilation that is kept. No GPU was timed. Expect
+some ten kick neurons in each direction for `linear2` by the paper's recipe, none for `linear3` of
+the laptop profile (docs/kick_circuits.md).
+"""
+
+from collections.abc import Hashable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+from jaxtyping import Float
+
+from hmmrnn import figures
+from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many, survey_numbers
+from hmmrnn.circuits.free_runs import ORDER
+from hmmrnn.cli.launch import define_run_flag
+from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
+from hmmrnn.errors import DivergingNetworkError
+from hmmrnn.fidelity import held_out_law
+from hmmrnn.hmm import HMM, ngram_law
+from hmmrnn.report import CIRCUIT_FIGURES
+from hmmrnn.sequences import Target
+from hmmrnn.storage import plain, write_json
+from hmmrnn.training import Fit, RunSpec, load
+
+FLAGS = flags.FLAGS
+
+MOST_NGRAMS = 10_000
+"""Of which shares are kept for every intervention and bootstrap draw."""
+
+
+class Analysis(NamedTuple):
+    """What was found, or why nothing was."""
+
+    found: CircuitSurvey | None
+    problem: str | None
+
+
+def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Analysis:
+    """Find and prove the circuits of the network, write what was found and draw it.
+
+    For a network that diverges, circuits.json holds the reason and nothing else.
+
+    Raises:
+        InputError: sizes that are too small.
+    """
+    (measured,) = measure(sizes, seed, [fit])
+    write(folder, measured)
+    return Analysis(measured.found, measured.problem)
+
+
+class Measured(NamedTuple):
+    """What was found of a network, and the weights that a figure shows beside it."""
+
+    found: CircuitSurvey | None
+    problem: str | None
+    w_rec: Float[np.ndarray, "N N"]
+
+
+def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
+    """Find and prove the circuits of networks of one cell.
+
+    The recordings and the free runs are made for all of them at once. What is found and proved in
+    each network has shapes of its own, so it follows network by network.
+
+    Raises:
+        InputError: sizes that are too small.
+    """
+    laws = [law_of(fit.config.hmm) for fit in fits]
+    surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
+    for fit, found, problem in zip(fits, surveys, unbounded(fits), strict=True):
+        weights = np.asarray(fit.params["W_rec"])
+        if isinstance(found, DivergingNetworkError):
+            yield Measured(None, str(found), weights)
+        elif problem is not None:
+            yield Measured(None, problem, weights)
+        else:
+            yield Measured(found, None, weights)
+
+
+def write(folder: Path, measured: Measured) -> str:
+    """Write figures and numbers, the numbers last: where they are, all is."""
+    found = measured.found
+    _remove_earlier(folder)
+    if found is None:
+        write_json(folder / "circuits.json", {"problem": measured.problem})
+        return str(measured.problem)
+    _draw(folder, found, measured.w_rec)
+    write_json(folder / "circuits.json", plain(survey_numbers(found)))
+    n_kick = sum(int(pair.kick.kick.sum()) for pair in found.circuit.pairs)
+    return f"{n_kick} kick neurons in {len(found.circuit.pairs)} changes, verdict {found.verdict}"
+
+
+def shape(spec: RunSpec) -> Hashable:
+    """What networks must have in common to be recorded side by side."""
+    return spec.config.cell
+
+
+def law_of(hmm: Target) -> np.ndarray | None:
+    """The law of the 4-grams of HMM or held-out data, flat; None where it is too large."""
+    if hmm.n_symbols**ORDER > MOST_NGRAMS:
+        return None
+    if not isinstance(hmm, HMM):
+        return held_out_law(hmm, ORDER)
+    return np.asarray(ngram_law(hmm, ORDER)).ravel()
+
+
+def _remove_earlier(folder: Path) -> None:
+    """What an earlier analysis left, its numbers first: where they are, all is."""
+    (folder / "circuits.json").unlink(missing_ok=True)
+    for pattern in CIRCUIT_FIGURES:
+        for path in (folder / "figures").glob(f"{pattern}.svg"):
+            path.unlink()
+
+
+def _draw(folder: Path, found: CircuitSurvey, w_rec: Float[np.ndarray, "N N"]) -> None:
+    """All figures of the analysis; those of a pair end in its symbols."""
+    circuit = found.circuit
+    drawn = {
+        "circuit_scores": figures.kick_score_figure(circuit),
+        "circuit_plane": figures.kick_plane_figure(circuit),
+        "circuit_blocks": figures.weight_block_figure(circuit.blocks),
+        "circuit_weights": figures.ordered_weights_figure(w_rec, circuit.groups),
+        "circuit_activity": figures.transition_activity_figure(circuit),
+        "circuit_shared": figures.composition_figure(circuit.shared),
+    }
+    for pair, proof in found.proofs.items():
+        end = "_{}_{}".format(*pair)
+        drawn["circuit_dial" + end] = figures.dial_figure(proof.dials, pair)
+        if proof.windows is not None:
+            names, effects = proof.windows
+            drawn["circuit_windows" + end] = figures.window_figure(effects, names)
+        if proof.pulses is not None:
+            names, pulses = proof.pulses
+            drawn["circuit_pulses" + end] = figures.pulse_figure(pulses, names)
+        if proof.replays is not None:
+            names, elsewhere, own = proof.replays
+            drawn["circuit_replay" + end] = figures.replay_figure(elsewhere, own, names)
+        drawn["circuit_resonance" + end] = figures.resonance_figure(
+            proof.resonance, found.everywhere
+        )
+    for pair, switch in found.switching.items():
+        end = "_{}_{}".format(*pair)
+        drawn["circuit_holding" + end] = figures.holding_figure(switch.holding)
+        drawn["circuit_kick" + end] = figures.optimal_kick_figure(switch.push)
+        if switch.windows is not None:
+            names, effects = switch.windows
+            drawn["circuit_carriers" + end] = figures.window_figure(effects, names, pair)
+    for name, figure in drawn.items():
+        figures.save(folder, name, figure)
+
+
+def define_flags() -> None:
+    """Which runs, and the sizes of the measures."""
+    define_run_flag()
+    flags.DEFINE_integer("n_runs", Sizes().n_runs, "noise-driven runs", lower_bound=4)
+    flags.DEFINE_integer("n_steps", Sizes().n_steps, "steps of each run", lower_bound=100)
+
+
+def main() -> None:
+    """Measure and print the account."""
+    chosen = one_or_many()
+    sizes = Sizes(FLAGS.n_runs, FLAGS.n_steps)
+    if isinstance(chosen, Many):
+        measuring = partial(measure, sizes, FLAGS.analysis_seed)
+        analyse_all(Step("circuits.json", shape, measuring, write, second_process), chosen)
+        return
+    analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed)
+    print(*(analysis.found.account if analysis.found else [analysis.problem]), sep="\n")
+    print(chosen / "circuits.json")

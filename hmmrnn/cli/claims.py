@@ -1,0 +1,116 @@
+r"""Judge the claims about how these networks work, over many networks.
+
+    hmmrnn claims --runs='runs/zoo/*' --outdir=runs/claims
+    hmmrnn claims --runs='runs/zoo/*' --outdir=runs/claims \
+        --others='runs/batch_sizes/*' --others='runs/sizes/*'
+
+Takes seconds: it reads what `hmmrnn evaluate`, dynamics and circuits wrote into the run folders
+(each of them takes --runs as well) and says of which networks something is missing. Writes
+claims.json, claims.md and report.html. `--others` are networks of other sizes and batch sizes for
+the claims that compare such, C14 and the hypothesis. Every rule is a docstring in hmmrnn/claims,
+and stands on the page.
+"""
+
+import itertools
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from matplotlib.figure import Figure
+
+from hmmrnn.claims import Evidence, Ledger, ledger, numbers, read_evidence
+from hmmrnn.claims.hypothesis import Turning
+from hmmrnn.cli.launch import command_line
+from hmmrnn.cli.run_folders import matching
+from hmmrnn.errors import InputError
+from hmmrnn.figures import save
+from hmmrnn.figures.claims import batch_figure, regularity_figure, turns_figure
+from hmmrnn.report import build_claims_page
+from hmmrnn.storage import plain, write_json
+from hmmrnn.training.run_folder import CONFIG
+
+FLAGS = flags.FLAGS
+STEPS = {"fidelity": "evaluate", "dynamics": "dynamics", "circuits": "circuits"}
+"""Which command makes which measure."""
+
+OF_OTHERS = ("fidelity", "dynamics")
+"""What is asked of networks that are only compared."""
+
+
+def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, Path]:
+    """Write claims.json, figures and pages; returns the paths of the pages."""
+    for name, figure in figures_of(found.turnings).items():
+        save(folder, name, figure)
+    write_json(folder / "claims.json", plain(numbers(found, commands)))
+    return build_claims_page(folder)
+
+
+def figures_of(networks: Sequence[Turning]) -> dict[str, Figure]:
+    """The figures of the hypothesis, by name."""
+    return {
+        "claims_turns": turns_figure(networks),
+        "claims_regularity": regularity_figure(networks),
+        "claims_batches": batch_figure(networks, with_most_batches(networks)),
+    }
+
+
+def with_most_batches(networks: Sequence[Turning]) -> str:
+    """The preset that was trained with most batch sizes."""
+    sizes: dict[str, set[int]] = {}
+    for network in networks:
+        sizes.setdefault(network.preset, set()).add(network.batch_size)
+    return max(sizes, key=lambda preset: len(sizes[preset]))
+
+
+def what_is_missing(networks: Sequence[Evidence], pattern: str, steps: Sequence[str]) -> list[str]:
+    """A line for each analysis that some networks lack, with the command that makes it."""
+    lines = []
+    for measure in steps:
+        lacking = [n for n in networks if not getattr(n, measure) and measure not in n.problems]
+        if lacking:
+            lines.append(
+                f"{len(lacking)} of {len(networks)} networks have no {measure}.json: "
+                f"{analysis(measure, pattern)}"
+            )
+    return lines
+
+
+def analysis(measure: str, pattern: str) -> str:
+    """The command that makes a measure of all networks that lack it."""
+    return f"hmmrnn {STEPS[measure]} --runs={shlex.quote(pattern)} --missing_only"
+
+
+def commands() -> list[str]:
+    """How the page is made from the run folders."""
+    made = [analysis(measure, FLAGS.runs) for measure in STEPS]
+    made += [analysis(measure, pattern) for pattern in FLAGS.others for measure in OF_OTHERS]
+    return [*made, command_line()]
+
+
+def define_flags() -> None:
+    """Which networks are judged, and where the pages go."""
+    flags.DEFINE_string("runs", None, "pattern of run folders, in quotes", required=True)
+    flags.DEFINE_multi_string(
+        "others", [], "pattern of networks of other sizes and batch sizes; may be given again"
+    )
+    flags.DEFINE_string("outdir", None, "folder to write to", required=True)
+
+
+def main() -> None:
+    """Read, judge, write and print the verdicts over all presets."""
+    folder = Path(FLAGS.outdir)
+    if (folder / CONFIG).exists():
+        raise InputError(f"outdir={folder}: holds a run of a network; give another folder")
+    networks = [read_evidence(path) for path in matching(FLAGS.runs)]
+    others = {name: [*map(read_evidence, matching(name))] for name in FLAGS.others}
+    missing = what_is_missing(networks, FLAGS.runs, [*STEPS])
+    for pattern, members in others.items():
+        missing += what_is_missing(members, pattern, OF_OTHERS)
+    print(*missing, sep="\n", end="\n" if missing else "")
+    found = ledger(networks, [*itertools.chain(*others.values())])
+    pages = write(folder, found, commands())
+    for row in found.rows:
+        if row.preset == "all":
+            print(f"{row.claim:5} {row.loss:12} {row.verdict:21} {row.sentence}")
+    print(*pages, sep="\n")

@@ -1,0 +1,86 @@
+"""The console command: `hmmrnn DOOR --flag=value ...`, and the list of its doors."""
+
+import ast
+import difflib
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hmmrnn.cli.launch import launch, print_anywhere, quiet_without_readers
+
+DOORS = (
+    "reproduce",
+    "train",
+    "evaluate",
+    "dynamics",
+    "circuits",
+    "discover",
+    "report",
+    "analyse",
+    "sweep",
+    "zoo",
+    "claims",
+)
+"""Modules of this folder, each with `define_flags` and `main`, in the order of the list."""
+
+HELP, VERSION = ("--help", "-help", "-h", "-?", "--helpfull", "--helpshort", "help"), "--version"
+
+
+def main() -> None:
+    """Open the door that the first argument names; without one, list them.
+
+    Raises:
+        SystemExit: with 1 and one line for a door that does not exist; as the door ends.
+    """
+    arguments = sys.argv[1:]
+    print_anywhere()
+    if not arguments or arguments[0] in HELP:
+        with quiet_without_readers():
+            print(overview())
+        return
+    door, *flags = arguments
+    if door == VERSION:
+        print(f"hmmrnn {importlib.metadata.version('hmmrnn')}")
+        return
+    if door not in DOORS:
+        print(f"error: {door}: {_advice(door)}", file=sys.stderr)
+        raise SystemExit(1)
+    open_door(door, flags)
+
+
+def open_door(name: str, arguments: Sequence[str]) -> None:
+    """Run a door with these flags."""
+    sys.argv = [f"hmmrnn {name}", *arguments]  # absl reads them there
+    door = importlib.import_module(f"hmmrnn.cli.{name}")
+    door.define_flags()
+    launch(door.main, door.__doc__ or "")
+
+
+def overview() -> str:
+    """All doors, a sentence each."""
+    lines = [f"  {name:10} {sentence(name)}" for name in DOORS]
+    return "\n".join(
+        (
+            "hmmrnn DOOR [--flag=value ...]",
+            "",
+            *lines,
+            "",
+            "hmmrnn DOOR --help shows what a door does, how long it takes, and its flags.",
+        )
+    )
+
+
+def sentence(door: str) -> str:
+    """The first line of a door's help, read without the seconds that its imports take."""
+    source = Path(__file__).with_name(f"{door}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+
+
+def _advice(door: str) -> str:
+    if door.startswith("-"):
+        return "a door comes first, then its flags; hmmrnn --help lists the doors"
+    near = difflib.get_close_matches(door, DOORS, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"there is no such door; {hint}hmmrnn --help lists them"

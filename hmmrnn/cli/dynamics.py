@@ -1,0 +1,247 @@
+"""Find out how a trained network moves: dynamics.json, its figures, and the interactive view.
+
+    hmmrnn dynamics --run=runs/c
+    hmmrnn dynamics --run=runs/c --others='runs/c-seed*'     beside sister networks
+    hmmrnn dynamics --runs='runs/c-seed*'     many networks, one line each
+
+About half a minute on 2 CPU cores, the first time a minute, with compilation that is kept; one of
+many takes ten seconds. Networks of the `reference` loss that have left its plateau often turn about
+once per pair of transitions, others hardly.
+"""
+
+from collections.abc import Hashable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import flags
+from jaxtyping import Float
+
+from hmmrnn import figures
+from hmmrnn.arrays import Key
+from hmmrnn.cli.launch import define_run_flag
+from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
+from hmmrnn.cli.sister_networks import beside_others, rotations, sister_networks
+from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey_many, survey_numbers
+from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.fidelity import kl_through_training
+from hmmrnn.intervals import Estimate
+from hmmrnn.report import DYNAMICS_FIGURES, PAIR_FIGURES, VIEW_FILE
+from hmmrnn.storage import plain, write_arrays, write_json
+from hmmrnn.training import Fit, RunSpec, load
+from hmmrnn.training.fit import snapshot_epochs
+
+FLAGS = flags.FLAGS
+
+
+class Analysis(NamedTuple):
+    """What was found, or why nothing was."""
+
+    found: Survey | None
+    problem: str | None
+
+
+def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -> Analysis:
+    """Measure the network, write what was found and draw it.
+
+    For a network that diverges, dynamics.json holds the reason and nothing else. `others` is a
+    pattern of run folders that were analysed before.
+
+    Raises:
+        InputError: sizes that are too small, or others that do not compare.
+    """
+    sisters = sister_networks(folder, others) if others else {}
+    (measured,) = measure(sizes, seed, [fit])
+    write(folder, measured, sisters, seed)
+    return Analysis(measured.found, measured.problem)
+
+
+class Measured(NamedTuple):
+    """What was found of a network, and what the figures show beside it."""
+
+    found: Survey | None
+    problem: str | None
+    loss: Float[np.ndarray, " L"]
+    floor: float  # of the loss
+    kl: list[Estimate]  # at each snapshot
+
+
+class _Keys(NamedTuple):
+    survey: Key
+    fidelity: Key
+    others: Key
+
+
+def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
+    """Measure networks of one cell, with as many snapshots of each.
+
+    Raises:
+        InputError: sizes that are too small.
+    """
+    keys = _Keys(*jax.random.split(jax.random.key(seed), 3))
+    courses = [
+        Course(fit.snapshots.epochs, fit.snapshots.params, np.asarray(fit.records.loss))
+        for fit in fits
+    ]
+    surveys = survey_many(fits, courses, keys.survey, sizes)
+    explodes = unbounded(fits)
+    for fit, course, found, problem in zip(fits, courses, surveys, explodes, strict=True):
+        floor = float(fit.floor.mean)
+        reason = str(found) if isinstance(found, DivergingNetworkError) else problem
+        if isinstance(found, DivergingNetworkError) or reason is not None:
+            yield Measured(None, reason, course.loss, floor, [])
+            continue
+        kl = [] if found.development is None else _kl_through_training(fit, keys.fidelity)
+        yield Measured(found, None, course.loss, floor, kl)
+
+
+def _kl_through_training(fit: Fit, key: Key) -> list[Estimate]:
+    hmm, n_steps = fit.config.hmm, fit.config.data.n_steps
+    return kl_through_training(fit.cell, fit.snapshots.params, fit.noise_std, hmm, n_steps, key)
+
+
+def write(folder: Path, measured: Measured, sisters: dict[str, Any], seed: int) -> None:
+    """Write figures, view and numbers, the numbers last: where they are, all is."""
+    keys = _Keys(*jax.random.split(jax.random.key(seed), 3))
+    found = measured.found
+    _remove_earlier(folder)
+    if found is None:
+        write_json(folder / "dynamics.json", {"problem": measured.problem})
+        return
+    numbers = plain(survey_numbers(found))
+    numbers["networks"] = beside_others(folder, numbers, sisters, keys.others) if sisters else None
+    _draw(folder, found, measured, rotations(sisters))
+    write_arrays(folder / VIEW_FILE, found.view._asdict())
+    write_json(folder / "dynamics.json", numbers)
+
+
+def _remove_earlier(folder: Path) -> None:
+    """What an earlier analysis left, its numbers first: where they are, all is."""
+    (folder / "dynamics.json").unlink(missing_ok=True)
+    for name in (*DYNAMICS_FIGURES, PAIR_FIGURES):
+        for path in (folder / "figures").glob(f"{name}.svg"):
+            path.unlink()
+    (folder / VIEW_FILE).unlink(missing_ok=True)
+
+
+def _draw(
+    folder: Path, found: Survey, measured: Measured, others: list[tuple[str, Estimate]]
+) -> None:
+    """All figures of the analysis; `others` are rotations of sister networks."""
+    whole, near = found.globally, found.locally
+    drawn = {
+        "trajectories": figures.trajectory_figure(found.portrait),
+        "rotation": figures.rotation_figure(
+            whole.orbit, whole.time_reversed, whole.phase_shuffled, others
+        ),
+        "flow": figures.flow_figure(whole.along, whole.flow, whole.symbols),
+        "phase": figures.phase_figure(whole.orbit, whole.emission),
+        "readout": figures.readout_figure(whole.axes, whole.carried, whole.region),
+        "noise_levels": figures.noise_level_figure(whole.radius, whole.regions),
+        "fixed_points": figures.fixed_point_figure(found.fixed),
+        "residency": figures.residency_figure(
+            near.residency, near.zone, near.points, near.explained, near.shares
+        ),
+        "spectra": figures.spectra_figure(
+            near.spectrum, near.spectrum_zone, near.unstable, near.critical
+        ),
+        "noise_sensitivity": figures.noise_sensitivity_figure(near.sensitivity),
+        "mean_shift": figures.mean_shift_figure(near.shift),
+    }
+    for pair in whole.pairs:
+        name = "flow_{}_{}".format(*pair.symbols)
+        drawn[name] = figures.flow_figure(pair.along, pair.flow, pair.symbols)
+    if found.development is not None:
+        drawn["development"] = figures.development_figure(
+            found.development, measured.loss, measured.floor, measured.kl
+        )
+    for name, figure in drawn.items():
+        figures.save(folder, name, figure)
+
+
+def report_lines(found: Survey) -> list[str]:
+    """What a terminal shows of it."""
+    whole, near, dated = found.globally, found.locally, found.development
+    turns = whole.orbit.rotation
+    shares = [f"{share.value:.2f}" for share in near.shares]
+    explained = [f"{100 * share:.1f} %" for share in np.asarray(found.portrait.plane.explained)]
+    lines = [
+        ("All states together: " if whole.pairs else "") + whole.manner.sentence,
+        *(
+            f"Symbols {pair.symbols[0]} and {pair.symbols[1]}: {each.sentence}"
+            for pair, each in zip(whole.pairs, whole.manners, strict=True)
+        ),
+        f"net rotation per pair of transitions {turns.value:.3f} "
+        f"[{turns.low:.3f}, {turns.high:.3f}]",
+        *(
+            f"  {name} surrogates {null.null_mean:.3f} [{null.null_low:.3f}, {null.null_high:.3f}],"
+            f" p = {null.p_value:.3f}"
+            for name, null in (
+                ("time-reversed", whole.time_reversed),
+                ("phase-shuffled", whole.phase_shuffled),
+            )
+        ),
+        f"variance in PC1, PC2, PC3: {', '.join(explained)}",
+        f"CV of dwell times {found.portrait.dwell_cv.value:.2f}",
+        fixed_point_summary(found.fixed),
+        "states in cluster, kick-zone, transition, other: " + ", ".join(shares),
+    ]
+    if dated is None:
+        return [*lines, "no snapshots, so nothing is known of how it came about"]
+    by_jump, bend = dated.bifurcation_by_jump, dated.bifurcation
+    bounds = "" if np.isnan(bend.epoch) else f" [{bend.low:.0f}, {bend.high:.0f}]"
+    return [
+        *lines,
+        f"bifurcation: {_epoch(by_jump)} by the paper's rule, {_epoch(bend.epoch)}{bounds} by "
+        f"change point; second descent of the loss: {_epoch(dated.descent.onset)}",
+    ]
+
+
+def _epoch(value: float) -> str:
+    return "none" if np.isnan(value) else f"epoch {value:.0f}"
+
+
+def write_one(seed: int, folder: Path, measured: Measured) -> str:
+    """Write what was found of one of many; rotation and manner are the line."""
+    write(folder, measured, {}, seed)
+    if measured.found is None:
+        return str(measured.problem)
+    whole = measured.found.globally
+    turns = whole.orbit.rotation
+    return f"rotation {turns.value:.3f} [{turns.low:.3f}, {turns.high:.3f}], {whole.manner.kind}"
+
+
+def shape(spec: RunSpec) -> Hashable:
+    """What networks must have in common to be measured side by side."""
+    return spec.config.cell, len(snapshot_epochs(spec.config))
+
+
+def define_flags() -> None:
+    """Which runs, the sizes of the measures, and sister networks."""
+    define_run_flag()
+    flags.DEFINE_integer("n_trajectories", 64, "noise-driven trajectories", lower_bound=2)
+    flags.DEFINE_integer("n_steps", 1_000, "steps of each, after the warm-up", lower_bound=2)
+    flags.DEFINE_integer("n_starts", 1_000, "starts of the search for fixed points", lower_bound=1)
+    flags.DEFINE_integer("n_states", 2_000, "states with a residency time", lower_bound=2)
+    flags.DEFINE_string("others", "", "pattern of run folders to show beside this one, in quotes")
+
+
+def main() -> None:
+    """Measure and print what matters most."""
+    chosen = one_or_many()
+    sizes = Sizes(FLAGS.n_trajectories, FLAGS.n_steps, FLAGS.n_starts, FLAGS.n_states)
+    if isinstance(chosen, Many):
+        if FLAGS.others:
+            raise InputError("others: goes with --run; analyse all by --runs first, then one by it")
+        measuring = partial(measure, sizes, FLAGS.analysis_seed)
+        writing = partial(write_one, FLAGS.analysis_seed)
+        analyse_all(Step("dynamics.json", shape, measuring, writing, second_process), chosen)
+        return
+    analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed, FLAGS.others)
+    if analysis.found is None:
+        print(analysis.problem)
+    else:
+        print(*report_lines(analysis.found), sep="\n")
+    print(chosen / "dynamics.json")
