@@ -86,9 +86,8 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(there), f"{target}: no such heading"
 
 
-PROGRAM = re.compile(
-    r"(?<!import )\bhmmrnn [a-z].*|python -m (?:experiments|benchmarks|scripts)\b.*|python scripts/.*"
-)
+IN_CHECKOUT = r"python -m (?:experiments|benchmarks|scripts)\b.*|python scripts/.*"
+PROGRAM = re.compile(rf"(?<!import )\bhmmrnn [a-z].*|{IN_CHECKOUT}")
 
 
 def commands(page):

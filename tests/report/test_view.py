@@ -17,7 +17,7 @@ from hmmrnn.report import build_report
 from hmmrnn.report.view import CYCLE, FILE, view_html
 from hmmrnn.storage import write_arrays
 
-from .browser import NO_WEBGL, Browser
+from . import browser as chromium
 from .run import FIGURES, Page, fill
 
 EPOCHS = [0, 20, 40, 60]
@@ -67,7 +67,7 @@ class View:
     """The view on a page, with hands."""
 
     def __init__(self, browser, path):
-        self.page = browser.open(path, width=520, height=640)
+        self.page = chromium.Page(browser, path, width=520, height=640)
         self.settled()
 
     def settled(self):
@@ -141,9 +141,14 @@ class View:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Browser(tmp_path_factory.mktemp("profile")) as running:
-        yield running
+def launch():
+    with chromium.launcher() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(launch):
+    return launch()
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +164,7 @@ def view(opened):
     yield opened
     if opened.page.evaluate("document.querySelector('.quiet').checked"):
         opened.tick()
-    assert not [entry for entry in opened.page.console if entry[0] in ("error", "assert")]
+    assert not opened.page.errors
     assert [address[:5] for address in opened.page.requests] == ["file:"]
 
 
@@ -211,16 +216,16 @@ def test_keys_rotate_zoom_and_reset(view):
     before, picture = view.eye(), view.picture()
     view.page.evaluate("document.querySelector('.plot').focus()")
     for _ in range(3):
-        view.page.press("ArrowRight")
+        view.page.tab.keyboard.press("ArrowRight")
     after = view.eye()
     turned = np.arctan2(after[1], after[0]) - np.arctan2(before[1], before[0])
     assert turned == pytest.approx(np.pi / 6, abs=0.01)
     assert view.becomes_other(picture, 0.01)
-    view.page.press("ArrowUp")
+    view.page.tab.keyboard.press("ArrowUp")
     assert view.eye()[2] > after[2]
-    view.page.press("-")
+    view.page.tab.keyboard.press("-")
     assert np.linalg.norm(view.eye()) > 1.05 * np.linalg.norm(after)
-    view.page.press("0")
+    view.page.tab.keyboard.press("0")
     np.testing.assert_allclose(view.eye(), before, atol=1e-3)
 
 
@@ -314,15 +319,15 @@ def test_text_follows_a_dark_page_and_the_background_is_that_of_the_page(view):
         assert shown.tolist() == [int(paper[i : i + 2], 16) for i in (1, 3, 5)]
 
     check("#fdfdfc", "#1c2024")
-    view.page.prefer("dark")
+    view.page.tab.emulate_media(color_scheme="dark")
     view.page.wait_for("document.querySelector('.plot')._fullLayout.font.color === '#e4e6e8'")
     check("#14171a", "#e4e6e8")
-    view.page.prefer("light")
+    view.page.tab.emulate_media(color_scheme="light")
     view.page.wait_for("document.querySelector('.plot')._fullLayout.font.color === '#1c2024'")
 
 
 def test_it_fits_a_phone(view):
-    view.page.resize(360, 640)
+    view.page.tab.set_viewport_size({"width": 360, "height": 640})
     view.page.wait_for("document.querySelector('.plot')._fullLayout.width <= 328")
     assert view.page.evaluate("document.documentElement.scrollWidth") <= 360
     for selector in (".plot", ".colour", ".epoch", "output", ".reset"):
@@ -332,7 +337,7 @@ def test_it_fits_a_phone(view):
         assert left + width <= 360
     view.set(".colour", "zone")
     assert view.layout("scene.xaxis.title.text") == "PC1 (53 %)"
-    view.page.resize(520, 640)
+    view.page.tab.set_viewport_size({"width": 520, "height": 640})
     view.page.wait_for("document.querySelector('.plot')._fullLayout.width > 400")
 
 
@@ -352,7 +357,7 @@ def test_without_snapshots_there_is_no_slider(browser, tmp_path):
     assert len(view.marks()) == 2
     assert view.page.evaluate("document.querySelector('option[value=zone]').disabled")
     assert "not computed" in view.text("option[value=zone]")
-    assert not [entry for entry in view.page.console if entry[0] == "error"]
+    assert not view.page.errors
 
 
 def test_the_whole_report_works_in_a_browser(browser, tmp_path, smoke):
@@ -375,18 +380,18 @@ def test_the_whole_report_works_in_a_browser(browser, tmp_path, smoke):
     np.testing.assert_allclose(
         np.sort(points, axis=0), np.sort(record().driven[SMALL], axis=0), rtol=1e-3
     )
-    assert not [entry for entry in page.console if entry[0] in ("error", "assert")]
+    assert not page.errors
     assert page.requests == [path.resolve().as_uri()]
 
 
-def test_a_browser_without_webgl_is_told_so(tmp_path):
+def test_a_browser_without_webgl_is_told_so(launch, tmp_path):
     page = write(tmp_path / "run", record())
-    with Browser(tmp_path / "profile", NO_WEBGL) as browser:
+    with launch(chromium.NO_WEBGL) as browser:
         view = View(browser, page)
         assert "needs WebGL" in view.text(".status")
         assert view.hidden(".plot")
         assert view.hidden(".controls")
-        assert not [entry for entry in view.page.console if entry[0] == "error"]
+        assert not view.page.errors
 
 
 def test_without_a_record_there_is_no_view(tmp_path):
