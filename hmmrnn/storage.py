@@ -64,7 +64,7 @@ def save_npz(file: IO[bytes] | Path, arrays: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> Any:  # noqa: ANN401
     """The value in a JSON file. Raises `InputError` if it is missing, cut short or no JSON."""
     with _reading(path):
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -11,10 +11,12 @@ commit is recorded.
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from hmmrnn.cli.launch import stopped_by
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.report.commands import of_training
 from hmmrnn.sweep.folder import is_done
@@ -29,7 +31,8 @@ def train(runs: Path) -> None:
     while sweep.poll() is None:
         with contextlib.suppress(KeyboardInterrupt):  # the sweep hears it too, and ends in order
             sweep.wait()
-    if sweep.returncode:
+    stopped = [stopped_by(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    if sweep.returncode and sweep.returncode not in stopped:
         sys.exit(sweep.returncode)
 
 

@@ -57,7 +57,7 @@ Fields = dict[str, Any]
 def read(folder: Path) -> tuple[str, Fields]:
     """What a run was trained on, and its circuits.json."""
     config = read_spec(folder).config
-    found = json.loads((folder / "circuits.json").read_text())
+    found = json.loads((folder / "circuits.json").read_text(encoding="utf-8"))
     size = f"batch {config.train.batch_size}, {config.data.n_steps} steps"
     return f"`{name_of(config.hmm)}`, {config.loss.title}, {size}", found
 

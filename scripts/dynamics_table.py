@@ -29,7 +29,7 @@ NOTHING = "none"
 
 def row(folder: Path) -> tuple[str, ...]:
     """The cells of one run."""
-    found = json.loads((folder / "dynamics.json").read_text())
+    found = json.loads((folder / "dynamics.json").read_text(encoding="utf-8"))
     if "problem" in found:
         return (f"`{folder.name}`", found["problem"], *[NOTHING] * (len(HEAD) - 2))
     null, dated = found["surrogates"], found["development"]

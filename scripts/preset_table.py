@@ -57,7 +57,7 @@ def row(folder: Path, name: str) -> str:
 def numbers(run: Path) -> Numbers:
     """From the records of a run folder."""
     fidelity, dynamics, manifest = (
-        json.loads((run / f"{part}.json").read_text())
+        json.loads((run / f"{part}.json").read_text(encoding="utf-8"))
         for part in ("fidelity", "dynamics", "manifest")
     )
     kl, volatility, cv = fidelity["kl"]["6"], fidelity["volatility"], fidelity["dwell"][0]["cv"]

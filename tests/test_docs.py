@@ -161,3 +161,15 @@ def test_a_command_that_is_not_there_would_be_noticed():
     assert ["hmmrnn", "reproduce", "--preset=linear3"] in [
         call[:3] for call in commands(ROOT / "README.md")
     ]
+
+
+def test_figures_are_small_and_used():
+    used = {
+        (page.parent / token.attrGet("src")).resolve()
+        for page in PAGES
+        for token in tokens(page)
+        if token.type == "image"
+    }
+    for figure in (ROOT / "docs" / "figures").iterdir():
+        assert figure.stat().st_size <= LARGEST_FIGURE, figure.name
+        assert figure.resolve() in used, f"{figure.name} is on no page"

@@ -36,14 +36,11 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     print_anywhere()
-    if not arguments or arguments[0] in HELP:
+    if not arguments or arguments[0] in (*HELP, VERSION):
         with quiet_without_readers():
-            print(overview())
+            print(version() if arguments[:1] == [VERSION] else overview())
         return
     door, *flags = arguments
-    if door == VERSION:
-        print(f"hmmrnn {importlib.metadata.version('hmmrnn')}")
-        return
     if door not in DOORS:
         print(f"error: {door}: {_advice(door)}", file=sys.stderr)
         raise SystemExit(1)
@@ -56,6 +53,11 @@ def open_door(name: str, arguments: Sequence[str]) -> None:
     door = importlib.import_module(f"hmmrnn.cli.{name}")
     door.define_flags()
     launch(door.main, door.__doc__ or "")
+
+
+def version() -> str:
+    """Of the package."""
+    return f"hmmrnn {importlib.metadata.version('hmmrnn')}"
 
 
 def overview() -> str:

@@ -40,12 +40,16 @@ def launch(main: Callable[[], None], help_text: str) -> None:
     set_global_switches()
     sys.modules["__main__"].__doc__ = help_text.replace("%", "%%")  # where absl looks for it
     _list_all_flags_in_help()
-    app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parsed)
+    with quiet_without_readers():
+        app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parsed)
 
 
 def print_anywhere() -> None:
-    """Let no output fail because a terminal lacks a sign."""
+    """Let no output fail because a terminal lacks a sign, or because there is none."""
     codecs.register_error("plain", _plain)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed before the start
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="plain")
@@ -107,27 +111,29 @@ def warn_of_unbounded(folder: Path, ran: LongRun | None) -> None:
 def command_line(*extra: str) -> str:
     """The command that opened this door, with more flags at its end and no --overwrite."""
     names = {flag.lstrip("-") for flag in (*extra, "--overwrite")}
+    given = [(argument, argument.lstrip("-").partition("=")[0]) for argument in sys.argv[1:]]
     kept = [
         argument
-        for argument in sys.argv[1:]
-        if argument.lstrip("-").removeprefix("no").partition("=")[0] not in names
-        and argument.lstrip("-").partition("=")[0] not in names
+        for argument, name in given
+        if not (argument.startswith("-") and {name, name.removeprefix("no")} & names)
     ]
     return shlex.join([*sys.argv[0].split(" "), *kept, *extra])
 
 
 def to_type(command: str) -> str:
-    """A command of ours as this shell understands it: by Python, where it would not find hmmrnn."""
+    """A command of ours as this shell finds it: by the path of hmmrnn, or by Python."""
+    script = Path(sys.executable).with_name("hmmrnn")
     found = shutil.which("hmmrnn")
-    ours = found is not None and Path(found).parent == Path(sys.executable).parent
-    by_python = shlex.join([sys.executable, "-m", "hmmrnn"])
-    return command if ours else command.replace("hmmrnn", by_python, 1)
+    if found is not None and script.exists() and Path(found).samefile(script):
+        return command
+    ours = [str(script)] if script.exists() else [sys.executable, "-m", "hmmrnn"]
+    return command.replace("hmmrnn", shlex.join(ours), 1)
 
 
 def _list_all_flags_in_help() -> None:
     """Let --help show the flags of all our modules; absl shows only those of the main one."""
     for module, defined in flags.FLAGS.flags_by_module_dict().items():
-        for flag in defined if module.startswith(("hmmrnn.", "experiments.")) else ():
+        for flag in defined if module.startswith("hmmrnn.") else ():
             flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
 
 
@@ -139,8 +145,7 @@ def _guarded(main: Callable[[], None], extra: list[str]) -> None:
     try:
         if extra:
             raise InputError(f"{extra[0]}: unknown argument; flags have the form --name=value")
-        with quiet_without_readers():
-            main()
+        main()
     except (InputError, StorageError, TrainingDivergedError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
@@ -156,15 +161,23 @@ def stopped_by(signal_number: int = signal.SIGINT) -> int:
 
 @contextlib.contextmanager
 def quiet_without_readers() -> Iterator[None]:
-    """End without a word once whoever read the output is gone, as `head` is after ten lines."""
+    """End without a word once whoever read the output is gone, as `head` is after ten lines.
+
+    Raises:
+        SystemExit: with the code that there was, or 141.
+    """
     try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         for stream in (sys.stdout, sys.stderr):
             os.dup2(nowhere, stream.fileno())
-        raise SystemExit(stopped_by(signal.SIGPIPE)) from None
+        ended = error.__context__  # what was under way when the flush failed
+        code = ended.code if isinstance(ended, SystemExit) else None
+        raise SystemExit(code or stopped_by(signal.SIGPIPE)) from None
 
 
 def _parsed(arguments: list[str]) -> list[str]:

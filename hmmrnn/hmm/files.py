@@ -14,7 +14,7 @@ def from_json(path: str | Path) -> HMM:
         InputError: the file is missing, is no JSON, or does not describe an HMM.
     """
     try:
-        fields = json.loads(Path(path).read_text())
+        fields = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"hmm={path}: cannot be read ({error.strerror})") from None
     except ValueError as error:

@@ -20,7 +20,7 @@ def inline_svg(path: Path) -> Markup | None:
     if not path.exists():
         return None
     try:
-        svg = path.read_text()
+        svg = path.read_text(encoding="utf-8")
         problem = _problem(svg)
     except (OSError, ValueError, ElementTree.ParseError) as error:
         problem = str(error)

@@ -69,7 +69,9 @@ def view_html(folder: Path) -> Markup | None:
             explained=_percent(np.sum(view.explained)),
             data=Markup(_json(_drawn(view))),
             library=Markup(_library()),
-            script=Markup(resources.files("hmmrnn.report").joinpath("view.js").read_text()),
+            script=Markup(
+                resources.files("hmmrnn.report").joinpath("view.js").read_text(encoding="utf-8")
+            ),
         )
     )
 

@@ -60,7 +60,8 @@ def train_run(
 
     Raises:
         InputError: the folder holds something else, or another process trains into it.
-        InterruptedRun: SIGTERM or SIGINT arrived; a checkpoint was saved first.
+        InterruptedRun: SIGTERM or SIGINT arrived; a checkpoint was saved first, and all files if
+            it came after the last one.
         TrainingDivergedError: too many bad steps in a row; a checkpoint was saved first.
         StorageError: a file could not be written; the checkpoints before it are intact.
     """
@@ -77,7 +78,10 @@ def train_run(
         with contextlib.closing(
             Checkpoints(folder / CHECKPOINTS, spec.config.train.keep_checkpoints)
         ) as checkpoints:
-            return _train(folder, spec, checkpoints, stopping, observe)
+            fit = _train(folder, spec, checkpoints, stopping, observe)
+        if asked := stopping():  # too late to leave anything out, but what follows is not wanted
+            raise InterruptedRun(spec.config.train.epochs, asked)
+        return fit
 
 
 def _train(

@@ -3,6 +3,7 @@
 import importlib.metadata
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_a_terminal_that_knows_ascii_only_fails_no_command(monkeypatch):
     assert written["stderr"].getvalue() == b"?...?\n"
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("zoo",)])
+@pytest.mark.parametrize("arguments", [("--help",), ("zoo",), ("train", "--help")])
 def test_a_closed_pipe_ends_quietly(started, arguments):
     nobody, ours = os.pipe()
     os.close(nobody)
@@ -86,6 +87,12 @@ def test_a_closed_pipe_ends_quietly(started, arguments):
     os.close(ours)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (128 + signal.SIGPIPE, "")
+
+
+def test_closed_outputs_fail_no_command():
+    command = f"{shlex.quote(sys.executable)} -m hmmrnn --version >&- 2>&-"
+    done = subprocess.run(command, shell=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

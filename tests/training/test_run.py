@@ -212,6 +212,14 @@ def test_a_stop_request_before_the_first_epoch_is_kept(spec, finished, tmp_path)
     assert same_params(fit.params, load(finished).params)
 
 
+def test_a_stop_request_in_the_last_epoch_comes_after_the_files(spec, finished, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRun) as stop:
+        train_run(folder, spec, observe=stop_at(spec.config.train.epochs))
+    assert (stop.value.epoch, stop.value.signal_number) == (8, signal.SIGTERM)
+    assert same_params(load(folder).params, load(finished).params)
+
+
 def test_only_the_last_checkpoints_are_kept(spec, finished):
     kept = sorted(int(p.name) for p in (finished / "checkpoints").iterdir())
     assert kept == [6, 7, 8]
