@@ -14,7 +14,7 @@ import jax
 import pytest
 
 from hmmrnn import TrainConfig, hmm
-from hmmrnn.cli.launch import choose_cpu_products
+from hmmrnn.cli.launch import CACHE_VARIABLE, choose_cpu_products, compile_cache
 from hmmrnn.training.memory import forget_programs_if_many
 
 QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=false")
@@ -30,7 +30,8 @@ def compile_quickly():
 
 compile_quickly()
 choose_cpu_products()  # as the programs do, so that their runs can be repeated here bit by bit
-jax.config.update("jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".cache" / "tests"))
+os.environ.setdefault(CACHE_VARIABLE, str(Path("~/.cache/hmmrnn/tests").expanduser()))
+jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
 

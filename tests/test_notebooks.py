@@ -14,6 +14,8 @@ from IPython.core.inputtransformer2 import TransformerManager
 from matplotlib.image import imread
 from nbclient import NotebookClient
 
+from hmmrnn.cli.launch import compile_cache
+
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
 NAMES = (
@@ -105,7 +107,7 @@ def executed(tmp_path_factory):
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "IPYTHONDIR": str(place / "ipython"),  # without anybody's start-up files
-            "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".cache" / "notebooks"),
+            "JAX_COMPILATION_CACHE_DIR": str(compile_cache()),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05",
         }
         (place / "work").mkdir()

@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import hashlib
 import importlib.metadata
 import io
 import os
@@ -63,16 +64,26 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def set_global_switches() -> None:
-    """Full precision of products, the faster ones on CPUs, a compile cache that outlives us.
-
-    The cache is kept apart for each host and jaxlib version: compiled code need not run elsewhere.
-    """
+    """Full precision of products, the faster ones on CPUs, a compile cache that outlives us."""
     jax.config.update("jax_default_matmul_precision", "highest")
     choose_cpu_products()
-    root = Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache/hmmrnn").expanduser())
-    folder = root / f"{platform.node()}-jaxlib-{importlib.metadata.version('jaxlib')}"
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
+
+
+def compile_cache() -> Path:
+    """Folder of compiled code, one for each jaxlib and processor: it need not run elsewhere."""
+    root = Path(os.environ.get(CACHE_VARIABLE) or Path("~/.cache/hmmrnn").expanduser())
+    return root / f"jaxlib-{importlib.metadata.version('jaxlib')}-{_processor()}"
+
+
+def _processor() -> str:
+    """A name for the model and the instructions of this machine's processor."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.exists() else []
+    known = {x for x in lines if x.startswith(("model name", "flags", "Features", "CPU part"))}
+    text = "\n".join(sorted(known)) or f"{platform.processor()} {platform.machine()}"
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def choose_cpu_products() -> None:

@@ -16,7 +16,7 @@ PATIENCE = 400
 
 
 def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "HMMRNN_CACHE": str(ROOT / ".cache" / "doors")}
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture(scope="session")
