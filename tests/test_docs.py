@@ -87,7 +87,7 @@ def test_links_lead_somewhere(page):
 
 
 IN_CHECKOUT = r"python -m (?:experiments|benchmarks|scripts)\b.*|python scripts/.*"
-PROGRAM = re.compile(rf"(?<!import )\bhmmrnn [a-z].*|{IN_CHECKOUT}")
+PROGRAM = re.compile(rf"(?<!import )(?<!from )\bhmmrnn [a-z].*|{IN_CHECKOUT}")
 
 
 def commands(page):

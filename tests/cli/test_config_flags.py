@@ -60,7 +60,7 @@ def test_lists_are_separated_by_commas():
 def test_the_command_in_the_report_is_read_back_as_the_same_run(options):
     config = TrainConfig.profile("smoke", hmm.preset("fully3")).replace(loss=options)
     spec = RunSpec(config, 0.7, 5)
-    given = shlex.split(commands.of_training(Path("a b"), spec))[3:]
+    given = shlex.split(commands.of_training(Path("a b"), spec))[2:]
     own = [flag for flag in given if flag not in ("--outdir=a b", "--resume")]
     assert len(own) == len(given) - 2
     assert parse(*own) == spec
