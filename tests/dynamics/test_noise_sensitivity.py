@@ -78,9 +78,11 @@ def test_frozen_noise_alone_leaves_no_spread_at_all(n_rollouts):
     params = init_params(SMALL, jax.random.key(0))
     starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (3, 20)))
     found = noise_sensitivity(SMALL, params, 1.0, starts, KEY, n_rollouts=n_rollouts)
-    assert np.all(np.asarray(found.covariance_trace)[:, 0] == 0)
-    assert np.all(np.asarray(found.distance)[:, 0] == 0)
-    assert np.all(np.asarray(found.covariance_trace)[:, 1:] > 0)
+    spread, distance = np.asarray(found.covariance_trace), np.asarray(found.distance)
+    assert np.all(spread[:, 1:] > 0)
+    rounding = np.finfo(np.float32).eps * np.asarray(found.start_norm).max()
+    assert np.all(spread[:, 0] <= (10 * rounding) ** 2)  # rows of a product may round differently
+    assert np.all(distance[:, 0] <= 10 * rounding)
 
 
 def test_starts_have_their_own_noise_and_any_axes():

@@ -138,7 +138,7 @@ def test_a_snapshot_that_diverges_leaves_gaps_and_the_others_alone(growth):
     assert np.isnan(found.quiet[0, -1]).all()
     assert found.symbols[0, -1] == -1
     alone = view(cell, params)
-    np.testing.assert_array_equal(found.driven[1], alone.driven[0])
+    np.testing.assert_allclose(found.driven[1], alone.driven[0], rtol=1e-3, atol=1e-5)
 
 
 def test_a_final_network_that_diverges_gives_nothing_but_gaps():

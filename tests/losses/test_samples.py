@@ -236,15 +236,16 @@ def test_independent_raises_on_samples_of_different_size():
 
 @pytest.mark.parametrize("divergence", ["reference", "energy"])
 def test_the_term_of_the_target_alone_can_be_known_before(divergence):
-    """The value to 1e-6 of it, and the same gradient."""
+    """The value to rounding of the terms that it is the difference of, and the same gradient."""
     cost = "euclidean" if divergence == "energy" else "squared"
     config = LossConfig(divergence=divergence, cost=cost)
     x, y = (jnp.asarray(hmm_sequences("linear3", 64, 12, seed)) for seed in (0, 1))
     loss, own = make_loss(config), own_term(config)(y)
     value, gradient = jax.jit(jax.value_and_grad(lambda x: loss(x, y, KEY)[0]))(x)
     known, same = jax.jit(jax.value_and_grad(lambda x, own: loss(x, y, KEY, own)[0]))(x, own)
-    assert float(known) == pytest.approx(float(value), rel=1e-6, abs=1e-6)
-    np.testing.assert_allclose(same, gradient, atol=1e-7)
+    rounding = 32 * float(np.finfo(np.float32).eps) * max(1, abs(float(own.value)))
+    assert float(known) == pytest.approx(float(value), abs=rounding)
+    np.testing.assert_allclose(same, gradient, atol=1e-5 * float(np.abs(gradient).max()))
     wrong = own._replace(value=own.value + 1)
     assert abs(float(loss(x, y, KEY, wrong)[0]) - float(value)) > 0.4
 
