@@ -1,43 +1,8 @@
-"""Train noise-driven recurrent networks to emulate hidden Markov models, and find out how."""
+"""Train noise-driven recurrent networks to emulate hidden Markov models, and find out how.
 
-from hmmrnn import (
-    circuits,
-    dynamics,
-    fidelity,
-    hmm,
-    interop,
-    losses,
-    nets,
-    sequences,
-    training,
-    zoo,
-)
-from hmmrnn.errors import (
-    DivergingNetworkError,
-    InputError,
-    StorageError,
-    TrainingDivergedError,
-)
-from hmmrnn.training import Fit, TrainConfig, load, train, train_ensemble
+What is public stands in `__init__.pyi`; each module is imported when it is first asked for.
+"""
 
-__all__ = [
-    "DivergingNetworkError",
-    "Fit",
-    "InputError",
-    "StorageError",
-    "TrainConfig",
-    "TrainingDivergedError",
-    "circuits",
-    "dynamics",
-    "fidelity",
-    "hmm",
-    "interop",
-    "load",
-    "losses",
-    "nets",
-    "sequences",
-    "train",
-    "train_ensemble",
-    "training",
-    "zoo",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

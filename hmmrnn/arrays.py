@@ -12,6 +12,7 @@
 from collections.abc import Mapping
 
 import jax
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from jaxtyping import Key as KeyOf
 
@@ -30,3 +31,8 @@ OneHot = Float[Array, "T K"]
 
 HIGHEST = jax.lax.Precision.HIGHEST
 """Matmul precision used throughout: TF32 breaks Jacobians and Sinkhorn iterations on GPUs."""
+
+
+def host_generator(key: Key) -> np.random.Generator:
+    """Numpy's generator for draws on the host; jax would compile one for each shape."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)))

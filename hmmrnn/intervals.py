@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """From means (R, ...) of R bootstrap samples to R values."""
@@ -38,7 +37,7 @@ def bootstrap_weights(n_sequences: int, key: Key) -> Float[np.ndarray, "R B"]:
     One row of weights serves every statistic, so intervals of different statistics are paired.
     """
     shape = BOOTSTRAP_DRAWS, n_sequences
-    drawn = np.asarray(jax.random.randint(key, shape, 0, n_sequences))
+    drawn = host_generator(key).integers(n_sequences, size=shape)
     drawn = drawn + n_sequences * np.arange(BOOTSTRAP_DRAWS)[:, None]
     # Counted by numpy: compiled code would be made anew for each number of sequences.
     counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hmmrnn.cli.launch import stopped_by
+from hmmrnn.cli.outputs import stopped_by
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.report.commands import of_training
 from hmmrnn.sweep.folder import is_done

@@ -1,14 +1,23 @@
 """Shared set-up: shapes and types are checked at run time, compiled code is kept between runs."""
 
+import gc
 import os
+from importlib import import_module
 from pathlib import Path
 
 from jaxtyping import install_import_hook
 
+gc.set_threshold(100_000, 20, 20)  # traced programs are many small objects, few of them garbage
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads would spin for the cores
 
+LIBRARIES = ("flax.linen", "matplotlib.pyplot", "optax", "orbax.checkpoint", "ott", "scipy.stats")
+for name in LIBRARIES:  # within the hook they would be compiled from their sources anew
+    import_module(name)
 with install_import_hook("hmmrnn", "runtime_types.checked"):
-    import hmmrnn  # noqa: F401
+    import hmmrnn
+
+    for name in hmmrnn.__all__:  # else each would be imported later, without the checks
+        getattr(hmmrnn, name)
 
 import jax
 import pytest
@@ -17,7 +26,11 @@ from hmmrnn import TrainConfig, hmm
 from hmmrnn.cli.launch import CACHE_VARIABLE, choose_cpu_products, compile_cache
 from hmmrnn.training.memory import forget_programs_if_many
 
-QUICK = ("--xla_backend_optimization_level=1", "--xla_cpu_use_fusion_emitters=false")
+QUICK = (
+    "--xla_backend_optimization_level=1",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
 """Half the compiler's work, which is most of the tests' time; level 0 makes slow programs."""
 
 

@@ -2,12 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.dynamics.residency import CLUSTER
 
@@ -40,6 +39,6 @@ def cluster_starts(
     here = np.zeros(recording.symbols.shape, bool)
     here[runs] = in_cluster(recording, symbol)[runs]
     found = np.argwhere(here)
-    chosen = np.sort(np.asarray(jax.random.permutation(key, len(found)))[:n_starts])
+    chosen = np.sort(host_generator(key).permutation(len(found))[:n_starts])
     run, step = found[chosen].T
     return Starts(jnp.asarray(np.asarray(recording.states)[run, step]), run)

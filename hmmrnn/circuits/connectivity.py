@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key, Params, host_generator
 
 N_SHUFFLES = 400
 
@@ -39,9 +38,8 @@ def weight_blocks(params: Params, groups: Mapping[str, Bool[np.ndarray, " N"]], 
         total = member @ np.where(off, x, 0) @ member.T
         return np.divide(total, pairs, out=np.full_like(total, np.nan), where=pairs > 0)
 
-    keys = jax.random.split(key, N_SHUFFLES)
-    seeds = np.asarray(jax.vmap(jax.random.bits)(keys))
-    null = np.array([means(shuffled(expected, rest, int(seed))) for seed in seeds])
+    rng = host_generator(key)
+    null = np.array([means(shuffled(expected, rest, rng)) for _ in range(N_SHUFFLES)])
     low, high = np.quantile(null, [0.025, 0.975], axis=0)
     spread = null.std(0)
     found = means(W)
@@ -59,8 +57,8 @@ def additive_part(
 
 
 def shuffled(
-    expected: Float[np.ndarray, "N N"], rest: Float[np.ndarray, "N N"], seed: int
+    expected: Float[np.ndarray, "N N"], rest: Float[np.ndarray, "N N"], rng: np.random.Generator
 ) -> Float[np.ndarray, "N N"]:
     """Weights with the row and column sums of `expected` + `rest` and all else at random."""
-    moved = np.random.default_rng(seed).permutation(rest.ravel()).reshape(rest.shape)
+    moved = rng.permutation(rest.ravel()).reshape(rest.shape)
     return expected + additive_part(moved)[1]

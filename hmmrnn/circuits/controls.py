@@ -2,12 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key, Params, host_generator
 
 NEAREST = 5
 """Candidates among which each partner is drawn."""
@@ -52,7 +51,7 @@ def matched_controls(
     if len(members) > len(candidates):
         none = np.full(0, np.nan)
         return Controls(np.zeros((0, len(group)), bool), none, none, len(candidates))
-    order, pick = np.asarray(jax.random.uniform(key, (2, n_draws, len(members))))
+    order, pick = host_generator(key).random((2, n_draws, len(members)))
     points = np.stack([_log(activity), _log(out_norm)], axis=1)
     distance = np.linalg.norm(points[members, None] - points[candidates], axis=-1)
     masks = np.zeros((n_draws, len(group)), bool)

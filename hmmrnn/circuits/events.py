@@ -2,12 +2,11 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import Estimate, interval
 
@@ -70,7 +69,7 @@ def find_events(
 
 def some(events: Events, n_events: int, key: Key) -> Events:
     """At most `n_events` of the events, chosen at random; equal numbers compile once."""
-    order = np.asarray(jax.random.permutation(key, len(events.run)))
+    order = host_generator(key).permutation(len(events.run))
     chosen = np.sort(order[:n_events])
     return Events(events.pair, events.run[chosen], events.onset[chosen])
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.arrays import Key, Keys, Params, Scalar, host_generator
 from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.circuits.recording import Recording
@@ -92,7 +92,7 @@ def experiment(
 def all_cluster_starts(recording: Recording, n_starts: int, key: Key) -> AllStarts:
     """`n_starts` states from the cluster of each symbol."""
     n_symbols = recording.logits.shape[-1]
-    draws = np.asarray(jax.random.uniform(key, (n_symbols, n_starts)))
+    draws = host_generator(key).random((n_symbols, n_starts))
     run, step = np.zeros((2, n_symbols, n_starts), int)
     n_found = np.zeros(n_symbols, int)
     for symbol in range(n_symbols):
@@ -101,8 +101,9 @@ def all_cluster_starts(recording: Recording, n_starts: int, key: Key) -> AllStar
         if n_found[symbol]:
             chosen = (draws[symbol] * n_found[symbol]).astype(int)
             run[symbol], step[symbol] = (index[chosen] for index in where)
-    states = jnp.where((n_found > 0)[:, None, None], recording.states[run, step], jnp.nan)
-    return AllStarts(states, run, len(recording.symbols), n_found)
+    states = np.array(np.asarray(recording.states)[run, step])
+    states[n_found == 0] = np.nan
+    return AllStarts(jnp.asarray(states), run, len(recording.symbols), n_found)
 
 
 def stacked(interventions: list[Intervention], n_units: int) -> Intervention:

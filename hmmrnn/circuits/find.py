@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.composition import Composition, composition
 from hmmrnn.circuits.connectivity import Blocks, weight_blocks
 from hmmrnn.circuits.events import aligned, find_events, symbol_pairs
@@ -119,7 +119,7 @@ N_SEEN = 3_000
 
 def _some_steps(recording: Recording, key: Key) -> np.ndarray:
     n = recording.symbols.size
-    return np.sort(np.asarray(jax.random.permutation(key, n))[:N_SEEN])
+    return np.sort(host_generator(key).permutation(n)[:N_SEEN])
 
 
 def numbers(found: KickCircuit) -> dict[str, Any]:

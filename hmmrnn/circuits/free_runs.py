@@ -174,6 +174,7 @@ def _counted(order: int, run: FreeRuns) -> Counts:
     )
 
 
+@jax.jit
 def settled(symbols: Int[Array, " T"]) -> Int[Array, " W"]:
     """The symbol that last stayed for 5 steps, from the first of these on; -1 before any does.
 

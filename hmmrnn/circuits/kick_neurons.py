@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.events import Events, find_events, mean_over_events, some, stretch
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import unit_push, windowed_runs
@@ -173,7 +173,7 @@ def best_by_chance(
     if len(runs) == 0:
         return np.full(n_shuffles, np.inf)  # nothing to compare with: no unit may pass
     scale = _std(a[old])
-    draws = np.asarray(jax.random.randint(key, (n_shuffles, len(events.run)), 0, len(runs)))
+    draws = host_generator(key).integers(len(runs), size=(n_shuffles, len(events.run)))
     best = []
     for draw in draws:
         run, step = runs[draw], steps[draw]

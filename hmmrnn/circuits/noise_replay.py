@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Params, Scalar, host_generator
 from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.events import Events, aligned, mean_over_events
 from hmmrnn.circuits.pulses import mean_over_groups, median_over_events
@@ -98,7 +98,7 @@ def starts_from_other_runs(recording: Recording, events: Events, key: Key) -> Fl
     """For each event a state from the cluster of its old symbol in another run; NaN if none."""
     states = np.asarray(recording.states)
     run, step = np.nonzero(in_cluster(recording, events.pair[0]))
-    place = np.asarray(jax.random.uniform(key, events.run.shape), np.float64)
+    place = host_generator(key).random(events.run.shape)
     starts = np.full((len(events.run), states.shape[-1]), np.nan, states.dtype)
     for e, own in enumerate(events.run):
         other = np.flatnonzero(run != own)

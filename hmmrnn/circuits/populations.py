@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 from scipy.special import ndtr
 from scipy.stats import false_discovery_control, rankdata, spearmanr
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key, Params, host_generator
 from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import Estimate, bootstrap_weights, interval
@@ -91,9 +91,8 @@ def _chance_of_contrast(
     """Chance that a unit has as much contrast between two random groups of the same sizes."""
     if n_kick == 0:
         return np.full(len(W), np.nan)
-    draws = np.asarray(jax.vmap(lambda k: jax.random.permutation(k, len(W)))(
-        jax.random.split(key, N_RANDOM_TARGETS)
-    ))  # fmt: skip
+    units = np.tile(np.arange(len(W)), (N_RANDOM_TARGETS, 1))
+    draws = host_generator(key).permuted(units, axis=1)
     null = W[draws[:, :n_kick]].mean(1)
     if n_opposite:
         null = null - W[draws[:, n_kick : n_kick + n_opposite]].mean(1)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hmmrnn.cli.launch import launch, print_anywhere, quiet_without_readers
+from hmmrnn.cli.outputs import print_anywhere, quiet_without_readers, stopped_by
 
 DOORS = (
     "reproduce",
@@ -36,11 +36,11 @@ def main() -> None:
     """
     arguments = sys.argv[1:]
     print_anywhere()
-    if not arguments or arguments[0] in (*HELP, VERSION):
+    door, *flags = arguments or HELP[:1]
+    if door in (*HELP, VERSION) or (door.startswith("-") and set(flags) & set(HELP)):
         with quiet_without_readers():
-            print(version() if arguments[:1] == [VERSION] else overview())
+            print(version() if door == VERSION else overview())
         return
-    door, *flags = arguments
     if door not in DOORS:
         print(f"error: {door}: {_advice(door)}", file=sys.stderr)
         raise SystemExit(1)
@@ -48,10 +48,21 @@ def main() -> None:
 
 
 def open_door(name: str, arguments: Sequence[str]) -> None:
-    """Run a door with these flags."""
-    sys.argv = [f"hmmrnn {name}", *arguments]  # absl reads them there
-    door = importlib.import_module(f"hmmrnn.cli.{name}")
-    door.define_flags()
+    """Run a door with these flags.
+
+    Raises:
+        SystemExit: as `launch`; 130 if SIGINT comes while its modules are imported.
+    """
+    flags = ["--help" if argument == "-h" else argument for argument in arguments]
+    sys.argv = [f"hmmrnn {name}", *flags]  # absl reads them there
+    try:
+        from hmmrnn.cli.launch import launch
+
+        door = importlib.import_module(f"hmmrnn.cli.{name}")
+        door.define_flags()
+    except KeyboardInterrupt:
+        print("error: interrupted before it began", file=sys.stderr)
+        raise SystemExit(stopped_by()) from None
     launch(door.main, door.__doc__ or "")
 
 

@@ -1,33 +1,26 @@
-"""What every command line shares: global switches, outputs, one-line errors, exit codes."""
+"""What every door shares: global switches, one-line errors, flags, the compile cache."""
 
-import codecs
-import contextlib
 import hashlib
 import importlib.metadata
-import io
 import os
 import platform
 import re
 import shlex
 import shutil
-import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
 
+from hmmrnn.cli.outputs import print_anywhere, quiet_without_readers, stopped_by
 from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
 from hmmrnn.nets import LongRun
 
 CACHE_VARIABLE = "HMMRNN_CACHE"
 NO_YNN = "--xla_cpu_experimental_ynn_fusion_type="
-
-
-PLAIN = str.maketrans({"−": "-", "–": "-", "±": "+-", "×": "x", "…": "..."})  # noqa: RUF001
-"""What is printed where a terminal knows ASCII only; other signs become question marks."""
 
 
 def launch(main: Callable[[], None], help_text: str) -> None:
@@ -43,24 +36,6 @@ def launch(main: Callable[[], None], help_text: str) -> None:
     _list_all_flags_in_help()
     with quiet_without_readers():
         app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parsed)
-
-
-def print_anywhere() -> None:
-    """Let no output fail because a terminal lacks a sign, or because there is none."""
-    codecs.register_error("plain", _plain)
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed before the start
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="plain")
-
-
-def _plain(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    text = error.object[error.start : error.end].translate(PLAIN)
-    return "".join(sign if sign.isascii() else "?" for sign in text), error.end
 
 
 def set_global_switches() -> None:
@@ -163,32 +138,6 @@ def _guarded(main: Callable[[], None], extra: list[str]) -> None:
     except KeyboardInterrupt as stop:
         print("error: interrupted; files written so far are whole", file=sys.stderr)
         raise SystemExit(stopped_by(*stop.args)) from None
-
-
-def stopped_by(signal_number: int = signal.SIGINT) -> int:
-    """The exit code of a program that a signal stopped, as shells have it."""
-    return 128 + signal_number
-
-
-@contextlib.contextmanager
-def quiet_without_readers() -> Iterator[None]:
-    """End without a word once whoever read the output is gone, as `head` is after ten lines.
-
-    Raises:
-        SystemExit: with the code that there was, or 141.
-    """
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
-        ended = error.__context__  # what was under way when the flush failed
-        code = ended.code if isinstance(ended, SystemExit) else None
-        raise SystemExit(code or stopped_by(signal.SIGPIPE)) from None
 
 
 def _parsed(arguments: list[str]) -> list[str]:

@@ -27,7 +27,8 @@ from absl import flags
 
 from hmmrnn import zoo
 from hmmrnn.cli.evaluate import evaluate
-from hmmrnn.cli.launch import command_line, stopped_by, to_type, warn_of_unbounded
+from hmmrnn.cli.launch import command_line, to_type, warn_of_unbounded
+from hmmrnn.cli.outputs import stopped_by
 from hmmrnn.cli.processes import all_are_there, join, leave
 from hmmrnn.cli.sweep_progress import SweepProgress
 from hmmrnn.errors import InputError

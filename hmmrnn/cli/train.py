@@ -13,7 +13,8 @@ from pathlib import Path
 from absl import flags
 
 from hmmrnn.cli.config_flags import FLAGS, define_spec_flags, spec_from_flags
-from hmmrnn.cli.launch import command_line, stopped_by, to_type, warn_of_unbounded
+from hmmrnn.cli.launch import command_line, to_type, warn_of_unbounded
+from hmmrnn.cli.outputs import stopped_by
 from hmmrnn.cli.progress import ProgressBar
 from hmmrnn.training import Fit
 from hmmrnn.training.run import InterruptedRun, train_run

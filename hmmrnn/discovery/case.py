@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key, Params, host_generator
 from hmmrnn.errors import InputError
 from hmmrnn.nets import RNNCell, Trajectory, rollout
 from hmmrnn.tasks import Task
@@ -192,7 +192,7 @@ def other_trials(n_trials: int, key: Key) -> Int[np.ndarray, " B"]:
     """
     if n_trials < 2:
         raise InputError("n_trials=1: to take states of another trial needs at least 2")
-    order = np.asarray(jax.random.permutation(key, n_trials))
+    order = host_generator(key).permutation(n_trials)
     partner = np.empty_like(order)
     partner[order] = np.roll(order, 1)
     return partner

@@ -7,12 +7,11 @@ decoding is given beside that of random sets of as many units, and goes with cau
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from sklearn.metrics import r2_score
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.errors import InputError
 
@@ -141,7 +140,7 @@ def _beside_random(
 ) -> Decoding:
     if n_draws < 1:
         raise InputError(f"n_draws={n_draws}: must be at least 1")
-    lots = np.asarray(jax.random.uniform(key, (n_draws, len(circuit))))
+    lots = host_generator(key).random((n_draws, len(circuit)))
     picks = np.argsort(lots, axis=1)[:, : int(circuit.sum())]
     found = _quality(samples, circuit, quality)  # first, since it refuses a circuit of no units
     drawn = np.array([_quality(samples, pick, quality) for pick in picks])

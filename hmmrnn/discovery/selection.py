@@ -16,11 +16,10 @@ judged by running it with everything else replaced in the window:
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.discovery.interventions import Stand_in, clean_losses, losses
 from hmmrnn.errors import InputError
@@ -80,7 +79,7 @@ def halves(n_trials: int, key: Key) -> tuple[Int[np.ndarray, " b"], Int[np.ndarr
     """
     if n_trials < 4:
         raise InputError(f"n_trials={n_trials}: choosing and judging need at least 4")
-    order = np.asarray(jax.random.permutation(key, n_trials))
+    order = host_generator(key).permutation(n_trials)
     return np.sort(order[: n_trials // 2]), np.sort(order[n_trials // 2 :])
 
 

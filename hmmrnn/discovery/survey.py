@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.discovery.attribution import METHODS, Method, attribution
 from hmmrnn.discovery.baselines import baselines
 from hmmrnn.discovery.case import Case, Windows
@@ -186,7 +186,7 @@ def _some_edges(
     places = np.argwhere(wired)
     order = np.argsort(-strength[wired], kind="stable")
     rest = order[N_EDGES // 3 :]
-    others = np.asarray(jax.random.permutation(key, len(rest)))[: N_EDGES - N_EDGES // 3]
+    others = host_generator(key).permutation(len(rest))[: N_EDGES - N_EDGES // 3]
     return places[np.concatenate([order[: N_EDGES // 3], rest[others]])]
 
 

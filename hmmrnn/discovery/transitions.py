@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.events import Events, aligned, find_events, stretch
 from hmmrnn.circuits.recording import Recording, recorded
 from hmmrnn.discovery.case import Case, Lag, checked
@@ -107,7 +107,7 @@ def _elsewhere(
     run: Int[np.ndarray, " E"], other: Int[np.ndarray, " F"], key: Key
 ) -> Int[np.ndarray, " E"]:
     """For each event one of F others from another run, each as seldom as possible."""
-    order = np.resize(np.asarray(jax.random.permutation(key, len(other))), len(run))
+    order = np.resize(host_generator(key).permutation(len(other)), len(run))
     for i in np.flatnonzero(other[order] == run):
         fits = (other[order] != run[i]) & (other[order[i]] != run)
         j = int(np.argmax(fits))  # exchange with one that both fit
@@ -129,7 +129,7 @@ def _stays(symbols: Int[np.ndarray, "B T"], pair: tuple[int, int]) -> Events:
 
 def _one_of_each_run(events: Events, key: Key) -> Events:
     """One event of each run at random, so that trials are independent."""
-    order = np.asarray(jax.random.permutation(key, len(events.run)))
+    order = host_generator(key).permutation(len(events.run))
     _, first = np.unique(events.run[order], return_index=True)
     chosen = order[first]
     return Events(events.pair, events.run[chosen], events.onset[chosen])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.arrays import Key, Keys, Params, Scalar, host_generator
 from hmmrnn.dynamics.change_points import (
     ChangePoint,
     SecondDescent,
@@ -146,7 +146,7 @@ def development_of(
         "unstable_share": unstable @ weights.T,
     }
     at = np.asarray(epochs)
-    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    rng = host_generator(key)
     dated = {
         name: change_point(at, s[:, 0], s[:, 1:].T, rng, rises_only=name == "critical_share")
         for name, s in series.items()

@@ -207,6 +207,7 @@ def _like(mask: Array, x: Array) -> Array:
     return mask.reshape(mask.shape + (1,) * (x.ndim - 1))
 
 
+@jax.jit
 def zones(time: Float[Array, "*P"], max_probability: Float[Array, "*P"]) -> Int[Array, "*P"]:
     """The zone of each state: 0 cluster, 1 kick-zone, 2 transition, 3 other; -1 without a time.
 

@@ -58,6 +58,7 @@ def expect_finite(states: Float[Array, "B T N"]) -> None:
     expect_variance(has_variance(states))
 
 
+@jax.jit
 def has_variance(states: Float[Array, "B T N"]) -> Bool[Array, ""]:
     """Whether the states are finite, and small enough to square."""
     return jnp.isfinite(jnp.sum(states**2))

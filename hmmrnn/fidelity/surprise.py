@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.fidelity.compared import Compared
 from hmmrnn.hmm import HMM, log_likelihood, sample_batch
 from hmmrnn.intervals import Estimate, interval
@@ -46,7 +46,7 @@ def entropy_draws(hmm: HMM, n_steps: int, n_draws: int, key: Key) -> Float[np.nd
     _, sample = sample_batch(hmm, ENTROPY_SEQUENCES, n_steps, key_sample)
     entropies = np.asarray(surprise(hmm, sample), np.float64)
     error = entropies.std() / ENTROPY_SEQUENCES**0.5
-    spread = np.asarray(jax.random.normal(key_spread, (n_draws,)), np.float64)
+    spread = host_generator(key_spread).normal(size=n_draws)
     spread[0] = 0  # the first row is the sample itself
     return entropies.mean() + error * spread
 

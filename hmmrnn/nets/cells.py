@@ -5,6 +5,7 @@ parameters a flat dictionary.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import flax.linen as nn
@@ -115,6 +116,7 @@ def make_cell(config: NetConfig, n_symbols: int) -> RNNCell:
     )
 
 
+@partial(jax.jit, static_argnums=0)
 def init_params(cell: RNNCell, key: Key) -> dict[str, Array]:
     """Fresh parameters of `cell`: `W_in` (N, D), `W_rec` (N, N), `W_out` (K, N), biases if used."""
     return dict(cell.init(key, jnp.zeros(cell.hidden_size), method="readout")["params"])

@@ -48,7 +48,7 @@ def test_shuffles_keep_what_each_unit_sends_and_receives():
     expected, rest = additive_part(W)
     np.testing.assert_allclose(expected + rest, W)
     np.testing.assert_allclose([rest.sum(0), rest.sum(1)], 0, atol=1e-10)
-    draws = [shuffled(expected, rest, seed) for seed in range(5)]
+    draws = [shuffled(expected, rest, rng) for _ in range(5)]
     for draw in draws:
         np.testing.assert_allclose(draw.sum(0), W.sum(0), atol=1e-9)
         np.testing.assert_allclose(draw.sum(1), W.sum(1), atol=1e-9)

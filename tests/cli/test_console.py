@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hmmrnn.cli import launch
-from hmmrnn.cli.console import DOORS, sentence
+from hmmrnn.cli import outputs
+from hmmrnn.cli.console import DOORS, open_door, sentence
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("help",)])
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("help",), ("--seed=1", "-h")])
 def test_help_lists_every_door_with_its_sentence(door, arguments):
     done = door(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -27,7 +27,7 @@ def test_help_lists_every_door_with_its_sentence(door, arguments):
 
 
 def test_every_module_with_flags_of_its_own_is_a_door():
-    folder = Path(launch.__file__).parent
+    folder = Path(outputs.__file__).parent
     doors = {path.stem for path in folder.glob("*.py") if "\ndef main() ->" in path.read_text()}
     assert doors - {"console"} == set(DOORS)
     assert {path.stem for path in (ROOT / "experiments").glob("*.py")} > set(DOORS)
@@ -51,6 +51,12 @@ def test_a_mistyped_door_or_flag_is_one_line(door, arguments, told):
     assert done.stdout == ""
 
 
+def test_short_help_of_a_door_is_its_help(door):
+    short, whole = (door("report", flag) for flag in ("-h", "--help"))
+    assert short.returncode == 0
+    assert short.stdout == whole.stdout != door("--help").stdout
+
+
 def test_the_version_is_that_of_the_package(door):
     assert door("--version").stdout == f"hmmrnn {importlib.metadata.version('hmmrnn')}\n"
 
@@ -71,7 +77,7 @@ def test_a_terminal_that_knows_ascii_only_fails_no_command(monkeypatch):
     written = {name: io.BytesIO() for name in ("stdout", "stderr")}
     for name, stream in written.items():
         monkeypatch.setattr(sys, name, io.TextIOWrapper(stream, encoding="ascii"))
-    launch.print_anywhere()
+    outputs.print_anywhere()
     print("−0.5 ± 0.1, λ = 3")  # noqa: RUF001
     print("α…β", file=sys.stderr, flush=True)  # noqa: RUF001
     sys.stdout.flush()
@@ -79,7 +85,7 @@ def test_a_terminal_that_knows_ascii_only_fails_no_command(monkeypatch):
     assert written["stderr"].getvalue() == b"?...?\n"
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("zoo",), ("train", "--help")])
+@pytest.mark.parametrize("arguments", [("--version",), ("zoo",), ("train", "--help")])
 def test_a_closed_pipe_ends_quietly(started, arguments):
     nobody, ours = os.pipe()
     os.close(nobody)
@@ -87,6 +93,28 @@ def test_a_closed_pipe_ends_quietly(started, arguments):
     os.close(ours)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("arguments", [("--version",), ("report", "--help")])
+def test_a_full_disk_behind_the_output_is_one_line(started, arguments):
+    with Path("/dev/full").open("w") as full:
+        process = started(*arguments, stdout=full)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_stop_while_modules_are_imported(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr("importlib.import_module", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        open_door("report", ())
+    assert ended.value.code == outputs.stopped_by(signal.SIGINT)
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def test_closed_outputs_fail_no_command():
@@ -97,4 +125,4 @@ def test_closed_outputs_fail_no_command():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stops_have_the_exit_code_of_shells(number):
-    assert launch.stopped_by(number) == 128 + number == {2: 130, 15: 143}[number]
+    assert outputs.stopped_by(number) == 128 + number == {2: 130, 15: 143}[number]

@@ -89,7 +89,8 @@ def test_stopped_stopped_and_killed(started, door, smoke, tmp_path):
         assert "stopped after epoch" in printed
         command = printed.strip().splitlines()[-1].split()
         program = command[: command.index("train")]
-        assert shutil.which(program[0]) and program[1:] in ([], ["-m", "hmmrnn"])
+        assert shutil.which(program[0])
+        assert program[1:] in ([], ["-m", "hmmrnn"])
         assert command[-1] == "--resume"
         process = begin(door.start, folder, "--resume")
     wait_for_progress(process, folder)
