@@ -5,8 +5,10 @@ stands in every error message.
 """
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from hmmrnn.errors import InputError
@@ -54,10 +56,16 @@ def values_before(section: type[Section], version: int = 1) -> dict[str, Any]:
     }
 
 
-def option_types(section: type[Section]) -> dict[str, Any]:
+def option_types(section: type[Section]) -> Mapping[str, Any]:
     """Name and type (int, float, bool, str, a Literal or tuple[int, ...]) of every option."""
+    return _option_types(section)
+
+
+@functools.cache
+def _option_types(section: Any) -> Mapping[str, Any]:  # noqa: ANN401
     hints = typing.get_type_hints(section)
-    return {field.name: hints[field.name] for field in dataclasses.fields(section)}
+    found = {field.name: hints[field.name] for field in dataclasses.fields(section)}
+    return MappingProxyType(found)
 
 
 def checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> Any:  # noqa: ANN401

@@ -26,7 +26,10 @@ class Events(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """What the simulator needs to run the steps around E events again; offsets[i] = i - before."""
+    """What the simulator needs to run the steps around E events again; offsets[i] = i - before.
+
+    Rows beyond the events, if there are some, are NaN: nothing comes of them.
+    """
 
     h0: Float[Array, "E N"]  # the state before the first step
     noise: Float[Array, "L E D"]
@@ -80,12 +83,29 @@ def aligned(x: Array | np.ndarray, events: Events, before: int, after: int) -> n
     return np.asarray(x)[events.run[:, None], steps]
 
 
-def stretch(recording: Recording, events: Events, before: int, after: int) -> Stretch:
-    """The steps -before .. after - 1 around each onset, ready to be run again."""
+def stretch(
+    recording: Recording, events: Events, before: int, after: int, n_rows: int = 0
+) -> Stretch:
+    """The steps -before .. after - 1 around each onset, ready to be run again.
+
+    There are at least `n_rows` rows, so that other numbers of events run the same program.
+    """
     first = events.onset - before - 1
     h0 = np.asarray(recording.states)[events.run, first]
     noise = np.swapaxes(aligned(recording.noise, events, before, after), 0, 1)
-    return Stretch(jnp.asarray(h0), jnp.asarray(noise), before)
+    return Stretch(starts_of_rows(h0, n_rows), noise_of_rows(noise, n_rows), before)
+
+
+def starts_of_rows(h0: Float[np.ndarray, "E N"], n_rows: int) -> Float[Array, "R N"]:
+    """The states, and NaN in the rows beyond them: what runs from there is NaN and left out."""
+    more = max(n_rows - len(h0), 0)
+    return jnp.asarray(np.pad(h0, ((0, more), (0, 0)), constant_values=np.nan))
+
+
+def noise_of_rows(noise: Float[np.ndarray, "L E D"], n_rows: int) -> Float[Array, "L R D"]:
+    """The noise, and zeros in the rows beyond it."""
+    more = max(n_rows - noise.shape[1], 0)
+    return jnp.asarray(np.pad(noise, ((0, 0), (0, more), (0, 0))))
 
 
 def mean_over_events(

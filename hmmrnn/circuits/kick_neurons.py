@@ -189,10 +189,11 @@ def _that_push(
     network: Network, recording: Recording, events: Events, found: KickNeurons, key: Key
 ) -> KickNeurons:
     """`found` with the kick-like units that push, if together they push enough."""
-    around = stretch(recording, events, BEFORE, AFTER)
+    n_events = len(events.run)
+    around = stretch(recording, events, BEFORE, AFTER, N_EVENTS)
     cell, params = network.cell, network.params
     swing = (cell, params, around.h0, around.noise, BEFORE, found.pair)
-    lost = np.asarray(unit_push(*swing, *PUSH_STEPS))
+    lost = np.asarray(unit_push(*swing, *PUSH_STEPS))[:n_events]
     weights = bootstrap_weights(len(recording.symbols), key)
     each = [mean_over_events(unit, events.run, weights) for unit in lost.T]
     push, low = (np.array([getattr(e, name) for e in each]) for name in ("value", "low"))
@@ -205,7 +206,8 @@ def _that_push(
     silent = windowed_runs(
         *swing, jnp.asarray(kick[None]), jnp.zeros(len(kick)), jnp.array(PUSH_STEPS[:1]), width
     )
-    group_push = mean_over_events(np.asarray(silent.swing_lost[0, 0]), events.run, weights)
+    silent_lost = np.asarray(silent.swing_lost)[0, 0, :n_events]
+    group_push = mean_over_events(silent_lost, events.run, weights)
     if not (group_push.value >= MIN_GROUP_PUSH and group_push.low > 0):
         problem = f"kick-like units push too little: {_shown(group_push)} of the swing"
         return found._replace(group_push=group_push, problem=problem)

@@ -14,7 +14,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params, Scalar, host_generator
 from hmmrnn.circuits.clusters import in_cluster
-from hmmrnn.circuits.events import Events, aligned, mean_over_events
+from hmmrnn.circuits.events import (
+    Events,
+    aligned,
+    mean_over_events,
+    noise_of_rows,
+    starts_of_rows,
+)
 from hmmrnn.circuits.pulses import mean_over_groups, median_over_events
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import Index, onset_of, prefers
@@ -32,12 +38,15 @@ ON_TIME = 3
 
 
 class Replay(NamedTuple):
-    """What can be run again of E events, once from another state and once from their own."""
+    """What can be run again of E events, once from another state and once from their own.
+
+    Rows beyond the events, if there are some, are NaN: nothing comes of them.
+    """
 
     run: Int[np.ndarray, " E"]
-    noise: Float[Array, "L E D"]  # of steps -lead .. 2 around the onset
-    h0: Float[Array, "E N"]  # a cluster state of the old symbol from another run
-    own_h0: Float[Array, "E N"]  # the state that the noise met in fact
+    noise: Float[Array, "L R D"]  # of steps -lead .. 2 around the onset
+    h0: Float[Array, "R N"]  # a cluster state of the old symbol from another run
+    own_h0: Float[Array, "R N"]  # the state that the noise met in fact
     lead: int
 
 
@@ -74,12 +83,13 @@ def split_drive(cell: RNNCell, params: Params, mask: Bool[Array, " N"]) -> tuple
 
 
 def replay_of(
-    recording: Recording, events: Events, stay: int, key: Key, n_repeats: int = 2
+    recording: Recording, events: Events, stay: int, key: Key, n_repeats: int = 2, n_rows: int = 0
 ) -> Replay:
     """Noise of the events from at most 20 steps before the onset, within their `stay`, and starts.
 
     Each event comes `n_repeats` times, with another start and, later, other fresh noise. A start
-    is NaN if no other run has a state in the cluster of the old symbol.
+    is NaN if no other run has a state in the cluster of the old symbol. There are at least
+    `n_rows` rows, so that other numbers of events run the same program.
     """
     lead = min(LEAD, stay)
     run, onset = (np.repeat(x, n_repeats) for x in (events.run, events.onset))
@@ -87,14 +97,16 @@ def replay_of(
     noise = np.swapaxes(aligned(recording.noise, repeated, lead, LAG + 1), 0, 1)
     return Replay(
         run=run,
-        noise=jnp.asarray(noise),
-        h0=starts_from_other_runs(recording, repeated, key),
-        own_h0=jnp.asarray(np.asarray(recording.states)[run, onset - lead - 1]),
+        noise=noise_of_rows(noise, n_rows),
+        h0=starts_of_rows(starts_from_other_runs(recording, repeated, key), n_rows),
+        own_h0=starts_of_rows(np.asarray(recording.states)[run, onset - lead - 1], n_rows),
         lead=lead,
     )
 
 
-def starts_from_other_runs(recording: Recording, events: Events, key: Key) -> Float[Array, "E N"]:
+def starts_from_other_runs(
+    recording: Recording, events: Events, key: Key
+) -> Float[np.ndarray, "E N"]:
     """For each event a state from the cluster of its old symbol in another run; NaN if none."""
     states = np.asarray(recording.states)
     run, step = np.nonzero(in_cluster(recording, events.pair[0]))
@@ -105,7 +117,7 @@ def starts_from_other_runs(recording: Recording, events: Events, key: Key) -> Fl
         if len(other):
             chosen = other[int(place[e] * len(other))]
             starts[e] = states[run[chosen], step[chosen]]
-    return jnp.asarray(starts)
+    return starts
 
 
 @partial(jax.jit, static_argnames=("cell", "lead"))
@@ -163,7 +175,7 @@ def replay_effects(
     p_none), with the same draws of runs in all three.
     """
     reached, on_time, latency = (
-        np.asarray(x, np.float64) for x in (runs.reached, runs.on_time, runs.latency)
+        np.asarray(x, np.float64)[:, : len(run)] for x in (runs.reached, runs.on_time, runs.latency)
     )
     controls = np.arange(len(on_time)) >= 4
     gain = on_time - on_time[0]

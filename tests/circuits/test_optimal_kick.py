@@ -31,6 +31,7 @@ PAIR = jnp.array([0, 2])
 M0, M2 = 0, 1
 N, D, L, P, B = 8, 12, 10, 60, 20
 FLIP_FLOP = RNNCell(n_symbols=3, hidden_size=N, noise_dim=D, bias=True)
+CELL = RNNCell(n_symbols=3, hidden_size=7, noise_dim=4, bias=True)
 SELF, OTHER = 0.6, 0.8
 
 
@@ -166,26 +167,25 @@ def test_no_other_kick_into_the_two_units_does_as_well(network):
 
 def linear_network():
     """Relu units that are always on."""
-    cell = RNNCell(n_symbols=3, hidden_size=5, noise_dim=4, bias=True)
-    params = init_params(cell, jax.random.key(3))
-    biases = {"b_rec": jnp.full(5, 20.0), "b_out": jnp.array([90.0, 0, 0])}
-    return cell, params | biases | {"W_rec": 0.4 * params["W_rec"]}
+    params = init_params(CELL, jax.random.key(3))
+    biases = {"b_rec": jnp.full(7, 20.0), "b_out": jnp.array([90.0, 0, 0])}
+    return CELL, params | biases | {"W_rec": 0.4 * params["W_rec"]}
 
 
 def test_the_adjoint_of_a_linear_network_is_a_power_of_its_weights():
     cell, params = linear_network()
-    pulls = jnp.asarray(np.random.default_rng(0).normal(size=(6, 7, 5)), jnp.float32)
-    value, adjoint = adjoint_of(cell, params, jnp.ones((7, 5)), pulls, PAIR)
+    pulls = jnp.asarray(np.random.default_rng(0).normal(size=(6, 20, 7)), jnp.float32)
+    value, adjoint = adjoint_of(cell, params, jnp.ones((20, 7)), pulls, PAIR)
     W, out = (np.asarray(params[name], np.float64) for name in ("W_rec", "W_out"))
     for step in range(6):
         expected = np.linalg.matrix_power(W.T, 5 - step) @ (out[2] - out[0])
-        np.testing.assert_allclose(adjoint[step], np.tile(expected, (7, 1)), rtol=1e-4, atol=1e-6)
-    assert value.shape == (7,)
+        np.testing.assert_allclose(adjoint[step], np.tile(expected, (20, 1)), rtol=1e-4, atol=1e-6)
+    assert value.shape == (20,)
 
 
 def test_the_kick_of_a_linear_network_is_its_gradient():
     cell, params = linear_network()
-    kick = optimal_kick(cell, params, 0.5, jnp.ones((7, 5)), PAIR, KEY, norm=2.0, n_steps=6)
+    kick = optimal_kick(cell, params, 0.5, jnp.ones((20, 7)), PAIR, KEY, norm=2.0, n_steps=6)
     W, W_in, out = (np.asarray(params[x], np.float64) for x in ("W_rec", "W_in", "W_out"))
     adjoint = [np.linalg.matrix_power(W.T, 5 - i) @ (out[2] - out[0]) for i in range(6)]
     gradient = adjoint @ W_in
@@ -230,11 +230,10 @@ def test_the_lead_is_zero_from_the_first_place_on():
     np.testing.assert_array_equal(difference(logits, PAIR), [-1, 1, 2])
 
 
-CELL = RNNCell(n_symbols=3, hidden_size=7, noise_dim=4)
-
-
 def small_network(key=KEY):
-    return init_params(CELL, key) | {"W_out": jax.random.normal(key, (3, 7))}
+    """Without biases, so that its states scale with the noise."""
+    none = {"b_rec": jnp.zeros(7), "b_out": jnp.zeros(3)}
+    return init_params(CELL, key) | none | {"W_out": jax.random.normal(key, (3, 7))}
 
 
 def small_starts(n_starts=20):
@@ -263,6 +262,7 @@ def test_labels_of_units_do_not_matter():
         "W_in": params["W_in"][order],
         "W_out": params["W_out"][:, order],
     }
+    relabelled = params | relabelled  # biases are zero
     one = optimal_kick(CELL, params, 1.0, h0, PAIR, KEY, n_steps=6)
     other = optimal_kick(CELL, relabelled, 1.0, h0[:, order], PAIR, KEY, n_steps=6)
     units = {name: getattr(one, name)[order] for name in ("unit_energy", "unit_gain")}
@@ -310,7 +310,7 @@ def test_networks_side_by_side_equal_each_alone():
     h0 = jnp.stack([small_starts(), 2 * small_starts()])
     std = jnp.array([0.7, 1.0])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
-    run = partial(optimal_kick, CELL, n_steps=6, n_iterations=3)
+    run = partial(optimal_kick, CELL, n_steps=6)
     both = jax.vmap(run, in_axes=(0, 0, 0, None, 0))(stacked, std, h0, PAIR, keys)
     kicks = jax.random.normal(jax.random.key(8), (3, 6, 7))
     steps = partial(first_step, CELL)

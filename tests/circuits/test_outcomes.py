@@ -329,7 +329,11 @@ def test_runs_that_diverge_leave_the_others_alone(setting, baseline):
 
 
 def test_a_network_without_noise_has_no_transition(setting):
-    still = setting._replace(noise_std=jnp.zeros(()))
+    """From the middle of each cluster, where no kick has begun."""
+    states = setting.starts.states
+    middle = jnp.broadcast_to(jnp.median(states, axis=1, keepdims=True), states.shape)
+    starts = setting.starts._replace(states=middle)
+    still = setting._replace(noise_std=jnp.zeros(()), starts=starts)
     found = outcomes(still, *[measure_baseline(still)] * 2, KEY)
     assert found.per_step.value == np.nanmax(found.rate.value) == 0
     np.testing.assert_array_equal(found.escape.value, 0)

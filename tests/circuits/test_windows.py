@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
-from hmmrnn.circuits.events import Events
+from hmmrnn.circuits.events import Events, noise_of_rows, starts_of_rows
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import (
     aligned_events,
@@ -342,7 +342,8 @@ def test_fewer_steps_before_the_onset_where_symbols_do_not_last(length, before):
     recording = runs_with_stretches(length).recording
     events, found = aligned_events(recording, (2, 0), KEY, n_events=16)
     assert found.before == before
-    assert found.noise.shape == (before + 15, len(events.run), 3)
+    assert found.noise.shape == (before + 15, 16, 3)
+    assert np.isnan(found.h0[len(events.run) :]).all()
     assert len(events.run) == (16 if length > 12 else 0)
     for e, (run, onset) in enumerate(zip(events.run, events.onset, strict=True)):
         np.testing.assert_array_equal(recording.symbols[run, onset - before : onset], 2)
@@ -376,3 +377,22 @@ def test_steps_that_the_stretch_does_not_have_are_refused():
     for first, last in ((-26, 0), (3, 3), (0, 9), (4, 6)):
         with pytest.raises(InputError, match=f"steps {first} .. {last} - 1"):
             unit_push(SMALL, params, h0, noise, BEFORE, PAIR, first, last)
+
+
+def test_rows_without_an_event_change_nothing():
+    """Other numbers of events then run the same program."""
+    params, h0, noise = random_network()
+    rows = starts_of_rows(np.asarray(h0), E + 3), noise_of_rows(np.asarray(noise), E + 3)
+    push = np.asarray(unit_push(SMALL, params, *rows, BEFORE, PAIR))
+    expected = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)
+    np.testing.assert_allclose(push[:E], expected, rtol=1e-4, atol=1e-6)
+    assert np.isnan(push[E:]).all()
+    events = Events(PAIR, np.arange(E), np.full(E, 30))
+    weights = bootstrap_weights(E, KEY)
+    one, other = (
+        window_effects(cut_random(params, *x), tuple(WINDOWS.tolist()), events, BEFORE, weights)
+        for x in ((h0, noise), rows)
+    )
+    assert other.n_events == one.n_events == E
+    for name in ("happens", "prevented", "delay", "swing_lost"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-4, atol=1e-6)
