@@ -58,7 +58,8 @@ def values_before(section: type[Section], version: int = 1) -> dict[str, Any]:
 
 def option_types(section: type[Section]) -> Mapping[str, Any]:
     """Name and type (int, float, bool, str, a Literal or tuple[int, ...]) of every option."""
-    return _option_types(section)
+    known: Any = section  # hashable, which mypy does not see of classes of frozen records
+    return _option_types(known)
 
 
 @functools.cache

@@ -67,33 +67,51 @@ class Copy:
 
 
 class Doors:
-    """Command lines in copies of one process, which has imported what they need."""
+    """Command lines in processes that have imported what they need; see door_server.py."""
 
     def __init__(self, folder):
         self.places = (folder / str(i) for i in itertools.count())
-        program = Path(__file__).with_name("door_server.py")
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self.server = subprocess.Popen([sys.executable, program], env=environment(), **pipes)
+        self.servers = {}
 
     def __call__(self, *arguments, cwd=ROOT):
-        """Run one to its end."""
-        process = self.start(*arguments, cwd=cwd)
-        outputs = process.communicate()
-        return subprocess.CompletedProcess(arguments, process.returncode, *outputs)
+        """Run one to its end, beside what others have compiled before.
+
+        Those of a sweep choose their devices, so each has a process of its own.
+        """
+        if arguments[:1] == ("sweep",):
+            process = self.start(*arguments, cwd=cwd)
+            outputs = process.communicate()
+            return subprocess.CompletedProcess(arguments, process.returncode, *outputs)
+        place = self._place()
+        where = {"cwd": str(cwd), "to": str(place)}
+        code = self._ask("lasting", arguments=arguments, here=True, **where)
+        outputs = ((place / name).read_text() for name in ("stdout", "stderr"))
+        return subprocess.CompletedProcess(arguments, code, *outputs)
 
     def start(self, *arguments, cwd=ROOT):
-        """Begin one."""
-        place = next(self.places)
-        place.mkdir()
-        number = self._ask(arguments=arguments, cwd=str(cwd), to=str(place))
-        return Copy(number, place, self._ask)
+        """Begin one in a process of its own."""
+        place = self._place()
+        number = self._ask("copied", arguments=arguments, cwd=str(cwd), to=str(place))
+        return Copy(number, place, lambda **request: self._ask("copied", **request))
 
     def close(self):
-        self.server.communicate()  # it ends with its input
+        for server in self.servers.values():
+            server.communicate()  # it ends with its input
 
-    def _ask(self, **request):
-        print(json.dumps(request), file=self.server.stdin, flush=True)
-        answer = self.server.stdout.readline()
+    def _place(self):
+        place = next(self.places)
+        place.mkdir()
+        return place
+
+    def _ask(self, server, **request):
+        if server not in self.servers:
+            program = Path(__file__).with_name("door_server.py")
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            command = [sys.executable, program]
+            self.servers[server] = subprocess.Popen(command, env=environment(), **pipes)
+        asked = self.servers[server]
+        print(json.dumps(request), file=asked.stdin, flush=True)
+        answer = asked.stdout.readline()
         assert answer, "the server of command lines has ended; its error is above"
         return json.loads(answer)
 

@@ -16,9 +16,9 @@ HARDLY = ("--profile=smoke", "--train.epochs=2")
 
 
 @pytest.fixture(scope="module")
-def planted(from_shell, tmp_path_factory):
+def planted(door, tmp_path_factory):
     folder = tmp_path_factory.mktemp("discover") / "filter"
-    done = from_shell("discover", "--task=hmm_inference", f"--outdir={folder}", *SMALL)
+    done = door("discover", "--task=hmm_inference", f"--outdir={folder}", *SMALL)
     return done, folder
 
 

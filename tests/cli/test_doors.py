@@ -20,9 +20,9 @@ def printed_by(done):
 
 
 @pytest.fixture(scope="module")
-def demo(from_shell, tmp_path_factory):
+def demo(door, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "demo"
-    return folder, printed_by(from_shell("reproduce", *SMOKE, f"--outdir={folder}"))
+    return folder, printed_by(door("reproduce", *SMOKE, f"--outdir={folder}"))
 
 
 def test_reproduce_makes_the_whole_folder(demo):
