@@ -1,15 +1,20 @@
 """Kick neurons of planted networks, of networks that have none, and of recordings made by hand."""
 
+import sys
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmmrnn.circuits import windows
 from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.kick_neurons import (
     AFTER,
     BEFORE,
     MIN_SHUFFLES,
+    N_EVENTS,
     Levels,
     best_by_chance,
     kick_neurons,
@@ -353,3 +358,24 @@ def test_a_unit_that_never_moves_has_no_score():
     assert np.isnan(score[5])
     assert np.isfinite(np.delete(score, 5)).all()
     assert p_value[3] == 1 / (1 + MIN_SHUFFLES)
+
+
+def test_recordings_with_other_numbers_of_events_run_the_same_programs(small, monkeypatch):
+    net, _ = small
+    whole = record(net, 24, 300, jax.random.split(KEY)[0])
+    for program, static in (
+        (windows.unit_push, ("cell", "before", "first", "last", "horizon")),
+        (windows.windowed_runs, ("cell", "before", "width")),
+    ):
+        name = program.__name__
+        once = chex.assert_max_traces(program.__wrapped__, n=1)
+        monkeypatch.setattr(
+            sys.modules[kick_neurons.__module__], name, jax.jit(once, static_argnames=static)
+        )
+    found = [
+        kick_neurons(net, jax.tree.map(lambda x: x[:n_runs], whole), (0, 1), 2, KEY)  # noqa: B023
+        for n_runs in (24, 16, 12)
+    ]
+    assert len({min(each.n_events, N_EVENTS) for each in found}) > 1
+    for each in found:
+        np.testing.assert_array_equal(each.kick, net.groups["kick 01"])

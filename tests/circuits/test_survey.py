@@ -31,9 +31,9 @@ def kicked():
 
 @pytest.fixture(scope="module")
 def barrier():
-    """Twice as long, for it switches less often."""
-    planted = barrier_network(jax.random.key(0), n_distractors=60)
-    return planted, survey(planted, None, jax.random.key(1), SIZES._replace(n_steps=600))
+    """As many units as `kicked` has, so that the same programs run."""
+    planted = barrier_network(jax.random.key(11), n_distractors=82)
+    return planted, survey(planted, None, jax.random.key(1), SIZES)
 
 
 def opposite(pair):
