@@ -21,6 +21,7 @@ with install_import_hook("hmmrnn", "runtime_types.checked"):
 
 import jax
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from hmmrnn import TrainConfig, hmm
 from hmmrnn.cli.launch import CACHE_VARIABLE, choose_cpu_products, compile_cache
@@ -47,6 +48,22 @@ os.environ.setdefault(CACHE_VARIABLE, str(Path("~/.cache/hmmrnn/tests").expandus
 jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
+
+
+class ByFolder(LoadFileScheduling):
+    """The tests of one folder run in one process: they share cells, sizes and compiled programs."""
+
+    def _split_scope(self, nodeid):
+        return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByFolder(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """The largest folder begins, so that none is left to one process at the end."""
+    items.sort(key=lambda item: "/cli/" not in item.nodeid)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -141,7 +141,8 @@ def test_the_law_is_that_of_4_grams_where_they_can_be_counted():
 
 
 def test_with_too_many_symbols_for_4_grams_all_else_is_measured(tmp_path):
-    config = TrainConfig.profile("smoke", many_symbols(20)).replace(train={"epochs": 1})
+    too_many = int(MOST_NGRAMS**0.25) + 1
+    config = TrainConfig.profile("smoke", many_symbols(too_many)).replace(train={"epochs": 1})
     train_run(tmp_path / "run", RunSpec(config, 1.0, 0))
     look(tmp_path / "run")
     fields = read_json(tmp_path / "run" / "circuits.json")
