@@ -164,7 +164,7 @@ def _dwell(axes: Axes, dwell: SymbolDwell, symbol: int) -> None:
     if np.isfinite(network).any():
         axes.plot(dwell.lengths, network, ls="", marker="o", ms=3.5, color=symbol_color(symbol))
     else:
-        note(axes, "network: no\ncomplete run", corner=True)
+        note(axes, "network: no\ndwell times", corner=True)
 
 
 def _lowest(dwells: list[SymbolDwell]) -> float:

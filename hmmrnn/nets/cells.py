@@ -73,11 +73,17 @@ class RNNCell(nn.Module):
             raise InputError(f"leak={self.leak}: must be above 0 and at most 1 (1 is no leak)")
         n, d, k = self.hidden_size, self.noise_dim, self.n_symbols
         init = _uniform(n**-0.5)
-        self.W_in = self.param("W_in", init, (n, d))
-        self.W_rec = self.param("W_rec", init, (n, n))
-        self.W_out = self.param("W_out", init, (k, n))
-        self.b_rec = self.param("b_rec", init, (n,)) if self.bias else 0.0
-        self.b_out = self.param("b_out", init, (k,)) if self.bias else 0.0
+        self.W_in = self._weight("W_in", init, (n, d))
+        self.W_rec = self._weight("W_rec", init, (n, n))
+        self.W_out = self._weight("W_out", init, (k, n))
+        self.b_rec = self._weight("b_rec", init, (n,)) if self.bias else 0.0
+        self.b_out = self._weight("b_out", init, (k,)) if self.bias else 0.0
+
+    def _weight(self, name: str, init: Callable[..., Array], shape: tuple[int, ...]) -> Array:
+        """As `param`, which traces `init` at each use of the cell to compare shapes."""
+        if self.is_initializing():
+            return self.param(name, init, shape)
+        return self.get_variable("params", name)
 
     def drive(self, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
         """What the noise adds to the pre-activation, W_in x, for any number of steps at once."""

@@ -27,6 +27,7 @@ from hmmrnn.report.summary import (
     compared,
     five_numbers,
     most_frequent,
+    no_dwell_times,
     number,
     verdict,
 )
@@ -264,6 +265,7 @@ def _fidelity(fields: dict[str, Any]) -> dict[str, Any]:
         "kl": sorted((int(n), compared(entry)) for n, entry in fields["kl"].items()),
         "symbols": symbols,
         "most_frequent": most_frequent(fields),
+        "no_dwell_times": no_dwell_times(fields),
         "transition_error": compared(fields["transition_error"]),
         "matched_distance": compared(fields["matched_distance"]),
         "volatility": compared(fields["volatility"]),

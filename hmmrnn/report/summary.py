@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from hmmrnn.fidelity import Compared
 from hmmrnn.intervals import Estimate
+from hmmrnn.nets import LongRun
 from hmmrnn.report.numbers import beside, span, text
 from hmmrnn.sequences import OF_HMM, Words
 
@@ -138,13 +139,21 @@ def _of_fidelity(fidelity: dict[str, Any], words: Words) -> list[Number]:
         (
             f"dwell-time CV of symbol {symbol}",
             "standard deviation over mean of its dwell times; clock-like if small",
-            "undefined: no complete run of the symbol",
+            f"undefined: {no_dwell_times(fidelity)}",
         ),
     )
     return [
         _number(name, None if fields is None else compared(fields), meaning, undefined)
         for (name, meaning, undefined), fields in zip(rows, found, strict=True)
     ]
+
+
+def no_dwell_times(fidelity: dict[str, Any]) -> str:
+    """Why dwell times are not known where they are not."""
+    ran = fidelity.get("long_run")
+    if ran is not None and LongRun(**ran).problem is not None:
+        return "the network is unbounded in long runs"
+    return "there is no complete run of the symbol, or one overflows"
 
 
 def _rotation(dynamics: dict[str, Any]) -> Number:

@@ -19,6 +19,7 @@ import importlib.metadata
 import platform
 import shutil
 import subprocess
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ from hmmrnn.sequences import SymbolSequences, write_sequences
 from hmmrnn.sequences.target import DATA_FILE
 from hmmrnn.settings import values_before
 from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
-from hmmrnn.training.config import BOOKKEEPING, FORMAT_VERSION, OptimConfig, TrainConfig
+from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, TrainConfig
 from hmmrnn.training.fit import Fit, Snapshots, snapshot_epochs
 from hmmrnn.training.floor import Floor
 from hmmrnn.training.origin import Origin, read_origin
@@ -292,8 +293,10 @@ def wall_time_so_far(folder: Path) -> float:
 
 
 def long_run_in(folder: Path) -> LongRun | None:
-    """How the network behaves in long runs, if its training looked."""
+    """How the network behaves in long runs, if its training or `evaluate` looked."""
     fields = _manifest(folder).get("long_run")
+    if fields is None:  # trained by an older version
+        fields = _recorded(folder / "fidelity.json").get("long_run")
     try:
         return None if fields is None else LongRun(**fields)
     except TypeError:  # a damaged or foreign record
@@ -311,9 +314,13 @@ def has_diverged(folder: Path) -> bool:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """The manifest; empty if it is missing or damaged, since no number depends on it."""
+    return _recorded(folder / MANIFEST)
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """A record beside the run; empty if it is missing or damaged, since no number depends on it."""
     try:
-        recorded = read_json(folder / MANIFEST)
+        recorded = read_json(path)
     except InputError:
         return {}
     return recorded if isinstance(recorded, dict) else {}
@@ -322,7 +329,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def continued(folder: Path, spec: RunSpec) -> RunSpec:
     """`spec` as a run that an older version began in `folder` can go on.
 
-    What is kept of a training by options that were not there then is not kept of it now.
+    Options that were not there then have the values that do what was done then, whatever is asked
+    for; those that differ are named in a warning.
     """
     if not (folder / CONFIG).exists():
         return spec
@@ -330,9 +338,18 @@ def continued(folder: Path, spec: RunSpec) -> RunSpec:
     version = fields.get("format") if isinstance(fields, dict) else None
     if type(version) is not int or version >= FORMAT_VERSION:
         return spec
-    before = values_before(OptimConfig, version)
-    kept = {name: value for name, value in before.items() if name in BOOKKEEPING}
-    return spec._replace(config=spec.config.replace(train=kept))
+    before = {name: values_before(section, version) for name, section in SECTIONS.items()}
+    asked = spec.config.to_dict()
+    other = [
+        f"{name}.{option}={value}"
+        for name, options in before.items()
+        for option, value in options.items()
+        if asked[name][option] != value
+    ]
+    if other:
+        began = f"{folder} was begun by an older version and goes on as it did then"
+        warnings.warn(f"{began}: {', '.join(other)}", stacklevel=2)
+    return spec._replace(config=spec.config.replace(**before))
 
 
 def expect_same(folder: Path, spec: RunSpec) -> None:

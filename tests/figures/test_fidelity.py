@@ -107,7 +107,7 @@ def test_each_symbol_has_a_panel(k):
 def test_a_network_that_never_switches_gives_notes():
     record = silent(fidelity(3))
     svg = to_svg(dwell_figure(record), "dwell")
-    assert svg.count("complete run") == 3
+    assert svg.count("dwell times") == 3
     unknown = [d._replace(exact=np.full(len(d.lengths), np.nan)) for d in record.dwell]
     to_svg(dwell_figure(record._replace(dwell=unknown)), "dwell")
     to_svg(ngram_figure(record), "ngrams")

@@ -12,10 +12,10 @@ from hmmrnn.errors import InputError
 from hmmrnn.settings import values_before
 from hmmrnn.sweep.folder import fingerprint
 from hmmrnn.sweep.grid import read_grid
-from hmmrnn.training import TrainConfig, load, read_spec
+from hmmrnn.training import RunSpec, TrainConfig, load, read_spec
 from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, fingerprinted
 from hmmrnn.training.run import train_run
-from hmmrnn.training.run_folder import MANIFEST, continued
+from hmmrnn.training.run_folder import MANIFEST, continued, expect_same
 
 FORMATS = Path(__file__).parent / "formats"
 FOLDERS = sorted(FORMATS.iterdir(), key=lambda folder: int(folder.name))
@@ -78,11 +78,30 @@ def test_an_older_sweep_of_the_papers_grid_is_known_again():
     now = next(entry.spec for entry in read_grid("paper") if entry.name == names)
     assert now.config.train.validate_every == 10
     assert fingerprint(now) == fingerprint(spec)
-    assert continued(before.folder, now) == spec
+    with pytest.warns(UserWarning, match=r"train\.validate_every=1, train\.average_epochs=0"):
+        assert continued(before.folder, now) == spec
     other = now._replace(config=now.config.replace(train={"learning_rate": 1.0}))
-    assert continued(before.folder, other).config.train.learning_rate == 1.0
+    with pytest.warns(UserWarning, match=r"train\.validate_every=1"):
+        assert continued(before.folder, other).config.train.learning_rate == 1.0
     assert continued(FORMATS / str(FORMAT_VERSION), now) == now
     assert continued(FORMATS / "nowhere", now) == now
+
+
+def test_a_profile_that_has_another_default_by_now_goes_on_as_it_did_then(tmp_path):
+    """Asked for by the same flags; the options that are not followed are named."""
+    now = RunSpec(TrainConfig.profile("laptop", hmm.preset("linear3")), 1.0, 0)
+    assert now.config.train.activity_penalty > 0
+    added = {name: values_before(section, 2) for name, section in SECTIONS.items()}
+    then = {
+        name: {o: v for o, v in fields.items() if o not in added[name]} if name in added else fields
+        for name, fields in now.config.to_dict().items()
+    }
+    written = {**then, "format": 2, "noise_std": 1.0, "seed": 0}
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    with pytest.warns(UserWarning, match=r"train\.activity_penalty=0"):
+        asked = continued(tmp_path, now)
+    expect_same(tmp_path, asked)
+    assert asked == read_spec(tmp_path)
 
 
 def test_what_an_older_format_cannot_say_is_refused():

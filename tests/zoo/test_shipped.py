@@ -1,6 +1,7 @@
 """The networks that are shipped: whole, readable, what they are said to be, and made anew."""
 
 import zipfile
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 import hmmrnn as hr
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.nets import long_run
+from hmmrnn.report.commands import of_training
 from hmmrnn.storage import read_json
 from hmmrnn.sweep.grid import read_grid
-from hmmrnn.training import train
+from hmmrnn.training import read_spec, train
 from hmmrnn.training.fit import advance, start
 from hmmrnn.zoo.entries import HOME, expect_unchanged
 from hmmrnn.zoo.pack import GRIDS, same_network, ships_snapshots
@@ -41,6 +43,14 @@ def test_an_entry_is_what_the_index_says(entry, grid):
     if entry.n_snapshots:
         for name, value in net.params.items():
             np.testing.assert_allclose(net.snapshots.params[name][-1], value, rtol=2.0**-16)
+
+
+def test_the_command_of_a_single_training_makes_the_network():
+    """Whatever the defaults of its profile are by now."""
+    alone = [entry for entry in hr.zoo.list() if entry.command.startswith("hmmrnn train ")]
+    assert len(alone) > 30
+    for entry in alone:
+        assert entry.command == of_training(Path("runs", entry.name), read_spec(entry.folder))
 
 
 def test_some_first_seeds_have_a_dozen_snapshots():
