@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
+from hmmrnn.arrays import host_generator
 from hmmrnn.discovery.case import case_of, clean_run
 from hmmrnn.discovery.decoding import (
     RIDGE,
@@ -152,7 +153,7 @@ def test_the_draws_are_those_of_the_single_decodings(task, late):
     def single(units):
         return decoding(states, late.decoded[10:], units, train)
 
-    lots = np.asarray(jax.random.uniform(KEY, (n_draws, len(circuit))))
+    lots = host_generator(KEY).random((n_draws, len(circuit)))
     drawn = sorted(single(np.argsort(row)[:8]) for row in lots)
     found = random_k(late, circuit, train, n_draws, KEY)
     assert found.random == pytest.approx(np.mean(drawn))
