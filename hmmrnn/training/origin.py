@@ -55,7 +55,7 @@ class Origin:
         """The state before the first epoch of `config`, whose schedule begins anew.
 
         Raises:
-            InputError: the parameters are those of another cell.
+            InputError: the parameters have the shapes of another cell.
         """
         expect_fits(self.arrays, config.cell, "origin")
         params, mean, square = (self._tree(name) for name in TREES)
