@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jaxtyping import install_import_hook
 
-gc.set_threshold(100_000, 20, 20)  # traced programs are many small objects, few of them garbage
+gc.set_threshold(20_000, 10, 10)  # traced programs are many small objects, few of them garbage
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads would spin for the cores
 
 LIBRARIES = ("flax.linen", "matplotlib.pyplot", "optax", "orbax.checkpoint", "ott", "scipy.stats")
