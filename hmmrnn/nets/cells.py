@@ -83,7 +83,11 @@ class RNNCell(nn.Module):
         """As `param`, which traces `init` at each use of the cell to compare shapes."""
         if self.is_initializing():
             return self.param(name, init, shape)
-        return self.get_variable("params", name)
+        weight: Array | None = self.get_variable("params", name)
+        if weight is None or weight.shape != shape:
+            found = "missing" if weight is None else f"of shape {weight.shape}"
+            raise InputError(f"{name}: is {found}; this cell has it of shape {shape}")
+        return weight
 
     def drive(self, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
         """What the noise adds to the pre-activation, W_in x, for any number of steps at once."""

@@ -169,3 +169,12 @@ def test_a_cell_is_a_hashable_record_of_its_configuration():
 def test_wrong_settings_name_the_field_the_value_and_what_is_allowed(wrong, message):
     with pytest.raises(InputError, match=message):
         NetConfig(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"W_rec": jnp.zeros((N, N + 1))}])
+def test_weights_that_are_not_those_of_the_cell_are_refused(wrong):
+    cell = make_cell(KINDS[0], K)
+    params = init_params(cell, jax.random.key(0))
+    del params["W_rec"]
+    with pytest.raises(InputError, match="W_rec"):
+        step(cell, params | wrong, jnp.zeros(N), 0.0)
