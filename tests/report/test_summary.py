@@ -44,6 +44,9 @@ def test_what_is_not_measured_or_not_defined_says_so():
     assert [str(n).partition(": ")[2] for n in five_numbers({}, {})] == ["not measured yet"] * 5
     numbers = five_numbers(plain(silent(fidelity())), plain(still(portrait())))
     assert "no complete run" in str(numbers[3])
+    exploding = {"bounded_share": 0.5, "n_runs": 64, "n_steps": 2000}
+    unbounded = five_numbers({**plain(silent(fidelity())), "long_run": exploding}, {})
+    assert "unbounded" in str(unbounded[3])
     assert "no transitions" in str(numbers[4])
 
 

@@ -102,6 +102,8 @@ def test_a_profile_that_has_another_default_by_now_goes_on_as_it_did_then(tmp_pa
         asked = continued(tmp_path, now)
     expect_same(tmp_path, asked)
     assert asked == read_spec(tmp_path)
+    as_before = now._replace(config=now.config.replace(train={"activity_penalty": 0.0}))
+    assert fingerprint(as_before) == fingerprint(asked) != fingerprint(now)
 
 
 def test_what_an_older_format_cannot_say_is_refused():
