@@ -164,7 +164,7 @@ def test_a_malicious_file_is_refused_and_not_executed(torch, tmp_path):
 
 def test_a_whole_model_is_refused_by_its_class(torch, tmp_path):
     torch.save(torch.nn.RNN(2, 3), tmp_path / "model.pth")
-    with pytest.raises(InputError, match=r"holds torch\.nn\.modules\.rnn\.RNN, not tensors alone"):
+    with pytest.raises(InputError, match=r"torch\.nn\.modules\.rnn\.RNN"):
         hr.interop.load_torch(tmp_path / "model.pth")
 
 

@@ -26,7 +26,7 @@ def test_arrays_round_trip_without_pickle(tmp_path):
     assert np.array_equal(read["a"], np.eye(2))
     assert read["n"] == 3
     np.savez(path, evil=np.array([object()], dtype=object))
-    with pytest.raises(InputError, match=r"a\.npz: is damaged or of another kind"):
+    with pytest.raises(InputError, match=r"a\.npz: "):
         storage.read_arrays(path)
 
 
@@ -67,7 +67,7 @@ def test_no_damage_escapes_as_another_error(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(InputError, match=r"none\.json: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"none\.json: .*No such file"):
         storage.read_json(tmp_path / "none.json")
 
 
@@ -79,7 +79,7 @@ def test_full_disk_leaves_the_old_file_and_no_remains(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(storage.os, "fsync", full)
-    with pytest.raises(StorageError, match=r"a\.json could not be written \(No space left"):
+    with pytest.raises(StorageError, match=r"a\.json .*No space left"):
         storage.write_json(path, 2)
     assert storage.read_json(path) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

@@ -1,7 +1,5 @@
-from dataclasses import dataclass
-
 import jax
-import jax.numpy as jnp
+import networks
 import numpy as np
 import pytest
 
@@ -10,52 +8,17 @@ from hmmrnn.circuits.dials import Group, dials, turned
 from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.circuits.recording import record
-from hmmrnn.nets import RNNCell
 
 KEY = jax.random.key(3)
 N_STEPS = 200
 DOSES = (0.0, 0.5, 1.0, 2.0)
 
 
-@dataclass(frozen=True)
-class Planted:
-    """A flip-flop of units 0 and 1, with two idle units at the end.
-
-    Unit 2 integrates noise and excites the kick unit 3, which fires above a threshold and inhibits
-    unit 0: 0 -> 1. Units 4 and 5 do the same to unit 1: 1 -> 0.
-    """
-
-    cell: RNNCell
-    params: dict
-    noise_std: jax.Array
-
-
-def planted():
-    w = np.zeros((8, 8))
-    w[0, 0] = w[1, 1] = 0.7
-    w[0, 1] = w[1, 0] = -0.6
-    w[2, 2] = w[4, 4] = 0.6
-    w[3, 2] = w[5, 4] = 1
-    w[0, 3] = w[1, 5] = -3
-    w_in = np.zeros((8, 2))
-    w_in[[2, 6], 0] = w_in[[4, 7], 1] = 1
-    weights = {
-        "W_rec": w,
-        "W_in": w_in,
-        "W_out": 4 * np.eye(2, 8),
-        "b_rec": [0.3, 0.32, 0, -2, 0, -2, 0, 0],
-        "b_out": np.zeros(2),
-    }
-    cell = RNNCell(n_symbols=2, hidden_size=8, noise_dim=2, bias=True)
-    params = {name: jnp.asarray(x, jnp.float32) for name, x in weights.items()}
-    return Planted(cell, params, jnp.ones(()))
-
-
 def units(*chosen):
-    return np.isin(np.arange(8), chosen)
+    return networks.units(*chosen, n=8)
 
 
-NET = planted()
+NET = networks.switch()
 GROUP = Group(kick=units(3), population=units(2))
 CONTROLS = Group(kick=np.stack([units(6), units(7)]), population=np.stack([units(6), units(7)]))
 NONE = Group(np.zeros((0, 8), bool), np.zeros((0, 8), bool))
@@ -227,10 +190,10 @@ def test_a_dose_that_makes_the_network_diverge_is_counted(setting, baseline):
 
 
 def test_what_cannot_be_dialled_is_refused(setting, baseline):
-    with pytest.raises(InputError, match="kind='louder': one of kick, noise"):
+    with pytest.raises(InputError, match=r"kind='louder': .*kick, noise"):
         turned("louder", GROUP, DOSES)
     for pair in ((0, 0), (0, 2), (-1, 0)):
-        with pytest.raises(InputError, match="two different symbols of 0 to 1"):
+        with pytest.raises(InputError, match="0 to 1"):
             dials(setting, baseline, pair, GROUP, CONTROLS, KEY)
     with pytest.raises(InputError, match=r"control_doses=\(0.3,\)"):
         dials(setting, baseline, (0, 1), GROUP, CONTROLS, KEY, control_doses=(0.3,))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import SMALL
 
 from hmmrnn.circuits.events import (
     STAY,
@@ -19,10 +20,10 @@ from hmmrnn.circuits.events import (
 )
 from hmmrnn.circuits.recording import recorded
 from hmmrnn.intervals import bootstrap_weights, estimate
-from hmmrnn.nets import RNNCell, init_params, rollout
+from hmmrnn.nets import init_params, rollout
 
 KEY = jax.random.key(11)
-CELL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5, activation="tanh")
+CELL = SMALL.clone(activation="tanh")
 
 
 def by_loop(symbols, pair, before, after, stay):

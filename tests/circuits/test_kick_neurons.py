@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import Net
 
 from hmmrnn.circuits import windows
 from hmmrnn.circuits.events import find_events
@@ -24,7 +25,7 @@ from hmmrnn.circuits.kick_neurons import (
 from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.dynamics.residency import CLUSTER, KICK_ZONE, OTHER, TRANSITION
 from hmmrnn.nets import RNNCell, init_params
-from hmmrnn.tasks.kick_circuit import PAIRS, Planted, barrier_network, kick_network
+from hmmrnn.tasks.kick_circuit import PAIRS, barrier_network, kick_network
 
 KEY = jax.random.key(31)
 UNTRAINED = {
@@ -119,7 +120,7 @@ def test_nothing_in_untrained_networks(kind, seed, n_runs):
         W_rec = 0.97 * jnp.eye(n) + 0.02 * centred["W_rec"] - 1 / n
         assert jnp.linalg.norm(W_rec, 2) < 1  # stable, whichever units are active
         params |= {"W_rec": W_rec, "W_out": 10 * centred["W_out"]}
-    net = Planted(params, cell, jnp.asarray(1.0), {})
+    net = Net(params, cell, jnp.asarray(1.0))
     K = cell.n_symbols
     pairs = [(s, t) for s in range(K) for t in range(K) if s != t]
     found = found_in(net, n_runs, 300, key_find, pairs)
@@ -331,7 +332,7 @@ def test_a_source_without_a_cluster_has_no_kick_neurons():
     assert np.isnan(levels.source).all()
     assert np.isfinite(levels.transition).all()
     assert np.isposinf(best_by_chance(fleeting, events, levels, paths, KEY)).all()
-    net = Planted({}, UNTRAINED["slow units"], jnp.asarray(1.0), {})
+    net = Net({}, UNTRAINED["slow units"], jnp.asarray(1.0))
     found = kick_neurons(net, fleeting, (0, 1), 2, KEY)
     assert "has no state" in found.problem
     assert not found.enough
@@ -341,7 +342,7 @@ def test_a_source_without_a_cluster_has_no_kick_neurons():
 def test_one_symbol_only_has_no_kick_neurons():
     recording, _ = by_hand(0)
     same = recording._replace(symbols=jnp.zeros_like(recording.symbols))
-    net = Planted({}, UNTRAINED["slow units"], jnp.asarray(1.0), {})
+    net = Net({}, UNTRAINED["slow units"], jnp.asarray(1.0))
     for pair in PAIRS:
         found = kick_neurons(net, same, pair, 2, KEY)
         assert found.n_events == 0

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import FLIP_FLOP, K02, K20, M0, M2, SMALL, flip_flop, random_network, relabelled
 
 from hmmrnn import InputError
 from hmmrnn.circuits.clusters import cluster_starts
@@ -20,7 +21,6 @@ from hmmrnn.circuits.pulses import (
 )
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import RNNCell
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -28,27 +28,10 @@ draw = jax.jit(white_noise, static_argnums=(1, 2))
 P = 8
 DOSES = (0.0, 0.1, 1.0)
 
-M0, M2, K02, K20 = range(4)
-FLIP_FLOP = RNNCell(n_symbols=3, hidden_size=4, noise_dim=2, bias=True)
-SMALL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5)
 
-
-def flip_flop():
-    """M0 and M2 exclude each other; K02 takes the one down and the other up, K20 the reverse."""
-    W_rec = np.array([[0.5, -2, -3, 3], [-2, 0.5, 3, -3], [0, 0, 0, 0], [0, 0, 0, 0]])
-    W_out = np.zeros((3, 4))
-    W_out[[0, 2], [M0, M2]] = 3
-    biases = {"b_rec": np.array([1, 1, 0, 0]), "b_out": np.zeros(3)}
-    weights = {"W_rec": W_rec, "W_in": np.zeros((4, 2)), "W_out": W_out} | biases
-    return {name: jnp.asarray(x, jnp.float32) for name, x in weights.items()}
-
-
-def random_network(seed=2):
+def random_case(seed=2):
     rng = np.random.default_rng(seed)
-    shapes = {"W_rec": (12, 12), "W_in": (12, 5), "W_out": (3, 12)}
-    scales = {"W_rec": 1.1 / np.sqrt(12), "W_in": 0.5, "W_out": 1.0}
-    params = {k: scales[k] * rng.normal(size=shape) for k, shape in shapes.items()}
-    params = {k: jnp.asarray(x, jnp.float32) for k, x in params.items()}
+    params = random_network(rng)
     h0 = jnp.asarray(np.abs(rng.normal(size=(P, 12))), jnp.float32)
     return params, h0, jnp.asarray(rng.normal(size=(3, 12)), jnp.float32)
 
@@ -61,8 +44,8 @@ def pulsed(cell, params, h0, pulses, *, noise_std=1.0, key=KEY, symbol=2):
 @pytest.fixture(scope="module")
 def kicked():
     """Pulses of 2 into M0's rival, its kick, the kick back, and nobody, from M0 without noise."""
-    h0 = jnp.zeros((P, 4)).at[:, M0].set(2)
-    pulses = 2 * jnp.eye(4)[jnp.array([K02, K20, M2])]
+    h0 = jnp.zeros((P, 7)).at[:, M0].set(2)
+    pulses = 2 * jnp.eye(7)[jnp.array([K02, K20, M2])]
     return pulsed(
         FLIP_FLOP, flip_flop(), h0, jnp.concatenate([pulses, 0 * pulses[:1]]), noise_std=0.0
     )
@@ -82,14 +65,14 @@ def test_the_pulse_itself_does_not_count(kicked):
     np.testing.assert_array_equal(kicked.reached[2, :, 0], [0, 0, 1])
     weak = flip_flop()
     weak["W_rec"] = weak["W_rec"].at[M2].set(0.0).at[M0, M2].set(0.0)  # M2 has no memory
-    weak["b_rec"] = jnp.array([1.0, 0, 0, 0])
-    h0 = jnp.zeros((P, 4)).at[:, M0].set(2)
-    found = pulsed(FLIP_FLOP, weak, h0, 50 * jnp.eye(4)[jnp.array([M2] * 4)], noise_std=0.0)
+    weak["b_rec"] = weak["b_rec"].at[M2].set(0.0)
+    h0 = jnp.zeros((P, 7)).at[:, M0].set(2)
+    found = pulsed(FLIP_FLOP, weak, h0, 50 * jnp.eye(7)[jnp.array([M2] * 4)], noise_std=0.0)
     np.testing.assert_array_equal(found.reached, 0)
 
 
 def test_equal_to_loops_in_numpy():
-    params, h0, pulses = random_network()
+    params, h0, pulses = random_case()
     found = pulsed(SMALL, params, h0, pulses)
     noise = np.asarray(draw(jax.random.split(KEY, P), 18, 5), float)
     W_rec, W_in, W_out = (np.asarray(params[k], float) for k in ("W_rec", "W_in", "W_out"))
@@ -108,7 +91,7 @@ def test_equal_to_loops_in_numpy():
 
 
 def test_the_dose_zero_is_the_same_for_all_and_seeds_differ():
-    params, h0, pulses = random_network()
+    params, h0, pulses = random_case()
     found = pulsed(SMALL, params, h0, pulses)
     np.testing.assert_array_equal(found.latency[0, 0], found.latency[1, 0])
     np.testing.assert_array_equal(found.latency[0, 0], found.latency[2, 0])
@@ -118,19 +101,15 @@ def test_the_dose_zero_is_the_same_for_all_and_seeds_differ():
 
 
 def test_relabelled_units_change_nothing():
-    params, h0, pulses = random_network()
+    params, h0, pulses = random_case()
     order = np.random.default_rng(3).permutation(12)
-    other = {
-        "W_rec": params["W_rec"][order][:, order],
-        "W_in": params["W_in"][order],
-        "W_out": params["W_out"][:, order],
-    }
+    other = relabelled(params, order)
     found = pulsed(SMALL, other, h0[:, order], pulses[:, order])
     np.testing.assert_array_equal(found.latency, pulsed(SMALL, params, h0, pulses).latency)
 
 
 def test_networks_side_by_side_equal_each_alone():
-    each = [random_network(seed) for seed in (2, 3)]
+    each = [random_case(seed) for seed in (2, 3)]
     params, h0, pulses = jax.tree.map(lambda *x: jnp.stack(x), *each)
     keys = jax.random.split(KEY, 2)
     run = partial(pulsed_runs, SMALL, symbol=2, doses=jnp.asarray(DOSES))
@@ -142,7 +121,7 @@ def test_networks_side_by_side_equal_each_alone():
 
 
 def test_what_is_not_finite_has_no_outcome():
-    params, h0, pulses = random_network()
+    params, h0, pulses = random_case()
     found = pulsed(SMALL, params, h0.at[1].set(jnp.nan), pulses.at[2].set(jnp.nan))
     np.testing.assert_array_equal(found.n_valid, np.array([[P - 1], [P - 1], [0]]) * np.ones(3))
     assert np.isnan(found.reached[:2, :, 1]).all()
@@ -169,7 +148,7 @@ def test_pulses_of_equal_energy():
     np.testing.assert_array_equal(group_pulses(activity[[3, 0]], groups[[3, 0]]), 0)
     unknown = group_pulses(np.full((2, 12), np.nan), groups[:2])
     np.testing.assert_array_equal(np.isnan(unknown), groups[:2])
-    with pytest.raises(InputError, match=r"activity has shape \(5, 12\), groups have \(1, 12\)"):
+    with pytest.raises(InputError, match=r"activity .*\(5, 12\).*\(1, 12\)"):
         group_pulses(activity, groups[:1])
 
 
@@ -201,7 +180,7 @@ def test_starts_are_different_states_of_the_cluster():
 def test_a_symbol_without_a_cluster_has_no_starts_and_no_effects():
     starts = cluster_starts(recording(), 1, P, KEY)
     assert starts.h.shape == (0, 12)
-    params, _, pulses = random_network()
+    params, _, pulses = random_case()
     runs = pulsed(SMALL, params, starts.h, pulses)
     weights = bootstrap_weights(4, KEY)
     found = pulse_effects(runs, DOSES, starts, np.array([False, True, True]), weights)
@@ -228,7 +207,7 @@ def test_effects_are_paired_by_start():
     reached[:, 0, :2] = reached[:, 1, :3] = 1  # without a pulse 2 of 8; at dose 0.1 all equal
     reached[0, 2, :6] = reached[1, 2, :4] = reached[2, 2, :2] = 1
     latency = np.where(reached == 1, np.arange(P) + 1.0, np.nan)
-    runs = pulsed(SMALL, *random_network())._replace(reached=reached, latency=latency)
+    runs = pulsed(SMALL, *random_case())._replace(reached=reached, latency=latency)
     weights = bootstrap_weights(4, KEY)
     found = pulse_effects(runs, DOSES, starts, np.array([False, True, True, False]), weights)
     values = [[x.value for x in group] for group in found.probability]
@@ -262,7 +241,7 @@ def test_the_median_is_that_of_each_drawn_sample():
 
 
 def test_pulses_without_steps_are_refused():
-    params, h0, pulses = random_network()
+    params, h0, pulses = random_case()
     for n_pulse, n_after in ((0, 15), (3, 2)):
         with pytest.raises(InputError, match=f"n_pulse={n_pulse}, n_after={n_after}"):
             pulsed_runs(

@@ -4,22 +4,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import SMALL, Net
 
 from hmmrnn import DivergingNetworkError, InputError
 from hmmrnn.circuits.recording import WARM_UP, record, recorded
 from hmmrnn.dynamics import residency, zones
 from hmmrnn.dynamics.residency import CLUSTER, OTHER
 from hmmrnn.nets import RNNCell, init_params, simulate
-from hmmrnn.tasks.kick_circuit import Planted
 
 KEY = jax.random.key(3)
-SMALL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5)
 WELL = RNNCell(n_symbols=2, hidden_size=1, noise_dim=1, activation="tanh", initial_state="random")
 B, T = 4, 30
 
 
 def network(cell, params, noise_std=0.8):
-    return Planted(params, cell, jnp.asarray(noise_std), {})
+    return Net(params, cell, jnp.asarray(noise_std))
 
 
 def small(activation="relu", bias=False, seed=0):
@@ -100,7 +99,7 @@ def test_zones_are_those_of_residency_up_to_its_draws():
 
 def test_too_few_runs_or_steps_are_refused():
     for n_runs, n_steps in [(0, T), (2, 1)]:
-        with pytest.raises(InputError, match="at least 1 run of 2 steps"):
+        with pytest.raises(InputError, match="1 run of 2 steps"):
             record(small(), n_runs, n_steps, KEY)
 
 

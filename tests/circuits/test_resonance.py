@@ -1,10 +1,10 @@
 import sys
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import Net, weights
 from scipy.signal import lfilter
 
 from hmmrnn.circuits.experiment import experiment, measure, measure_baseline, stacked
@@ -16,21 +16,13 @@ from hmmrnn.nets import Intervention, RNNCell
 KEY = jax.random.key(3)
 
 
-@dataclass(frozen=True)
-class Network:
-    cell: RNNCell
-    params: dict
-    noise_std: jax.Array
-
-
 def homogeneous():
     """Two slow units without bias that inhibit each other; the larger one says the symbol."""
     w = 0.9 * np.eye(6)
     w[0, 1] = w[1, 0] = -0.05
     w[2:, 2:] += 0.02
-    weights = {"W_rec": w, "W_in": np.eye(6), "W_out": np.eye(2, 6)}
-    params = {name: jnp.asarray(x, jnp.float32) for name, x in weights.items()}
-    return Network(RNNCell(2, 6, 6), params, jnp.ones(()))
+    params = weights(W_rec=w, W_in=np.eye(6), W_out=np.eye(2, 6))
+    return Net(params, RNNCell(2, 6, 6), jnp.ones(()))
 
 
 def setting_of(network, n_runs=12, n_steps=150, key=KEY):

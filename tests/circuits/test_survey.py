@@ -251,5 +251,5 @@ def test_of_kicks_others_than_the_carriers_are_pushed(kicked, pair):
 @pytest.mark.parametrize("sizes", [Sizes(3, 300), Sizes(24, 99)])
 def test_sizes_that_are_too_small_are_named(sizes):
     planted = barrier_network(jax.random.key(0), n_distractors=4)
-    with pytest.raises(InputError, match=f"n_runs={sizes.n_runs}, n_steps={sizes.n_steps}: at"):
+    with pytest.raises(InputError, match=f"n_runs={sizes.n_runs}, n_steps={sizes.n_steps}: "):
         survey(planted, None, jax.random.key(1), sizes)

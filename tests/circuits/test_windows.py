@@ -7,6 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import (
+    FLIP_FLOP,
+    IDLE,
+    K02,
+    K20,
+    M0,
+    M2,
+    P02,
+    P20,
+    SMALL,
+    flip_flop,
+    random_network,
+    relabelled,
+    units,
+)
 
 from hmmrnn import InputError
 from hmmrnn.circuits.events import Events, noise_of_rows, starts_of_rows
@@ -21,32 +36,11 @@ from hmmrnn.circuits.windows import (
     windowed_runs,
 )
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import RNNCell
 
 KEY = jax.random.key(5)
 BEFORE, STEPS, E = 25, 40, 6
 PAIR = (0, 2)
 WINDOWS = np.array([-12, -4, -3, -2, -1, 0, 4, 10])
-
-M0, M2, K02, K20, P02, P20, IDLE = range(7)
-FLIP_FLOP = RNNCell(n_symbols=3, hidden_size=7, noise_dim=5, bias=True)
-SMALL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5)
-
-
-def flip_flop():
-    """M0 and M2 exclude each other; P02 excites K02 when it is above 2, which flips M0 to M2.
-
-    x_0 -> P02 -> K02 -> M2, one step each; x_1 likewise for the way back.
-    """
-    W_rec, W_in, W_out = np.zeros((7, 7)), np.zeros((7, 5)), np.zeros((3, 7))
-    W_rec[M0, [M0, M2, K02, K20]] = 0.5, -2, -3, 3
-    W_rec[M2, [M2, M0, K20, K02]] = 0.5, -2, -3, 3
-    W_rec[K02, P02] = W_rec[K20, P20] = 3
-    W_in[[P02, P20, IDLE], [0, 1, 4]] = 1
-    W_out[[0, 2], [M0, M2]] = 3
-    b_rec = np.array([1, 1, -6, -6, 0, 0, 0])
-    weights = {"W_rec": W_rec, "W_in": W_in, "W_out": W_out, "b_rec": b_rec, "b_out": np.zeros(3)}
-    return {name: jnp.asarray(x, jnp.float32) for name, x in weights.items()}
 
 
 def kicked(n_events=E):
@@ -59,12 +53,9 @@ def kicked(n_events=E):
     return jnp.asarray(h0), jnp.asarray(noise)
 
 
-def random_network(seed=2):
+def random_case(seed=2):
     rng = np.random.default_rng(seed)
-    shapes = {"W_rec": (12, 12), "W_in": (12, 5), "W_out": (3, 12)}
-    scales = {"W_rec": 1.1 / np.sqrt(12), "W_in": 0.5, "W_out": 1.0}
-    params = {k: scales[k] * rng.normal(size=shape) for k, shape in shapes.items()}
-    params = {k: jnp.asarray(x, jnp.float32) for k, x in params.items()}
+    params = random_network(rng)
     h0 = jnp.asarray(np.abs(rng.normal(size=(E, 12))), jnp.float32)
     return params, h0, jnp.asarray(rng.normal(size=(STEPS, E, 5)), jnp.float32)
 
@@ -73,20 +64,17 @@ def random_groups():
     return np.random.default_rng(1).random((3, 12)) < np.array([[0.5], [0.2], [0.0]])
 
 
-def of_units(*groups, n=7):
-    masks = np.zeros((len(groups), n), bool)
-    for mask, units in zip(masks, groups, strict=True):
-        mask[list(units)] = True
-    return jnp.asarray(masks)
+def of_units(*groups):
+    return jnp.asarray([units(*group, n=7) for group in groups])
 
 
 def by_hand(params, h0, noise, cut, level):
     """Logits (T, K) of one event in float64 with cut (T, N) units at their level."""
     W_rec, W_in, W_out = (np.asarray(params[k], float) for k in ("W_rec", "W_in", "W_out"))
     h, logits = np.asarray(h0, float), []
-    for x, units in zip(np.asarray(noise, float), cut, strict=True):
+    for x, silent in zip(np.asarray(noise, float), cut, strict=True):
         h = np.maximum(W_rec @ h + W_in @ x, 0)
-        h = np.where(units, level, h)
+        h = np.where(silent, level, h)
         logits.append(W_out @ h)
     return np.array(logits)
 
@@ -154,7 +142,7 @@ def test_a_kick_that_lasts_switches_when_it_is_let_go():
 
 @pytest.mark.parametrize("level", [0.0, 0.7])
 def test_equal_to_loops_in_numpy(level):
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     groups, levels = random_groups(), level * np.arange(12) / 6
     found = cut_random(params, h0, noise, levels)
     clean = [by_hand(params, h0[e], noise[:, e], np.zeros((STEPS, 12), bool), 0) for e in range(E)]
@@ -179,7 +167,7 @@ def test_equal_to_loops_in_numpy(level):
 
 
 def test_what_happens_after_all_is_read_cannot_matter():
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     found = cut_random(params, h0, noise)
     last = list(WINDOWS).index(10)
     np.testing.assert_array_equal(found.swing_lost[:, last], 0)
@@ -207,7 +195,7 @@ def test_the_push_of_each_unit_of_the_flip_flop():
 
 @pytest.mark.parametrize(("first", "last", "horizon"), [(-8, 2, (3, 8)), (-25, 2, (1, 6))])
 def test_push_equals_loops_in_numpy(first, last, horizon):
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     found = np.asarray(unit_push(SMALL, params, h0, noise, BEFORE, PAIR, first, last, horizon))
     inside = (np.arange(STEPS) - BEFORE >= first) & (np.arange(STEPS) - BEFORE < last)
     nothing = np.zeros((STEPS, 12), bool)
@@ -223,13 +211,9 @@ def test_push_equals_loops_in_numpy(first, last, horizon):
 
 
 def test_relabelled_units_have_relabelled_pushes():
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     order = np.random.default_rng(3).permutation(12)
-    other = {
-        "W_rec": params["W_rec"][order][:, order],
-        "W_in": params["W_in"][order],
-        "W_out": params["W_out"][:, order],
-    }
+    other = relabelled(params, order)
     push = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)
     np.testing.assert_allclose(
         unit_push(SMALL, other, h0[:, order], noise, BEFORE, PAIR), push[:, order], atol=2e-5
@@ -237,13 +221,13 @@ def test_relabelled_units_have_relabelled_pushes():
 
 
 def test_the_scale_of_the_noise_changes_no_push():
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     push = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)
     np.testing.assert_array_equal(unit_push(SMALL, params, 4 * h0, 4 * noise, BEFORE, PAIR), push)
 
 
 def test_networks_side_by_side_equal_each_alone():
-    each = [random_network(seed) for seed in (2, 3)]
+    each = [random_case(seed) for seed in (2, 3)]
     params, h0, noise = jax.tree.map(lambda *x: jnp.stack(x), *each)
     pushes = jax.vmap(lambda p, h, x: unit_push(SMALL, p, h, x, BEFORE, PAIR))(params, h0, noise)
     same = {"groups": jnp.asarray(random_groups()), "level": jnp.zeros(12)}
@@ -259,7 +243,7 @@ def test_networks_side_by_side_equal_each_alone():
 
 
 def test_one_event_that_is_not_finite_leaves_the_others_alone():
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     broken = cut_random(params, h0.at[1].set(jnp.nan), noise)
     whole = cut_random(params, h0, noise)
     assert broken.n_valid == E - 1
@@ -276,7 +260,7 @@ def test_one_event_that_is_not_finite_leaves_the_others_alone():
 
 
 def test_a_network_that_diverges_has_no_effects():
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     params["W_rec"] = jnp.full((12, 12), 1e9)
     runs = cut_random(params, h0, noise)
     assert runs.n_valid == 0
@@ -287,7 +271,7 @@ def test_a_network_that_diverges_has_no_effects():
 
 
 def test_no_event_gives_nan():
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     runs = cut_random(params, h0[:0], noise[:, :0])
     events = Events(PAIR, np.zeros(0, int), np.zeros(0, int))
     found = window_effects(runs, tuple(WINDOWS.tolist()), events, BEFORE, bootstrap_weights(E, KEY))
@@ -369,10 +353,10 @@ def test_the_onset_is_the_first_of_three_steps():
 
 
 def test_steps_that_the_stretch_does_not_have_are_refused():
-    params, h0, noise = random_network()
-    with pytest.raises(InputError, match="34 steps with the onset at 25, not 35"):
+    params, h0, noise = random_case()
+    with pytest.raises(InputError, match=r"34 .*25.*35"):
         cut_random(params, h0, noise[:34])
-    with pytest.raises(InputError, match="31 steps with the onset at 25, not 33"):
+    with pytest.raises(InputError, match=r"31 .*25.*33"):
         unit_push(SMALL, params, h0, noise[:31], BEFORE, PAIR)
     for first, last in ((-26, 0), (3, 3), (0, 9), (4, 6)):
         with pytest.raises(InputError, match=f"steps {first} .. {last} - 1"):
@@ -381,7 +365,7 @@ def test_steps_that_the_stretch_does_not_have_are_refused():
 
 def test_rows_without_an_event_change_nothing():
     """Other numbers of events then run the same program."""
-    params, h0, noise = random_network()
+    params, h0, noise = random_case()
     rows = starts_of_rows(np.asarray(h0), E + 3), noise_of_rows(np.asarray(noise), E + 3)
     push = np.asarray(unit_push(SMALL, params, *rows, BEFORE, PAIR))
     expected = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)

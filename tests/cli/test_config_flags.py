@@ -101,9 +101,9 @@ def test_bad_values_are_named(given, message):
 
 
 def test_neither_preset_nor_file():
-    with pytest.raises(InputError, match="give one of --preset"):
+    with pytest.raises(InputError, match="--preset"):
         parse()
-    with pytest.raises(InputError, match=r"hmm=none\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"hmm=none\.json: "):
         parse("--hmm=none.json")
 
 
@@ -122,7 +122,7 @@ def test_data_are_a_target_beside_preset_and_hmm(tmp_path):
     spec = parse(f"--data={path}", "--profile=smoke", "--data.n_steps=4")
     assert spec.config.hmm == read_sequences(path)
     assert spec.config.data.n_steps == 4
-    with pytest.raises(InputError, match="give one of --preset"):
+    with pytest.raises(InputError, match="--preset"):
         parse(f"--data={path}", "--preset=linear3")
-    with pytest.raises(InputError, match=r"data=none\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"data=none\.csv: "):
         parse("--data=none.csv")

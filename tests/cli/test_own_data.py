@@ -132,9 +132,9 @@ def test_data_in_a_grid(tmp_path):
     assert {entry.spec.config.hmm for entry in found} == {some()}
     other = {"base": {"profile": "smoke", "preset": "linear3", "data": {"n_steps": 9}}}
     assert entries(other)[0].spec.config.data.n_steps == 9
-    with pytest.raises(InputError, match="one of a preset"):
+    with pytest.raises(InputError, match="preset"):
         entries({"base": {"preset": "linear3", "data": "own.npz"}}, tmp_path)
-    with pytest.raises(InputError, match=r"data=.*none\.csv: cannot be read"):
+    with pytest.raises(InputError, match=r"data=.*none\.csv: "):
         entries({"base": {"data": "none.csv"}}, tmp_path)
 
 

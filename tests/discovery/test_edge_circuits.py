@@ -89,8 +89,8 @@ def test_a_chain_of_edges_is_its_own_circuit():
 def test_what_does_not_exist_is_named():
     case = small_case()
     instead = stand_ins(case, "mean")
-    with pytest.raises(InputError, match="window=never: the windows are early, middle, late"):
+    with pytest.raises(InputError, match=r"window=never: .*early, middle, late"):
         losses_with(case, np.ones((1, N, N), bool), "never", instead)
     silent = case._replace(params=case.params | {"W_rec": jnp.zeros((N, N))})
-    with pytest.raises(InputError, match="W_rec is zero"):
+    with pytest.raises(InputError, match="W_rec"):
         edge_circuit(silent, silent, np.ones((N, N)), "early", (instead, instead), KEY)

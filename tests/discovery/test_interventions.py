@@ -38,7 +38,7 @@ def test_what_stands_in():
     case = small_case()
     assert not np.asarray(stand_ins(case, "zero")).any()
     np.testing.assert_array_equal(stand_ins(case, "mean")[:, 0, 0], case.means)
-    with pytest.raises(InputError, match="kind=noise: allowed are zero, mean, resample"):
+    with pytest.raises(InputError, match=r"kind=noise: .*zero, mean, resample"):
         stand_ins(case, "noise")
 
 

@@ -128,9 +128,9 @@ def test_strengths_without_a_rank_or_for_other_units_are_refused():
     truth = np.array([True, False, True])
     bad = np.array([np.nan, np.inf, 1.0])
     for judge in (score, curve):
-        with pytest.raises(InputError, match="strength: 2 of 3 strengths are NaN or infinite"):
+        with pytest.raises(InputError, match="strength: 2 of 3"):
             judge(bad, truth)
-    with pytest.raises(InputError, match="attribution: 2 of 3 strengths are NaN"):
+    with pytest.raises(InputError, match="attribution: 2 of 3"):
         compare({"attribution": bad[None]}, truth[None])
-    with pytest.raises(InputError, match=r"attribution has shape \(2, 3\), the truth \(1, 3\)"):
+    with pytest.raises(InputError, match=r"attribution .*\(2, 3\).*\(1, 3\)"):
         compare({"attribution": np.ones((2, 3))}, truth[None])

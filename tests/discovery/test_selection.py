@@ -141,7 +141,7 @@ def test_circuits_of_a_given_size():
     np.testing.assert_array_equal(np.flatnonzero(found.units[0]), [0, 1])
     assert found.at[0] == pytest.approx(6 / WEIGHTS.sum(), rel=1e-4)
     for size in (0, N + 1):
-        with pytest.raises(InputError, match=f"size={size}: must be 1 to {N}"):
+        with pytest.raises(InputError, match=f"size={size}: .*{N}"):
             of_size(case, strength, instead, size)
 
 
@@ -150,7 +150,7 @@ def test_halves_are_all_trials_once_and_differ_by_key():
     assert sorted([*one, *other]) == list(range(21))
     assert (len(one), len(other)) == (10, 11)
     assert list(one) != list(halves(21, jax.random.key(1))[0])
-    with pytest.raises(InputError, match="n_trials=3: choosing and judging need at least 4"):
+    with pytest.raises(InputError, match=r"n_trials=3: .*4"):
         halves(3, KEY)
 
 

@@ -67,11 +67,11 @@ def test_windows_cover_the_stretch_and_means_are_those_of_the_old_symbol(planted
 
 
 def test_few_changes_and_symbols_that_never_stay_are_said(planted, recording):
-    with pytest.raises(InputError, match=r"changes from 0 to 2 in 0 of 64 runs: at least 16"):
+    with pytest.raises(InputError, match=r"0 to 2 in 0 of 64 .*16"):
         transition_case(planted, recording, (0, 2), 32, KEY)
     blinking = np.asarray(recording.symbols).copy()
     blinking[:] = np.tile(np.repeat([0, 1], (15, 6)), 20)[: blinking.shape[1]]
-    with pytest.raises(InputError, match="symbol 0 stays for 20 steps in 0 runs"):
+    with pytest.raises(InputError, match=r"symbol 0 .*20 .*0 runs"):
         transition_case(planted, recording._replace(symbols=jnp.asarray(blinking)), (0, 1), 32, KEY)
 
 

@@ -1,6 +1,5 @@
 from functools import partial
 from itertools import pairwise
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import Net
 from scipy.integrate import quad
 from scipy.special import erfcx
 from scipy.stats import norm
@@ -25,13 +25,7 @@ from hmmrnn.dynamics.mean_shift_report import mean_shift_report
 from hmmrnn.nets import RNNCell, init_params, rollout
 
 
-class Planted(NamedTuple):
-    cell: RNNCell
-    params: dict
-    noise_std: jax.Array
-
-
-def network(activation="relu", bias=False, n=8, seed=0, gain=1.0, leak=1.0):
+def network(activation="relu", bias=False, n=12, seed=0, gain=1.0, leak=1.0):
     cell = RNNCell(3, n, 5, activation, bias, leak=leak)
     params = init_params(cell, jax.random.key(seed))
     return cell, params | {"W_rec": gain * params["W_rec"]}
@@ -274,7 +268,7 @@ SMALL = {"n_trajectories": 6, "n_steps": 20, "n_draws": 100, "horizon": 4}
 
 def test_report_of_a_network_without_recurrence_is_known():
     cell, params = network(gain=0.0)
-    found = mean_shift_report(Planted(cell, params, jnp.float32(2)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(Net(params, cell, jnp.float32(2)), jax.random.key(0), **SMALL)
     expected = drive_std(params, 2.0) / np.sqrt(2 * np.pi)
     np.testing.assert_allclose([unit.value for unit in found.unit_shift], expected, rtol=1e-4)
     np.testing.assert_allclose(found.exact, expected, rtol=1e-4)
@@ -291,7 +285,7 @@ def test_report_of_a_network_without_recurrence_is_known():
 def test_report_separates_orders():
     """The first-order response moves single runs, and not their mean."""
     cell, params = network(gain=1.5)
-    found = mean_shift_report(Planted(cell, params, jnp.float32(1)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(Net(params, cell, jnp.float32(1)), jax.random.key(0), **SMALL)
     assert found.share[0].value == pytest.approx(1, abs=0.1)
     assert all(spread.value > 0.1 for spread in found.linear_spread)
     assert all(share.value < 0.3 for share in found.linear_share)
@@ -299,7 +293,7 @@ def test_report_separates_orders():
 
 def test_report_without_noise_has_no_shares():
     cell, params = network()
-    found = mean_shift_report(Planted(cell, params, jnp.float32(0)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(Net(params, cell, jnp.float32(0)), jax.random.key(0), **SMALL)
     assert found.shift == (0, 0, 0)
     assert all(np.isnan(share.value) for share in found.share)
 
@@ -307,7 +301,7 @@ def test_report_without_noise_has_no_shares():
 def test_report_of_one_unit_with_one_symbol():
     cell = RNNCell(n_symbols=1, hidden_size=1, noise_dim=1, activation="tanh")
     params = {"W_in": jnp.ones((1, 1)), "W_rec": jnp.full((1, 1), 1.5), "W_out": jnp.ones((1, 1))}
-    found = mean_shift_report(Planted(cell, params, jnp.float32(0.7)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(Net(params, cell, jnp.float32(0.7)), jax.random.key(0), **SMALL)
     assert len(found.unit_shift) == 1
     assert found.share[0].value == pytest.approx(1, abs=0.3)
 
@@ -315,8 +309,8 @@ def test_report_of_one_unit_with_one_symbol():
 def test_report_refuses_what_it_cannot_measure():
     cell, params = network(gain=1e6)
     with pytest.raises(InputError, match="hidden states are not finite"):
-        mean_shift_report(Planted(cell, params, jnp.float32(1)), jax.random.key(0), **SMALL)
+        mean_shift_report(Net(params, cell, jnp.float32(1)), jax.random.key(0), **SMALL)
     with pytest.raises(InputError, match="n_draws=1"):
         mean_shift_report(
-            Planted(cell, params, jnp.float32(1)), jax.random.key(0), **(SMALL | {"n_draws": 1})
+            Net(params, cell, jnp.float32(1)), jax.random.key(0), **(SMALL | {"n_draws": 1})
         )

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import SMALL
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.noise_sensitivity import (
@@ -20,7 +21,6 @@ KEY = jax.random.key(3)
 MIXES = (0.0, 0.25, 1.0)
 N, D, STEPS = 3, 2, 4
 LINEAR = RNNCell(n_symbols=2, hidden_size=N, noise_dim=D, bias=True)
-SMALL = RNNCell(n_symbols=3, hidden_size=20, noise_dim=8)
 
 
 def linear_params():
@@ -76,7 +76,7 @@ def test_mean_distance_of_a_normal_law():
 @pytest.mark.parametrize("n_rollouts", [2, 7, 33, 100])
 def test_frozen_noise_alone_leaves_no_spread_at_all(n_rollouts):
     params = init_params(SMALL, jax.random.key(0))
-    starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (3, 20)))
+    starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (3, 12)))
     found = noise_sensitivity(SMALL, params, 1.0, starts, KEY, n_rollouts=n_rollouts)
     spread, distance = np.asarray(found.covariance_trace), np.asarray(found.distance)
     assert np.all(spread[:, 1:] > 0)
@@ -87,13 +87,13 @@ def test_frozen_noise_alone_leaves_no_spread_at_all(n_rollouts):
 
 def test_starts_have_their_own_noise_and_any_axes():
     params = init_params(SMALL, jax.random.key(0))
-    start = jax.nn.relu(jax.random.normal(jax.random.key(1), (20,)))
-    starts = jnp.broadcast_to(start, (2, 3, 20))
+    start = jax.nn.relu(jax.random.normal(jax.random.key(1), (12,)))
+    starts = jnp.broadcast_to(start, (2, 3, 12))
     found = noise_sensitivity(SMALL, params, 1.0, starts, KEY, n_rollouts=10)
     assert found.covariance_trace.shape == (2, 3, 3, 6)
     assert len(np.unique(found.covariance_trace[..., 2, 5])) == 6
     np.testing.assert_allclose(found.start_norm, np.linalg.norm(start), rtol=1e-5)
-    flat = noise_sensitivity(SMALL, params, 1.0, starts.reshape(6, 20), KEY, n_rollouts=10)
+    flat = noise_sensitivity(SMALL, params, 1.0, starts.reshape(6, 12), KEY, n_rollouts=10)
     np.testing.assert_array_equal(
         found.distance.reshape(flat.distance.shape),
         flat.distance,
@@ -102,7 +102,7 @@ def test_starts_have_their_own_noise_and_any_axes():
 
 def test_networks_side_by_side_equal_each_alone():
     params = jax.vmap(partial(init_params, SMALL))(jax.random.split(jax.random.key(0), 2))
-    starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 4, 20)))
+    starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 4, 12)))
     std, keys = jnp.array([0.5, 1.5]), jax.random.split(KEY, 2)
     run = partial(noise_sensitivity, SMALL, n_rollouts=10)
     both = jax.jit(jax.vmap(run))(params, std, starts, keys)
@@ -114,7 +114,7 @@ def test_networks_side_by_side_equal_each_alone():
 
 def test_starts_that_are_not_finite_are_left_out():
     params = init_params(SMALL, jax.random.key(0))
-    starts = jnp.ones((3, 20)).at[1, 0].set(jnp.nan).at[2, 0].set(jnp.inf)
+    starts = jnp.ones((3, 12)).at[1, 0].set(jnp.nan).at[2, 0].set(jnp.inf)
     found = noise_sensitivity(SMALL, params, 1.0, starts, KEY)
     assert found.n_valid == 1
     assert np.isfinite(found.distance[0]).all()
@@ -174,7 +174,7 @@ def test_means_by_zone_have_intervals_over_starts():
 
 def test_a_start_at_the_origin_has_no_relative_spread():
     params = init_params(SMALL, jax.random.key(0))
-    found = noise_sensitivity(SMALL, params, 1.0, jnp.zeros((3, 4, 20)), KEY, n_rollouts=10)
+    found = noise_sensitivity(SMALL, params, 1.0, jnp.zeros((3, 4, 12)), KEY, n_rollouts=10)
     cluster, *_ = sensitivity_by_zone(found, KEY)
     assert cluster.covariance_trace[2][5].value > 0
     assert np.isnan(cluster.relative_trace[2][5].value)

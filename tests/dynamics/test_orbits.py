@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import rotor, tanh_network, two_wells
 from scipy.integrate import quad
 
 from hmmrnn.dynamics.orbits import (
@@ -17,24 +18,8 @@ from hmmrnn.dynamics.orbits import (
 )
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.dynamics.transitions import net_cycles
-from hmmrnn.nets import RNNCell
 
 KEY = jax.random.key(0)
-
-
-def tanh_cell(n, n_symbols=2):
-    return RNNCell(n_symbols=n_symbols, hidden_size=n, noise_dim=n, activation="tanh")
-
-
-def tanh_params(w_rec, w_out=((1, 0), (-1, 0))):
-    w_rec = jnp.asarray(w_rec, jnp.float32)
-    return {"W_in": jnp.eye(len(w_rec)), "W_rec": w_rec, "W_out": jnp.asarray(w_out, jnp.float32)}
-
-
-def rotor():
-    """A plane rotation by 0.3 rad per step with slight growth: a limit cycle of 21 steps."""
-    c, s = 1.3 * np.cos(0.3), 1.3 * np.sin(0.3)
-    return tanh_params([[c, -s], [s, c]])
 
 
 def circle(angles, radius=2.0):
@@ -203,7 +188,8 @@ def test_rotation_is_turns_over_pairs_of_transitions():
 
 
 def test_a_planted_rotor_is_a_clock():
-    runs = driven_runs(tanh_cell(2), rotor(), 0.02, 600, jax.random.split(KEY, 8))
+    net = rotor()
+    runs = driven_runs(net.cell, net.params, net.noise_std, 600, jax.random.split(KEY, 8))
     found = summarise_orbit(orbit(plane_points(runs.states)[1], runs.changes), KEY)
     assert found.rotation.value == pytest.approx(1, abs=0.03)
     assert found.period_cv.value < 0.1
@@ -211,19 +197,19 @@ def test_a_planted_rotor_is_a_clock():
 
 
 def test_runs_under_jit_and_vmap_over_networks():
-    networks = [rotor(), tanh_params(1.5 * np.eye(2)), tanh_params(0.5 * np.eye(2))]
-    params = jax.tree.map(lambda *x: jnp.stack(x), *networks)
+    networks = [rotor(), two_wells(), tanh_network(0.5 * np.eye(2))]
+    params = jax.tree.map(lambda *x: jnp.stack(x), *[net.params for net in networks])
     noise = jnp.array([0.02, 0.7, 1.0])
     keys = jax.random.split(KEY, (3, 4))
 
     def measure(params, noise_std, keys):
-        runs = driven_runs(tanh_cell(2), params, noise_std, 120, keys)
+        runs = driven_runs(networks[0].cell, params, noise_std, 120, keys)
         plane, points = plane_points(runs.states)
         return orbit(points, runs.changes), plane.explained
 
     together = jax.jit(jax.vmap(measure))(params, noise, keys)
     for i in range(3):
-        alone = measure(networks[i], noise[i], keys[i])
+        alone = measure(networks[i].params, noise[i], keys[i])
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a[i], b, rtol=1e-3, atol=1e-3)
 
@@ -268,8 +254,8 @@ def test_points_that_are_not_finite_are_left_out(bad):
 
 
 def test_one_hidden_unit_has_a_line_for_a_plane():
-    params = tanh_params([[1.5]], [[1], [-1]])
-    runs = driven_runs(tanh_cell(1), params, 0.7, 200, jax.random.split(KEY, 4))
+    net = tanh_network([[1.5]], [[1], [-1]])
+    runs = driven_runs(net.cell, net.params, 0.7, 200, jax.random.split(KEY, 4))
     _, points = plane_points(runs.states)
     assert points.shape == (4, 200, 2)
     found = summarise_orbit(orbit(points, runs.changes), KEY)
@@ -278,8 +264,8 @@ def test_one_hidden_unit_has_a_line_for_a_plane():
 
 
 def test_networks_with_nan_weights_give_nothing_and_no_error():
-    broken = tanh_params(np.full((2, 2), np.nan))
-    runs = driven_runs(tanh_cell(2), broken, 1.0, 50, jax.random.split(KEY, 3))
+    broken = tanh_network(np.full((2, 2), np.nan))
+    runs = driven_runs(broken.cell, broken.params, 1.0, 50, jax.random.split(KEY, 3))
     found = summarise_orbit(orbit(plane_points(runs.states)[1], runs.changes), KEY)
     assert found.n_valid == 0
     assert np.isnan(found.rotation.value)

@@ -1,46 +1,14 @@
 """Networks whose dynamics are known by construction."""
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import SMALL, Net, rotor, tanh_network, two_wells
 
 from hmmrnn import InputError
 from hmmrnn.dynamics import end_states, portrait
-from hmmrnn.nets import RNNCell, init_params
-
-
-@dataclass
-class Planted:
-    cell: RNNCell
-    params: dict
-    noise_std: jax.Array
-
-
-def tanh_network(w_rec, w_out, w_in=None, noise_std=1.0):
-    n = len(w_rec)
-    return Planted(
-        RNNCell(n_symbols=len(w_out), hidden_size=n, noise_dim=n, activation="tanh"),
-        {
-            "W_in": jnp.eye(n) if w_in is None else jnp.asarray(w_in, jnp.float32),
-            "W_rec": jnp.asarray(w_rec, jnp.float32),
-            "W_out": jnp.asarray(w_out, jnp.float32),
-        },
-        jnp.float32(noise_std),
-    )
-
-
-def two_wells(noise_std=0.7):
-    """Two unconnected bistable units: one carries the symbol, the other only adds variance."""
-    return tanh_network(1.5 * np.eye(2), [[1, 0], [-1, 0]], noise_std=noise_std)
-
-
-def rotor(noise_std=0.02):
-    """A plane rotation by 0.3 rad per step with slight growth: a limit cycle of 21 steps."""
-    c, s = 1.3 * np.cos(0.3), 1.3 * np.sin(0.3)
-    return tanh_network([[c, -s], [s, c]], [[1, 0], [-1, 0]], noise_std=noise_std)
+from hmmrnn.nets import init_params
 
 
 def test_an_orbit_turns_once_for_each_pair_of_transitions():
@@ -87,8 +55,7 @@ def test_a_cycle_without_noise_does_not_settle():
 
 
 def test_bias_free_relu_below_one_rests_at_the_origin():
-    cell = RNNCell(n_symbols=3, hidden_size=30, noise_dim=5)
-    network = Planted(cell, init_params(cell, jax.random.key(1)), jnp.float32(1))
+    network = Net(init_params(SMALL, jax.random.key(1)), SMALL, jnp.float32(1))
     found = portrait(network, jax.random.key(0), n_trajectories=4, n_steps=60)
     assert (found.end.n_settled, found.end.n_distinct) == (200, 1)
     assert found.end.distance_from_origin < 1e-3
@@ -96,11 +63,10 @@ def test_bias_free_relu_below_one_rests_at_the_origin():
 
 def test_scaling_all_noise_changes_no_transition_of_a_bias_free_relu_network():
     """The homogeneity identity: h(s x) = s h(x), so the preferred symbols are the same."""
-    cell = RNNCell(n_symbols=3, hidden_size=30, noise_dim=5)
-    params = init_params(cell, jax.random.key(2))
+    params = init_params(SMALL, jax.random.key(2))
     a, b = (
         portrait(
-            Planted(cell, params, jnp.float32(s)), jax.random.key(0), n_trajectories=4, n_steps=80
+            Net(params, SMALL, jnp.float32(s)), jax.random.key(0), n_trajectories=4, n_steps=80
         )
         for s in (0.5, 4.0)
     )
@@ -127,9 +93,8 @@ def test_one_hidden_unit_is_enough():
 
 @pytest.mark.parametrize("growth", [1e3, 10 ** (28 / 1020)])  # the second ends finite, near 1e28
 def test_divergence_is_said_in_one_line(growth):
-    cell = RNNCell(n_symbols=2, hidden_size=2, noise_dim=2)
-    params = {"W_in": jnp.eye(2), "W_rec": growth * jnp.eye(2), "W_out": jnp.eye(2)}
+    wild = tanh_network(growth * np.eye(2), np.eye(2), activation="relu")
     with pytest.raises(InputError, match="hidden states are not finite"):
-        portrait(Planted(cell, params, jnp.float32(1)), jax.random.key(0), n_trajectories=2)
+        portrait(wild, jax.random.key(0), n_trajectories=2)
     with pytest.raises(InputError, match="n_trajectories=1"):
         portrait(two_wells(), jax.random.key(0), n_trajectories=1)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import SMALL
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.residency import residency, zone_means, zone_shares, zones
@@ -14,7 +15,6 @@ from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params, rollout
 from hmmrnn.nets.noise import white_noise
 
-SMALL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5)
 KEY = jax.random.key(7)
 
 
@@ -222,7 +222,7 @@ def test_the_scale_of_noise_and_states_changes_no_time():
 
 def test_nothing_to_measure_is_refused():
     run = partial(residency, tanh_cell(1), WELL, 1.0)
-    with pytest.raises(InputError, match=r"states of shape \(0, 1\)"):
+    with pytest.raises(InputError, match=r"states .*\(0, 1\)"):
         run(jnp.zeros((0, 1)), KEY)
     for name in ("n_rollouts", "n_steps", "n_lanes"):
         with pytest.raises(InputError, match=f"{name}=0"):

@@ -1,52 +1,19 @@
 """All measures together, on planted networks and on networks with nothing to measure."""
 
 import json
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import TURN, rotor, tanh_network, two_wells
 
 from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_many, survey_numbers
 from hmmrnn.errors import DivergingNetworkError, InputError
-from hmmrnn.nets import RNNCell
 from hmmrnn.storage import plain
 
 SIZES = Sizes(n_trajectories=48, n_steps=500, n_starts=40, n_states=96)
-TURN = 1.3 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
-READ = ((1, 0), (-1, 0))
 EPOCHS = (10, 20, 30)
-
-
-@dataclass
-class Planted:
-    cell: RNNCell
-    params: dict
-    noise_std: jax.Array
-
-
-def tanh_network(w_rec, w_out=READ, noise_std=0.7, activation="tanh"):
-    n = len(w_rec)
-    return Planted(
-        RNNCell(n_symbols=len(w_out), hidden_size=n, noise_dim=n, activation=activation),
-        {
-            "W_in": jnp.eye(n),
-            "W_rec": jnp.asarray(w_rec, jnp.float32),
-            "W_out": jnp.asarray(w_out, jnp.float32),
-        },
-        jnp.float32(noise_std),
-    )
-
-
-def rotor():
-    """A limit cycle of 21 steps."""
-    return tanh_network(TURN, noise_std=0.02)
-
-
-def two_wells():
-    """Two bistable units, of which one carries the symbol."""
-    return tanh_network(1.5 * np.eye(2), noise_std=0.5)
 
 
 def course(network, epochs=EPOCHS):
@@ -89,7 +56,7 @@ def orbiting():
 
 @pytest.fixture(scope="module")
 def hopping():
-    return look(two_wells())
+    return look(two_wells(0.5))
 
 
 def test_a_rotor_orbits(orbiting):
@@ -186,7 +153,7 @@ def test_a_network_that_never_switches_says_so(network):
 
 @pytest.mark.parametrize("what", ["grows", "nan"])
 def test_what_diverges_is_one_error(what):
-    network = tanh_network(1e3 * np.eye(2), activation="relu")
+    network = tanh_network(1e3 * np.eye(2), noise_std=0.7, activation="relu")
     if what == "nan":
         network = rotor()
         network.params["W_rec"] = network.params["W_rec"].at[0, 0].set(jnp.nan)
@@ -229,7 +196,7 @@ def test_one_unit_goes_back_and_forth():
 def test_few_steps_and_one_symbol_of_three_give_no_verdict(n_steps, w_out):
     """A run is far shorter than its warm-up; wells are not seen in so few steps."""
     sizes = Sizes(n_trajectories=4, n_steps=n_steps, n_starts=3, n_states=4)
-    found = look(tanh_network(1.5 * np.eye(2), w_out), sizes=sizes)
+    found = look(tanh_network(1.5 * np.eye(2), w_out, noise_std=0.7), sizes=sizes)
     fields = written(found)
     assert fields["manner"]["kind"] == "neither"
     assert fields["n_steps"] == n_steps
@@ -255,12 +222,12 @@ def test_sizes_that_are_too_small_are_named(sizes, words):
 
 def test_a_network_of_one_symbol_is_refused():
     with pytest.raises(InputError, match="symbol"):
-        look(tanh_network(TURN, [[1, 0]]), sizes=Sizes(4, 2, 3, 4))
+        look(tanh_network(TURN, [[1, 0]], noise_std=0.7), sizes=Sizes(4, 2, 3, 4))
 
 
 def test_networks_side_by_side_are_surveyed_as_each_alone(orbiting, hopping):
     """But for rounding, which turns the axes of a circle and orders points of equal rank."""
-    networks = [rotor(), two_wells()]
+    networks = [rotor(), two_wells(0.5)]
     many = survey_many(networks, list(map(course, networks)), jax.random.key(0), SIZES)
     for found, alone in zip(many, map(written, (orbiting, hopping)), strict=True):
         numbers = written(found)
@@ -275,7 +242,7 @@ def test_networks_side_by_side_are_surveyed_as_each_alone(orbiting, hopping):
 
 
 def test_networks_that_do_not_fit_are_not_measured_side_by_side():
-    one, larger = rotor(), tanh_network(0.5 * np.eye(3), ((1, 0, 0), (-1, 0, 0)))
+    one, larger = rotor(), tanh_network(0.5 * np.eye(3), ((1, 0, 0), (-1, 0, 0)), noise_std=0.7)
     with pytest.raises(InputError, match="2 different cells"):
         next(survey_many([one, larger], [course(one), course(larger)], jax.random.key(0), SIZES))
     with pytest.raises(InputError, match="same number of snapshots"):

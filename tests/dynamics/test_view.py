@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import tanh_network
 
 from hmmrnn import InputError
 from hmmrnn.dynamics import pca
@@ -13,20 +14,11 @@ STD = 0.3
 STEPS = 80
 
 
-def tanh(w_rec, w_out):
-    n = len(w_rec)
-    cell = RNNCell(n_symbols=len(w_out), hidden_size=n, noise_dim=n, activation="tanh")
-    return cell, {
-        "W_in": jnp.eye(n),
-        "W_rec": jnp.asarray(w_rec, jnp.float32),
-        "W_out": jnp.asarray(w_out, jnp.float32),
-    }
-
-
 def rotor():
     """A plane that turns by 0.3 rad per step in a limit cycle, and a third unit that decays."""
     c, s = 1.3 * np.cos(0.3), 1.3 * np.sin(0.3)
-    return tanh([[c, -s, 0], [s, c, 0], [0, 0, 0.2]], [[1, 0, 0], [-1, 0, 0]])
+    net = tanh_network([[c, -s, 0], [s, c, 0], [0, 0, 0.2]], [[1, 0, 0], [-1, 0, 0]])
+    return net.cell, net.params
 
 
 def stacked(*networks):

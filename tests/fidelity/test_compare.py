@@ -1,9 +1,8 @@
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import Net, weights
 
 from hmmrnn import InputError, hmm
 from hmmrnn.errors import DivergingNetworkError
@@ -16,30 +15,20 @@ SIZES = {"n_sequences": 2_000, "n_steps": 30, "n_long": 60, "n_long_steps": 400,
 P = np.array([0.6, 0.1, 0.3])
 
 
-@dataclass
-class Planted:
-    """A network without recurrence whose symbols are independent draws from P."""
-
-    cell: RNNCell
-    params: dict
-    noise_std: jax.Array
-
-
 def planted(k=3):
+    """A network without recurrence whose symbols are independent draws from P."""
     n = 4
     readout = np.zeros((k, n), np.float32)
     readout[:3, 0] = np.log(P)
-    return Planted(
-        RNNCell(n_symbols=k, hidden_size=n, noise_dim=2, bias=True),
-        {
-            "W_in": jnp.zeros((n, 2)),
-            "W_rec": jnp.zeros((n, n)),
-            "W_out": jnp.asarray(readout),
-            "b_rec": jnp.ones(n),
-            "b_out": jnp.zeros(k),
-        },
-        jnp.float32(1),
+    params = weights(
+        W_in=np.zeros((n, 2)),
+        W_rec=np.zeros((n, n)),
+        W_out=readout,
+        b_rec=np.ones(n),
+        b_out=np.zeros(k),
     )
+    cell = RNNCell(n_symbols=k, hidden_size=n, noise_dim=2, bias=True)
+    return Net(params, cell, jnp.float32(1))
 
 
 @pytest.fixture(scope="module")
@@ -148,9 +137,9 @@ def exploding(growth):
 
 
 def test_a_network_that_diverges_is_refused_or_has_no_dwell_times():
-    with pytest.raises(InputError, match=r"diverges under its noise.* of 30 steps"):
+    with pytest.raises(InputError, match=" 30 steps"):
         compare(exploding(1e3), hmm.preset("linear3"), jax.random.key(0), **SIZES)
-    with pytest.warns(UserWarning, match="unbounded: 64 of 64 runs"):
+    with pytest.warns(UserWarning, match="64 of 64"):
         late = compare(exploding(1.5), hmm.preset("linear3"), jax.random.key(0), **SIZES)
     assert np.isfinite(late.kl[1].network.value)
     for dwell in late.dwell:
@@ -160,7 +149,7 @@ def test_a_network_that_diverges_is_refused_or_has_no_dwell_times():
 
 
 def test_sizes_that_do_not_fit_are_refused(twin):
-    with pytest.raises(InputError, match="the network has 4 symbols, the HMM 3"):
+    with pytest.raises(InputError, match=r"4 symbols.* 3"):
         compare(planted(4), twin, jax.random.key(0))
     with pytest.raises(InputError, match="n_steps=1"):
         compare(planted(), twin, jax.random.key(0), n_steps=1)
@@ -187,7 +176,6 @@ def test_the_hmm_of_each_comparison_is_its_own(twin, perfect):
 
 
 def test_networks_of_different_cells_do_not_run_side_by_side(twin):
-    other = planted()
-    other.cell = RNNCell(n_symbols=3, hidden_size=5, noise_dim=2, bias=True)
+    other = planted()._replace(cell=RNNCell(n_symbols=3, hidden_size=5, noise_dim=2, bias=True))
     with pytest.raises(InputError, match="different cells"):
         next(compare_many([planted(), other], twin, jax.random.key(0), Sizes(**SIZES)))

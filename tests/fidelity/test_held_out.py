@@ -179,7 +179,7 @@ def test_snapshots_are_compared_with_held_out_data(data):
 
 
 def test_networks_of_other_symbols_are_refused(data):
-    with pytest.raises(InputError, match="the network has 4 symbols, the data 3"):
+    with pytest.raises(InputError, match=r"4 symbols.* 3"):
         compare(planted(4), data, KEY)
-    with pytest.raises(InputError, match="the network has 4 symbols, the HMM 3"):
+    with pytest.raises(InputError, match=r"4 symbols.* 3"):
         compare(planted(4), hmm.preset("linear3"), KEY)

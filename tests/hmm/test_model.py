@@ -68,7 +68,7 @@ def test_invalid_field_is_named_with_its_row_and_value(field, value, message):
 
 @pytest.mark.parametrize("rows", [slice(0, 2), slice(None)])
 def test_one_state_too_many_in_initial_is_an_error(rows):
-    with pytest.raises(InputError, match=r"transition has shape \(2, 2\), not \(3, 3\)"):
+    with pytest.raises(InputError, match=r"transition .*\(2, 2\).*\(3, 3\)"):
         hmm_with(initial=np.full(3, 1 / 3), transition=A[rows])
 
 

@@ -102,5 +102,5 @@ def test_a_batch_without_any_window_has_a_loss_and_no_gradient(data, twin):
 
 def test_ngrams_longer_than_the_data_are_refused(data):
     short = data._replace(symbols=data.symbols[:, :2], name="validation")
-    with pytest.raises(InputError, match=r"ngram_orders=3.*no validation sequence of the data is"):
+    with pytest.raises(InputError, match="ngram_orders=3"):
         exact_laws(short, T, (3,), (1,))

@@ -101,7 +101,7 @@ def test_a_fixed_point_does_not_depend_on_the_leak():
 def test_a_wrong_leak_is_refused(leak):
     cell = RNNCell(n_symbols=K, hidden_size=N, noise_dim=D, leak=leak)
     params = network(KINDS[0])[1]
-    with pytest.raises(InputError, match=r"leak=.*must be above 0 and at most 1"):
+    with pytest.raises(InputError, match="leak="):
         step(cell, params, H0, 0.0)
 
 

@@ -1,20 +1,12 @@
 """Networks whose growth is known: h_t = rho h_{t-1} + noise of one unit, and what it reads out."""
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 import pytest
+from networks import Net
 
-from hmmrnn.nets import LongRun, NetConfig, RNNCell, long_run, make_cell
+from hmmrnn.nets import LongRun, NetConfig, long_run, make_cell
 
 CELL = make_cell(NetConfig(hidden_size=2, noise_dim=2), 2)
-
-
-class Net(NamedTuple):
-    params: dict
-    cell: RNNCell
-    noise_std: jax.Array
 
 
 def net(*rho, gain=1.0, noise_std=1.0):

@@ -318,7 +318,7 @@ def test_tables_of_no_or_one_row(tmp_path, rows):
 
 def test_a_table_that_is_missing_or_damaged_is_named(tmp_path):
     path = tmp_path / "sweep.csv"
-    with pytest.raises(InputError, match=r"sweep\.csv: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"sweep\.csv: .*No such file"):
         read_table(tmp_path)
     write_table(tmp_path, [HARD | {"circuits.z": "last, but not least"}])
     whole = path.read_bytes()

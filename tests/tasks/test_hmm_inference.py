@@ -263,9 +263,9 @@ def test_wrong_settings_name_the_field_the_value_and_what_is_allowed(wrong, mess
 
 
 def test_wrong_settings_of_the_trained_network():
-    with pytest.raises(InputError, match="n_states=1: must be at least 2"):
+    with pytest.raises(InputError, match=r"n_states=1: .*2"):
         trained_inference(KEY, n_states=1)
-    with pytest.raises(InputError, match=r"hazard=0\.7: must be above 0 and below 0\.667"):
+    with pytest.raises(InputError, match=r"hazard=0\.7: .*0\.667"):
         trained_inference(KEY, hazard=0.7)
-    with pytest.raises(InputError, match="n_units=0: must be at least 1"):
+    with pytest.raises(InputError, match=r"n_units=0: .*1"):
         trained_inference(KEY, n_units=0)

@@ -74,19 +74,19 @@ def test_bad_options_name_the_flag_the_value_and_what_is_allowed(options, messag
 
 def test_batch_larger_than_the_fixed_data_is_refused(linear3):
     config = TrainConfig.profile("paper", linear3)
-    with pytest.raises(InputError, match=r"train.batch_size=4096: larger than the 3333 training"):
+    with pytest.raises(InputError, match=r"train\.batch_size=4096.* 3333 "):
         config.replace(data={"n_sequences": 10_000})
 
 
 def test_ngrams_that_do_not_fit_the_sequences_are_refused(smoke):
     law = {"ngram_weight": 1.0, "ngram_orders": (7,), "ngram_strides": (2,)}
-    with pytest.raises(InputError, match=r"spans 13 steps, more than data\.n_steps=12"):
+    with pytest.raises(InputError, match=r"13 .*data\.n_steps=12"):
         smoke.replace(loss=law)
     assert smoke.replace(loss=law, data={"n_steps": 13}).loss.ngram_orders == (7,)
-    with pytest.raises(InputError, match=r"loss\.ngram_orders=11: 3 symbols have 177147 11-grams"):
+    with pytest.raises(InputError, match=r"loss\.ngram_orders=11: .*177147"):
         smoke.replace(loss={"ngram_weight": 1.0, "ngram_orders": (11,)})
     fields = smoke.to_dict()
-    with pytest.raises(InputError, match="spans 13 steps"):  # also where it comes from a file
+    with pytest.raises(InputError, match=" 13 "):  # also where it comes from a file
         TrainConfig.from_dict({**fields, "loss": {**fields["loss"], **law}})
 
 
@@ -95,17 +95,17 @@ def test_other_versions_and_fields_are_refused(smoke):
     for other in (0, FORMAT_VERSION + 1, 99, None, "2", True):
         with pytest.raises(InputError, match=f"config format {other}: "):
             TrainConfig.from_dict({**fields, "format": other})
-    with pytest.raises(InputError, match=r"unknown fields \['colour'\]"):
+    with pytest.raises(InputError, match="colour"):
         TrainConfig.from_dict({**fields, "colour": 1})
     net = {name: value for name, value in fields["net"].items() if name != "bias"}
-    with pytest.raises(InputError, match=r"net: missing fields \['bias'\]"):
+    with pytest.raises(InputError, match=r"net: .*bias"):
         TrainConfig.from_dict({**fields, "net": net})
     with pytest.raises(InputError, match="config is list"):
         TrainConfig.from_dict([])
 
 
 def test_unknown_profile_lists_the_known_ones(linear3):
-    with pytest.raises(InputError, match="profile=cluster: unknown; there are smoke, laptop"):
+    with pytest.raises(InputError, match=r"profile=cluster: .*smoke, laptop"):
         TrainConfig.profile("cluster", linear3)
 
 

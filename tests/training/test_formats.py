@@ -112,5 +112,5 @@ def test_what_an_older_format_cannot_say_is_refused():
     with pytest.raises(InputError, match=r"loss\.extra_iterations=3"):
         TrainConfig.from_dict({**fields, "loss": {**fields["loss"], "extra_iterations": 3}})
     loss = {name: value for name, value in fields["loss"].items() if name != "blur"}
-    with pytest.raises(InputError, match=r"missing fields \['blur'\]"):
+    with pytest.raises(InputError, match="blur"):
         TrainConfig.from_dict({**fields, "loss": loss})

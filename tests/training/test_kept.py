@@ -145,7 +145,7 @@ def test_a_state_of_another_network_is_refused(config, run):
 
 
 def test_a_state_after_the_end_cannot_be_kept(config):
-    with pytest.raises(InputError, match=r"train\.keep_state_at=9: more than train\.epochs=8"):
+    with pytest.raises(InputError, match=r"train\.keep_state_at=9.*train\.epochs=8"):
         config.replace(train={"keep_state_at": 9})
 
 

@@ -68,7 +68,7 @@ def test_interrupted_twice_ends_in_the_same_bits(spec, finished, tmp_path):
         train_run(folder, spec, observe=stop_at(2))
     assert stop.value.epoch == 2
     assert storage.read_json(folder / "manifest.json")["status"] == "interrupted"
-    with pytest.raises(InputError, match="has not finished; continue with --resume"):
+    with pytest.raises(InputError, match="--resume"):
         load(folder)
     with pytest.raises(InterruptedRun):
         train_run(folder, spec, resume=True, observe=stop_at(5))
@@ -101,10 +101,10 @@ def test_resume_begins_a_run_that_is_not_there(spec, finished, tmp_path):
 
 def test_a_run_is_never_overwritten_by_accident(spec, copy):
     before = (copy / "params.npz").read_bytes()
-    with pytest.raises(InputError, match=r"already holds a run; continue it with --resume"):
+    with pytest.raises(InputError, match="--resume"):
         train_run(copy, spec)
     other = spec._replace(config=spec.config.replace(train={"learning_rate": 0.5}), seed=4)
-    with pytest.raises(InputError, match=r"different train.learning_rate, seed"):
+    with pytest.raises(InputError, match=r"train\.learning_rate, seed"):
         train_run(copy, other, resume=True)
     assert (copy / "params.npz").read_bytes() == before
     (copy / "notes.txt").write_text("mine")
@@ -141,7 +141,7 @@ def test_a_damaged_newest_checkpoint_is_skipped(spec, finished, unfinished, dama
     else:
         newest.unlink()
     seen = []
-    with pytest.warns(UserWarning, match="checkpoint of epoch 8 .* is damaged"):
+    with pytest.warns(UserWarning, match="epoch 8 "):
         train_run(unfinished, spec, resume=True, observe=lambda p: seen.append(int(p.state.epoch)))
     assert seen == [7, 8]
     assert same_params(load(unfinished).params, load(finished).params)
@@ -160,7 +160,7 @@ def test_no_whole_checkpoint_stops_and_removes_nothing(spec, unfinished):
         path.write_bytes(b"")
     with (
         pytest.warns(UserWarning, match="is damaged"),
-        pytest.raises(StorageError, match=r"no checkpoint in .* is whole .*--overwrite"),
+        pytest.raises(StorageError, match="--overwrite"),
     ):
         train_run(unfinished, spec, resume=True)
     aside = {p.name for p in (unfinished / "checkpoints-damaged").iterdir()}
@@ -174,7 +174,7 @@ def test_a_disk_that_cannot_be_read_costs_no_checkpoint(spec, finished, unfinish
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(checkpoint, "read_npz", broken)
-    with pytest.raises(StorageError, match=r"epoch 8 .* cannot be read \(Input/output error\)"):
+    with pytest.raises(StorageError, match=r"epoch 8 .*\(Input/output error\)"):
         train_run(unfinished, spec, resume=True)
     monkeypatch.setattr(checkpoint, "read_npz", real)
     fit = train_run(unfinished, spec, resume=True)
@@ -274,20 +274,20 @@ def test_loading_a_damaged_run_names_the_file(copy, name):
 
 def test_parameters_of_another_size_are_refused(copy):
     storage.write_arrays(copy / "params.npz", {"W_in": np.zeros((2, 2))})
-    with pytest.raises(InputError, match=r"params\.npz: does not fit config\.json"):
+    with pytest.raises(InputError, match=r"params\.npz: .*config\.json"):
         load(copy)
 
 
 def test_arrays_of_another_kind_are_refused(copy):
     params = storage.read_arrays(copy / "params.npz")
     storage.write_arrays(copy / "params.npz", {n: p.astype("U5") for n, p in params.items()})
-    with pytest.raises(InputError, match=r"params\.npz: does not fit config\.json"):
+    with pytest.raises(InputError, match=r"params\.npz: .*config\.json"):
         load(copy)
 
 
 def test_snapshots_without_epochs_are_refused(copy):
     storage.write_arrays(copy / "snapshots.npz", {})
-    with pytest.raises(InputError, match=r"snapshots\.npz: does not fit config\.json"):
+    with pytest.raises(InputError, match=r"snapshots\.npz: .*config\.json"):
         load(copy)
 
 
@@ -302,7 +302,7 @@ def test_a_configuration_with_impossible_values_is_refused(copy, field):
 def test_loading_what_is_no_run(tmp_path):
     with pytest.raises(InputError, match="there is no such folder"):
         load(tmp_path / "none")
-    with pytest.raises(InputError, match=r"config\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"config\.json: "):
         load(tmp_path)
 
 

