@@ -35,7 +35,7 @@ from hmmrnn.dynamics.orbits import N_BINS, TURN, orbit, plane_points
 from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, spectra_along
 from hmmrnn.dynamics.surrogates import phase_shuffled
-from hmmrnn.nets import RNNCell, step
+from hmmrnn.nets import RNNCell
 from hmmrnn.nets.noise import white_noise
 
 Draw = Callable[[int], Any]
@@ -62,7 +62,7 @@ def subject(plan: Plan, activation: str = "relu", noise_std: float = 1.0) -> Sub
     cell = RNNCell(3, n_units, 2 * n_units // 3, activation)
     key_params, key_runs = jax.random.split(jax.random.key(0))
     params = two_groups(cell, key_params)
-    runs = driven_runs(cell, params, noise_std, n_steps, jax.random.split(key_runs, n_runs))
+    runs = driven_runs(net_of(cell, params, noise_std), n_steps, jax.random.split(key_runs, n_runs))
     return Subject(cell, params, runs, plane_points(runs.states)[1])
 
 
@@ -82,7 +82,7 @@ def fixed_points(plan: Plan, of: Subject) -> Comparison:
     starts = of.states(n_starts)
 
     def ours() -> Any:  # noqa: ANN401
-        return find_fixed_points(of.cell, of.params, starts)
+        return find_fixed_points(of, starts)
 
     case = f"fixed points from {n_starts} states, {of.cell.activation}"
     if plan.ours_only:
@@ -92,7 +92,7 @@ def fixed_points(plan: Plan, of: Subject) -> Comparison:
     # two descents from one start may end at different zeros, so each must end at one
     both = (found.points, jnp.array(theirs(), jnp.float32))
     for name, points in zip(("ours", "the loop's"), both, strict=True):
-        rest = jnp.linalg.norm(step(of.cell, of.params, points, 0.0) - points, axis=1)
+        rest = jnp.linalg.norm(of.step(points, 0.0) - points, axis=1)
         expect_equal(f"{case}: residual of {name}", rest / found.scale, 0.0, 1e-3)
     labels = {"baseline": f"scipy + torch ({part} starts)", "share": part / n_starts}
     return against(plan, case, ours, theirs, **labels)
@@ -128,7 +128,7 @@ def spectra(plan: Plan, of: Subject) -> Comparison:
     states = of.states(n_states)
 
     def ours() -> Any:  # noqa: ANN401
-        return spectra_along(of.cell, of.params, states)
+        return spectra_along(of, states)
 
     case = f"spectra of {n_states} states"
     if plan.ours_only:
@@ -170,7 +170,9 @@ def sensitivity(plan: Plan, of: Subject) -> Comparison:
     starts, key = of.states(n_starts), jax.random.key(1)
 
     def ours() -> Any:  # noqa: ANN401
-        return noise_sensitivity(of.cell, of.params, 1.0, starts, key, n_rollouts=n_rollouts)
+        return noise_sensitivity(
+            Network(of.params, 1.0, of.cell), starts, key, n_rollouts=n_rollouts
+        )
 
     case = f"noise sensitivity of {n_starts} states, {n_rollouts} rollouts"
     if plan.ours_only:
@@ -393,7 +395,7 @@ def snapshots(plan: Plan, of: Subject) -> Comparison:
     keys = jax.random.split(jax.random.key(5), N_RUNS)
 
     def one(params: Params) -> Any:  # noqa: ANN401
-        return measure_snapshot(of.cell, params, 1.0, n_steps, keys)
+        return measure_snapshot(of.replace(noise_std=1.0, **params), n_steps, keys)
 
     compiled = jax.jit(lambda params: jax.lax.map(one, params, batch_size=SNAPSHOTS_AT_ONCE))
 

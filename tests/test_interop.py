@@ -46,7 +46,7 @@ def network(activation="relu", bias=False, **cell):
     config = nets.NetConfig(hidden_size=N, noise_dim=D, activation=activation, bias=bias)
     cell = dataclasses.replace(nets.make_cell(config, K), **cell)
     params = nets.init_params(cell, jax.random.key(1))
-    return interop.TorchNetwork(params, cell, jnp.float32(1))
+    return net_of(cell, params, jnp.float32(1))
 
 
 def states_and_logits(net, noise):

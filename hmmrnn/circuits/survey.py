@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.circuits.account import account
 from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
 from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
@@ -21,10 +21,10 @@ from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.summary import Row, row
 from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, Holds, at, criteria, network_verdict
-from hmmrnn.dynamics import common_cell, expect_finite, side_by_side
+from hmmrnn.dynamics import expect_finite, of_one_cell, side_by_side
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 MIN_RUNS = 4
 
@@ -88,9 +88,10 @@ def survey_many(
             runs or 100 steps.
     """
     _expect(sizes)
-    cell, keys = common_cell(networks), _Keys(*jax.random.split(key, 10))
-    each = [(dict(network.params), network.noise_std) for network in networks]
-    recordings = side_by_side(partial(_recordings, cell, sizes, keys), each)
+    networks, keys = of_one_cell(networks), _Keys(*jax.random.split(key, 10))
+    recordings = side_by_side(
+        partial(_recordings, sizes, keys), [(network,) for network in networks]
+    )
     trials = [
         experiment(network, fresh, law, keys.experiment, n_runs=sizes.n_runs, n_steps=sizes.n_steps)
         for network, law, (_, fresh) in zip(networks, laws, recordings, strict=True)
@@ -116,12 +117,10 @@ class _Keys(NamedTuple):
     switching: Key
 
 
-def _recordings(
-    cell: RNNCell, sizes: Sizes, keys: _Keys, params: Params, noise_std: Scalar
-) -> tuple[Recording, Recording]:
+def _recordings(sizes: Sizes, keys: _Keys, network: Network) -> tuple[Recording, Recording]:
     """One to find circuits in, and one to prove them on."""
     first, second = (
-        record_zones(cell, params, noise_std, sizes.n_runs, sizes.n_steps, key)
+        record_zones(network, sizes.n_runs, sizes.n_steps, key)
         for key in (keys.record, keys.prove_on)
     )
     return first, second
@@ -148,7 +147,7 @@ def _survey_of(
         switch = switching(setting, found.pair, jax.random.fold_in(keys.switching, i))
         if switch is not None:
             switches[found.pair] = switch
-    everyone = np.ones(network.cell.hidden_size, bool)
+    everyone = np.ones(network.hidden_size, bool)
     carry = [switch.carriers.both for switch in switches.values()]
     judged = _judged(circuit, proofs)
     found_parts = parts(trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys.parts)

@@ -46,7 +46,6 @@ from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, mean_shift_report
 from hmmrnn.dynamics.noise_levels import (
     RadiusFit,
     fit_radius,
-    homogeneous,
     occupied_region,
     radius_by_noise,
     scaling_error,
@@ -65,7 +64,7 @@ from hmmrnn.dynamics.readout_geometry import (
 )
 from hmmrnn.dynamics.residency import ZONES, Residency, residency, zone_shares, zones
 from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite, finite_runs
-from hmmrnn.dynamics.side_by_side import common_cell, side_by_side
+from hmmrnn.dynamics.side_by_side import of_one_cell, side_by_side
 from hmmrnn.dynamics.spectra import Spectrum, jacobian, jacobians, spectra_along, spectrum
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.survey import Course, Sizes, Survey, survey, survey_many
@@ -114,7 +113,6 @@ __all__ = [
     "TrajectoryView",
     "across_networks",
     "change_point",
-    "common_cell",
     "development",
     "drift_diffusion",
     "driven_runs",
@@ -131,7 +129,6 @@ __all__ = [
     "flow",
     "flow_sums",
     "global_dynamics",
-    "homogeneous",
     "jacobian",
     "jacobians",
     "kramers_moyal",
@@ -143,6 +140,7 @@ __all__ = [
     "net_cycles",
     "noise_sensitivity",
     "occupied_region",
+    "of_one_cell",
     "orbit",
     "pair_sums",
     "pca",

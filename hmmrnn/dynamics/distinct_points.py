@@ -1,6 +1,5 @@
 """Which fixed and slow points a network has, how many starts lead to each, and which are stable."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy.stats import binomtest
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Scalar
 from hmmrnn.dynamics.end_states import RELATIVE_TOLERANCE, end_states_of
 from hmmrnn.dynamics.fixed_points import (
     FIXED,
@@ -23,7 +22,7 @@ from hmmrnn.dynamics.point_search import Search, search, settle
 from hmmrnn.dynamics.runs import expect_variance
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import LEVEL, Estimate
-from hmmrnn.nets import Network, RNNCell, step
+from hmmrnn.nets import Network
 
 SAME = 1e-2
 """Points closer than this share of the mean norm of the starts are one point."""
@@ -90,12 +89,12 @@ def fixed_points(
     Raises:
         InputError: no start, or hidden states that are not finite.
     """
-    found = search(network.cell, network.params, network.noise_std, key, n_starts)
-    return fixed_points_of(network.cell, network.params, found, key, plane)
+    network = network.bare
+    return fixed_points_of(network, search(network, key, n_starts), key, plane)
 
 
 def fixed_points_of(
-    cell: RNNCell, params: Params, found: Search, key: Key, plane: PCA | None = None
+    network: Network, found: Search, key: Key, plane: PCA | None = None
 ) -> DistinctPoints:
     """What a search found, grouped (host); `key` is that of the search.
 
@@ -104,12 +103,11 @@ def fixed_points_of(
     """
     expect_variance(found.known)
     _, key_nearby = jax.random.split(key)
-    return _grouped(cell, params, found, key_nearby, plane)
+    return _grouped(network, found, key_nearby, plane)
 
 
 def distinct(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     starts: Float[Array, "P N"],
     found: FixedPoints,
     key: Key,
@@ -125,12 +123,10 @@ def distinct(
     stability is decided by simulation (`returns`), and the eigenvalues are those of the
     region that the farthest of the nearby states is in after 20 steps.
     """
-    return _grouped(cell, params, settle(cell, params, starts, found), key, plane)
+    return _grouped(network, settle(network, starts, found), key, plane)
 
 
-def _grouped(
-    cell: RNNCell, params: Params, search: Search, key: Key, plane: PCA | None
-) -> DistinctPoints:
+def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> DistinctPoints:
     """As `distinct`, with the starts already settled."""
     starts, found, at_rest = search.starts, search.found, search.at_rest
     scale = float(found.scale)
@@ -149,11 +145,11 @@ def _grouped(
     n_attracted = np.zeros(len(chosen), int)
     ends = np.asarray(quiet.states)[settled]
     n_attracted[fixed] = _attracted(ends, chosen[fixed], SAME * scale)
-    kink = _at_kink(cell, params, chosen, AT_KINK * scale)
+    kink = _at_kink(network, chosen, AT_KINK * scale)
     filled = np.pad(chosen, [(0, _n_filled(len(chosen)) - len(chosen)), (0, 0)])
-    near = _nearby(cell, params, jnp.asarray(filled), SAME * scale, key)
+    near = _nearby(network, jnp.asarray(filled), SAME * scale, key)
     places = np.where(kink[:, None], near.approach[: len(chosen)], chosen)
-    spectrum = spectra_along(cell, params, jnp.asarray(places), chunk=1)  # one shape for any G
+    spectrum = spectra_along(network, jnp.asarray(places), chunk=1)  # one shape for any G
     returns = np.asarray(near.returns)[: len(chosen)]
     return DistinctPoints(
         points=chosen,
@@ -262,10 +258,8 @@ class _Nearby(NamedTuple):
     approach: Float[Array, "G N"]  # the farthest of the nearby states, after some steps
 
 
-@partial(jax.jit, static_argnames="cell")
-def _nearby(
-    cell: RNNCell, params: Params, points: Float[Array, "G N"], distance: Scalar, key: Key
-) -> _Nearby:
+@jax.jit
+def _nearby(network: Network, points: Float[Array, "G N"], distance: Scalar, key: Key) -> _Nearby:
     """Run states at `distance` from each point, or rather their images, without noise.
 
     One is back when 1 % of the distance is left, or coming back while what is left, its greatest
@@ -273,12 +267,12 @@ def _nearby(
     """
 
     def tick(h: Array, _: None) -> tuple[Array, Array]:
-        h = step(cell, params, h, 0.0)
+        h = network.step(h, 0.0)
         return h, jnp.linalg.norm(h - points[:, None], axis=-1)
 
     offsets = jax.random.normal(key, (len(points), N_NEARBY, points.shape[1]), points.dtype)
     offsets *= distance / jnp.linalg.norm(offsets, axis=-1, keepdims=True)
-    begin = step(cell, params, points[:, None] + offsets, 0.0)
+    begin = network.step(points[:, None] + offsets, 0.0)
     h, early = jax.lax.scan(tick, begin, length=APPROACH_STEPS)
     _, later = jax.lax.scan(tick, h, length=NEARBY_STEPS - APPROACH_STEPS)
     windows = jnp.concatenate([early, later]).reshape(4, -1, *early.shape[1:]).max(axis=1)
@@ -288,11 +282,11 @@ def _nearby(
 
 
 def _at_kink(
-    cell: RNNCell, params: Params, points: Float[np.ndarray, "G N"], tolerance: float
+    network: Network, points: Float[np.ndarray, "G N"], tolerance: float
 ) -> Bool[np.ndarray, " G"]:
     """Whether a relu unit that has any input stands at zero."""
-    if cell.activation != "relu":
+    if not network.piecewise_linear:
         return np.zeros(len(points), bool)
-    weights = np.asarray(params["W_rec"])
-    inputs = points @ weights.T + np.asarray(params.get("b_rec", 0.0))  # whatever the leak
+    weights = np.asarray(network.params["W_rec"])
+    inputs = points @ weights.T + np.asarray(network.params.get("b_rec", 0.0))  # whatever the leak
     return np.any((np.abs(inputs) <= tolerance) & np.any(weights != 0, axis=1), axis=1)

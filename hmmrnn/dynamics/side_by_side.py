@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 Record = TypeVar("Record")
 
@@ -26,9 +26,9 @@ def side_by_side(measure: Callable[..., Record], each: Sequence[tuple[Any, ...]]
     return [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(each))]
 
 
-def common_cell(networks: Sequence[Network]) -> RNNCell:
-    """The cell of all networks. Raises `InputError` if they differ, or if there is no network."""
+def of_one_cell(networks: Sequence[Network]) -> list[Network]:
+    """The networks. Raises `InputError` if their cells differ, or if there is no network."""
     cells = {network.cell for network in networks}
     if len(cells) != 1:
         raise InputError(f"{len(cells)} different cells: networks side by side need the same one")
-    return cells.pop()
+    return [network.bare for network in networks]

@@ -72,10 +72,11 @@ def compare_many(
             small.
     """
     sizes.expect_valid()
+    networks = [network.bare for network in networks]
     for network in networks:
-        if network.cell.n_symbols != hmm.n_symbols:
+        if network.n_symbols != hmm.n_symbols:
             raise InputError(
-                f"the network has {network.cell.n_symbols} symbols, the "
+                f"the network has {network.n_symbols} symbols, the "
                 f"{'HMM' if isinstance(hmm, HMM) else 'data'} {hmm.n_symbols}"
             )
     if not isinstance(hmm, HMM):

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Network, RNNCell, generate
+from hmmrnn.nets import Network
 
 
 class Sizes(NamedTuple):
@@ -38,14 +38,12 @@ class Generated(NamedTuple):
     long: Int[Array, "b t"]
 
 
-def generated(
-    cell: RNNCell, params: Params, noise_std: Scalar, sizes: Sizes, keys: tuple[Key, Key]
-) -> Generated:
+def generated(network: Network, sizes: Sizes, keys: tuple[Key, Key]) -> Generated:
     """Sequences of one network, the short and the long ones each from a key."""
     key_short, key_long = keys
     return Generated(
-        generate(cell, params, noise_std, sizes.n_sequences, sizes.n_steps, key_short),
-        generate(cell, params, noise_std, sizes.n_long, sizes.n_long_steps, key_long),
+        network.generate(sizes.n_sequences, sizes.n_steps, key_short),
+        network.generate(sizes.n_long, sizes.n_long_steps, key_long),
     )
 
 
@@ -57,15 +55,11 @@ def generated_side_by_side(
     Raises:
         InputError: networks of different cells.
     """
-    cell = networks[0].cell
-    if any(network.cell != cell for network in networks):
+    first = networks[0]
+    if any(network.cell != first.cell for network in networks):
         raise InputError("networks of different cells cannot run side by side; group them by cell")
     if len(networks) == 1:  # as compiled for one network alone
-        only = networks[0]
-        return [generated(cell, only.params, only.noise_std, sizes, keys)]
-    each = [(dict(network.params), jnp.asarray(network.noise_std)) for network in networks]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    found = jax.vmap(lambda params, noise_std: generated(cell, params, noise_std, sizes, keys))(
-        *stacked
-    )
+        return [generated(first, sizes, keys)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+    found = jax.vmap(lambda network: generated(network, sizes, keys))(stacked)
     return [Generated(*sequences) for sequences in zip(*found, strict=True)]

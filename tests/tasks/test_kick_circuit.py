@@ -1,15 +1,14 @@
 """Planted networks: the equations that they state, and what silencing their parts does."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.circuits.events import find_events
 from hmmrnn.dynamics.transitions import preferred_symbols
-from hmmrnn.nets import Intervention, Network, rollout
+from hmmrnn.nets import Intervention, Network
 from hmmrnn.nets.noise import white_noise
 from hmmrnn.tasks.kick_circuit import (
     N_KICK,
@@ -30,10 +29,10 @@ def planted():
     return kick_network(jax.random.key(0))
 
 
-@partial(jax.jit, static_argnames="cell")
+@jax.jit
 def run(cell, params, h0, gates):
     noise = white_noise(jax.random.split(KEY, B), T, cell.noise_dim)
-    return rollout(cell, params, h0, noise, gates)
+    return net_of(cell, params).run(h0, noise, gates)
 
 
 def run_of(net, silent=None, no_noise=None, h0=None):
