@@ -27,7 +27,7 @@ from benchmarks.plan import Plan
 from benchmarks.residency import two_groups
 from hmmrnn.arrays import Params
 from hmmrnn.dynamics.development import N_RUNS, SNAPSHOTS_AT_ONCE, measure_snapshot
-from hmmrnn.dynamics.fixed_points import find_fixed_points
+from hmmrnn.dynamics.fixed_points.descent import end_points
 from hmmrnn.dynamics.kramers_moyal import bin_edges, drift_diffusion, readout_difference
 from hmmrnn.dynamics.mean_shift import monte_carlo_shift
 from hmmrnn.dynamics.noise_sensitivity import MIXES, N_STEPS, noise_sensitivity
@@ -82,7 +82,7 @@ def fixed_points(plan: Plan, of: Subject) -> Comparison:
     starts = of.states(n_starts)
 
     def ours() -> Any:  # noqa: ANN401
-        return find_fixed_points(of, starts)
+        return end_points(of, starts)
 
     case = f"fixed points from {n_starts} states, {of.cell.activation}"
     if plan.ours_only:

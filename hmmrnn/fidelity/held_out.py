@@ -5,7 +5,7 @@ beside it stands the floor: the same number of the training part itself.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -13,11 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from hmmrnn.analysis import side_by_side
 from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.generated import Generated, Sizes, generated
 from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
@@ -106,7 +107,10 @@ def compare_with_data(
     scale, train, floor = _scale_and_floor(data, sizes, words, str(jax.random.key_impl(key)))
     weights = bootstrap_weights(len(train.short), keys.weights)
     long_weights = bootstrap_weights(len(train.long), keys.long_weights)
-    made_by_each = generated_side_by_side(networks, scale.sizes, (keys.net, keys.long_net))
+    made_by_each = side_by_side(
+        partial(generated, scale.sizes, (keys.net, keys.long_net)),
+        [(network,) for network in networks],
+    )
     for network, made in zip(networks, made_by_each, strict=True):
         if bool(jnp.any(made.short < 0)):
             yield DivergingNetworkError(
