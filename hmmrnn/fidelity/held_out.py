@@ -21,7 +21,7 @@ from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown
 from hmmrnn.fidelity.generated import Generated, Sizes, generated
 from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
 from hmmrnn.fidelity.matching import matched_distances
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.statistics import MAX_NGRAMS, ORDERS, Statistics, Weights, rows, worst_row
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
 from hmmrnn.nets import LongRun, Network, long_run
@@ -243,7 +243,7 @@ def _statistics(scale: Scale, of: Sample) -> Statistics:
 def _kl(scale: Scale, of: Sample, n: int) -> Estimate:
     law = smoothed_law(scale.counts[n])
     shares = ngram_shares(jnp.asarray(of.short), n, scale.data.n_symbols)
-    return estimate(lambda means: kl(means, law), shares, of.weights)
+    return estimate(lambda means: kl_from_law(means, law), shares, of.weights)
 
 
 def _matched(scale: Scale, short: np.ndarray) -> Estimate:
