@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 import hmmrnn as hr
 from hmmrnn import InputError, interop, nets
