@@ -365,8 +365,8 @@ def test_recordings_with_other_numbers_of_events_run_the_same_programs(small, mo
     net, _ = small
     whole = record(net, 24, 300, jax.random.split(KEY)[0])
     for program, static in (
-        (windows.unit_push, ("cell", "before", "first", "last", "horizon")),
-        (windows.windowed_runs, ("cell", "before", "width")),
+        (windows.unit_push, ("before", "first", "last", "horizon")),
+        (windows.windowed_runs, ("before", "width")),
     ):
         name = program.__name__
         once = chex.assert_max_traces(program.__wrapped__, n=1)

@@ -94,7 +94,7 @@ windowed = partial(windowed_runs, before=BEFORE, pair=PAIR, windows=jnp.asarray(
 def cut_random(params, h0, noise, level=None):
     level = jnp.zeros(12) if level is None else jnp.asarray(level, jnp.float32)
     groups = jnp.asarray(random_groups())
-    found = windowed(SMALL, params, h0, noise, groups=groups, level=level)
+    found = windowed(net_of(SMALL, params), h0, noise, groups=groups, level=level)
     return jax.tree.map(np.asarray, found)
 
 
@@ -102,7 +102,8 @@ def cut_planted(*groups, noise=None):
     h0, usual = kicked()
     noise = usual if noise is None else noise
     masks = of_units(*groups)
-    found = windowed(FLIP_FLOP, flip_flop(), h0, noise, groups=masks, level=jnp.zeros(7))
+    net = net_of(FLIP_FLOP, flip_flop())
+    found = windowed(net, h0, noise, groups=masks, level=jnp.zeros(7))
     return jax.tree.map(np.asarray, found)
 
 
@@ -240,7 +241,7 @@ def test_networks_side_by_side_equal_each_alone():
         params, h0, noise
     )
     same = {"groups": jnp.asarray(random_groups()), "level": jnp.zeros(12)}
-    runs = jax.vmap(lambda p, h, x: windowed(SMALL, p, h, x, **same))(params, h0, noise)
+    runs = jax.vmap(lambda p, h, x: windowed(net_of(SMALL, p), h, x, **same))(params, h0, noise)
     for i, (p, h, x) in enumerate(each):
         np.testing.assert_allclose(
             pushes[i], unit_push(net_of(SMALL, p), h, x, BEFORE, PAIR), rtol=1e-3, atol=1e-5

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of, weights
 from sklearn.linear_model import Ridge
 
 from hmmrnn.discovery.baselines import BASELINES, baselines
@@ -25,8 +26,7 @@ def made_by_hand(states, target, W_out=None):
     params = {"W_in": np.eye(N), "W_rec": np.zeros((N, N)), "W_out": W_out}
     inputs, h0 = jnp.asarray(states, jnp.float32), jnp.zeros((B, N))
     return Case(
-        cell=RNNCell(n_symbols=K, hidden_size=N, noise_dim=N),
-        params={name: jnp.asarray(value, jnp.float32) for name, value in params.items()},
+        network=net_of(RNNCell(n_symbols=K, hidden_size=N, noise_dim=N), weights(**params)),
         inputs=inputs,
         h0=h0,
         target=jnp.zeros((T, B, K)),

@@ -25,7 +25,7 @@ def wrong_case(activation="relu", leak=0.4, **other):
     """Not at its target, with stronger weights, and with a step that is not scored."""
     its = small_case(activation, leak)
     return its._replace(
-        params={**its.network.params, "W_rec": 2 * its.network.params["W_rec"]},
+        network=its.network.replace(W_rec=2 * its.network.params["W_rec"]),
         target=jax.random.normal(KEY, (T, B, K)),
         scored=np.arange(T) != 9,
         **other,
@@ -49,7 +49,7 @@ def losses_in_loops(its, window, instead, edge=None):
     x = np.asarray(its.inputs, float)
     w = list(its.windows).index(window)
     instead = np.broadcast_to(np.asarray(instead, float), (len(its.windows), T, B, N))[w]
-    f = {"relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}[its.cell.activation]
+    f = {"relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}[its.network.cell.activation]
     out = np.zeros((T, B, K))
     for b in range(B):
         h = np.asarray(its.h0[b], float)
@@ -58,7 +58,7 @@ def losses_in_loops(its, window, instead, edge=None):
             if edge is not None and first <= t < end:
                 i, j = edge
                 a[i] += p["W_rec"][i, j] * (instead[max(t - 1, 0), b, j] - h[j])
-            h = (1 - its.cell.leak) * h + its.cell.leak * f(a)
+            h = (1 - its.network.cell.leak) * h + its.network.cell.leak * f(a)
             out[t, b] = p["W_out"] @ h + p["b_out"]
     return loss_of(its, out, first)
 

@@ -14,7 +14,7 @@ from scipy.optimize import brentq, minimize
 from scipy.stats import beta
 
 from hmmrnn import InputError
-from hmmrnn.dynamics import distinct_points
+from hmmrnn.dynamics.fixed_points import find
 from hmmrnn.dynamics.fixed_points.descent import (
     FIXED,
     INVALID,
@@ -282,30 +282,26 @@ def test_starts_at_zero_and_a_single_unit():
 
 
 def test_only_the_points_with_most_starts_are_looked_at(monkeypatch):
-    monkeypatch.setattr(distinct_points, "N_SHOWN", 3)
+    monkeypatch.setattr(find, "N_SHOWN", 3)
     found = looked_at(TANH, two_wells(), uniform(2, size=1.2))
     assert (len(found.points), found.n_points) == (3, 9)
     assert np.all(np.diff(found.n_found) <= 0)
 
 
-class Driven:
-    cell = TANH
-    noise_std = jnp.float32(0.7)
-
-    def __init__(self, params):
-        self.params = params
-
-
 def test_from_a_network_to_its_points():
-    found = find_fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=P)
+    found = find_fixed_points(
+        net_of(TANH, two_wells(), jnp.float32(0.7)), jax.random.key(0), n_starts=P
+    )
     assert (found.n_starts, found.n_settled) == (P, P)
     assert found.n_attracted.sum() == P
     with pytest.raises(InputError, match="n_starts=0"):
-        find_fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=0)
+        find_fixed_points(
+            net_of(TANH, two_wells(), jnp.float32(0.7)), jax.random.key(0), n_starts=0
+        )
     broken = two_wells()
     broken["W_in"] = jnp.nan * broken["W_in"]
     with pytest.raises(InputError, match="not finite"):
-        find_fixed_points(Driven(broken), jax.random.key(0), n_starts=P)
+        find_fixed_points(net_of(TANH, broken, jnp.float32(0.7)), jax.random.key(0), n_starts=P)
 
 
 def flip_flop(key):

@@ -25,6 +25,10 @@ from hmmrnn.dynamics.mean_shift_report import mean_shift_report
 from hmmrnn.nets import RNNCell, init_params
 
 
+def cell_of(activation):
+    return RNNCell(3, 12, 5, activation)
+
+
 def network(activation="relu", bias=False, n=12, seed=0, gain=1.0, leak=1.0):
     cell = RNNCell(3, n, 5, activation, bias, leak=leak)
     params = init_params(cell, jax.random.key(seed))
@@ -88,20 +92,18 @@ def test_relu_shift_is_positive_bounded_and_scales(a, s):
 def test_without_noise_nothing_shifts_and_nan_stays():
     a = jnp.array([-1.0, 0.0, 2.0, jnp.nan])
     for activation in ("relu", "tanh"):
-        found = activation_mean_shift(SMALL.clone(activation=activation), a, jnp.zeros(4))
+        found = activation_mean_shift(cell_of(activation), a, jnp.zeros(4))
         np.testing.assert_array_equal(found, [0, 0, 0, np.nan])
-        assert np.isnan(
-            activation_mean_shift(SMALL.clone(activation=activation), a, jnp.full(4, jnp.nan))
-        ).all()
+        unknown = activation_mean_shift(cell_of(activation), a, jnp.full(4, jnp.nan))
+        assert np.isnan(unknown).all()
 
 
 @pytest.mark.parametrize(("s", "error"), [(0.3, 2e-7), (1.0, 2e-7), (5.0, 5e-7), (10.0, 1e-4)])
 def test_tanh_agrees_with_quadrature(s, error):
     a = np.array([-3, -0.4, 0, 0.2, 1, 2.5])
     expected = [expected_change(np.tanh, x, s) for x in a]
-    found = activation_mean_shift(
-        SMALL.clone(activation="tanh"), jnp.asarray(a, jnp.float32), jnp.full(6, s, jnp.float32)
-    )
+    a32, s32 = jnp.asarray(a, jnp.float32), jnp.full(6, s, jnp.float32)
+    found = activation_mean_shift(cell_of("tanh"), a32, s32)
     np.testing.assert_allclose(found, expected, atol=error)
 
 

@@ -40,7 +40,7 @@ def linear_params():
 def linear():
     starts = jnp.array([[100.0, 120.0, 90.0], [80.0, 100.0, 100.0]])
     run = partial(noise_sensitivity, mixes=MIXES, n_rollouts=4_000, n_steps=STEPS)
-    return run(LINEAR, linear_params(), 0.7, starts, KEY)
+    return run(net_of(LINEAR, linear_params(), 0.7), starts, KEY)
 
 
 def test_covariance_of_a_linear_network(linear):

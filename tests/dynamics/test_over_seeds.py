@@ -60,7 +60,7 @@ def subject(key):
     key_params, key_runs = jax.random.split(key)
     params = init_params(CELL, key_params)
     params["W_rec"] = 2 * params["W_rec"]
-    runs = dynamics.driven_runs(CELL, params, STD, T, jax.random.split(key_runs, B))
+    runs = dynamics.driven_runs(net_of(CELL, params, STD), T, jax.random.split(key_runs, B))
     return Subject(params, runs, *plane_points(runs.states))
 
 
@@ -70,14 +70,12 @@ def several():
 
 
 def fixed_points(of, key):
-    found = dynamics.end_points(CELL, of.params, of.starts, n_steps=50)
+    found = dynamics.end_points(of.network, of.starts, n_steps=50)
     return found.points, found.residual, found.kind  # rounding may change the number of steps
 
 
 MEASURES = {
-    "driven_runs": lambda of, key: dynamics.driven_runs(
-        CELL, of.params, STD, T, jax.random.split(key, B)
-    ),
+    "driven_runs": lambda of, key: dynamics.driven_runs(of.network, T, jax.random.split(key, B)),
     "end_points": fixed_points,
     "jacobians": lambda of, key: dynamics.jacobians(CELL, of.params, of.starts),
     "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),

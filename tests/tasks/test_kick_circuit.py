@@ -4,12 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import net_of
 
 from hmmrnn.circuits.events import find_events
 from hmmrnn.dynamics.transitions import preferred_symbols
 from hmmrnn.nets import Intervention, Network
-from hmmrnn.nets.noise import white_noise
 from hmmrnn.tasks.kick_circuit import (
     N_KICK,
     N_POPULATION,
@@ -30,9 +28,8 @@ def planted():
 
 
 @jax.jit
-def run(cell, params, h0, gates):
-    noise = white_noise(jax.random.split(KEY, B), T, cell.noise_dim)
-    return net_of(cell, params).run(h0, noise, gates)
+def run(network, h0, gates):
+    return network.run(h0, network.noise(jax.random.split(KEY, B), T), gates)
 
 
 def run_of(net, silent=None, no_noise=None, h0=None):
@@ -47,7 +44,7 @@ def run_of(net, silent=None, no_noise=None, h0=None):
         noise_gain=jnp.asarray(ones if no_noise is None else ones - no_noise),
     )
     start = jnp.zeros((B, net.cell.hidden_size)) if h0 is None else h0
-    found = run(net.cell, net.params, start, gates)
+    found = run(net.bare, start, gates)
     first = SETTLED if h0 is None else 0
     symbols = np.asarray(preferred_symbols(found.logits)).T[:, first:]
     return np.swapaxes(found.states, 0, 1)[:, first:], symbols
