@@ -176,7 +176,7 @@ def test_mean_connectivity_is_the_mean_over_trials(cell):
     its = small_case(cell.activation, cell.leak)
     steps = np.array([0, 7, 3])
     h = before(its.h0, clean_run(its).states)
-    expected = connectivity(net_of(its, h), its.inputs).mean(1)[steps]
+    expected = connectivity(its.network, h, its.inputs).mean(1)[steps]
     np.testing.assert_allclose(mean_connectivity(its, steps), expected, atol=1e-6)
 
 
@@ -221,6 +221,6 @@ def test_windows_transfer_states_and_move_the_readout_at_their_end():
 
     np.testing.assert_allclose(through[1], jax.jacrev(last)(h[first, 0]), rtol=1e-3, atol=1e-5)
     each = [
-        projected(net_of(case, h[first:end, b]), case.inputs[first:end, b]).sum(0) for b in range(B)
+        projected(case.network, h[first:end, b], case.inputs[first:end, b]).sum(0) for b in range(B)
     ]
     np.testing.assert_allclose(sent[1], np.mean(each, axis=0), rtol=1e-3, atol=1e-5)

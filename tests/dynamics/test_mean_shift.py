@@ -228,10 +228,8 @@ def test_shifts_of_a_bias_free_relu_network_scale_with_its_noise():
     cell, params = network()
     starts = starts_of(cell)
     for shift in (one_step_shift, partial(propagated_shift, n_steps=5)):
-        one = shift(cell, params, 0.5, starts)
-        np.testing.assert_allclose(
-            3 * one, shift(cell, params, 1.5, 3 * starts), rtol=1e-3, atol=1e-6
-        )
+        one, three = (shift(net_of(cell, params, s), 2 * s * starts) for s in (0.5, 1.5))
+        np.testing.assert_allclose(3 * one, three, rtol=1e-3, atol=1e-6)
 
 
 def test_many_networks_in_one_compiled_call():

@@ -77,7 +77,7 @@ def fixed_points(of, key):
 MEASURES = {
     "driven_runs": lambda of, key: dynamics.driven_runs(of.network, T, jax.random.split(key, B)),
     "end_points": fixed_points,
-    "jacobians": lambda of, key: dynamics.jacobians(CELL, of.params, of.starts),
+    "jacobians": lambda of, key: dynamics.jacobians(of.network, of.starts),
     "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),
     "time_reversed": lambda of, key: dynamics.time_reversed(
         dynamics.net_cycles(of.points), of.runs.changes.sum(1), key, n_surrogates=50

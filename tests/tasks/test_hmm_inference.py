@@ -182,7 +182,7 @@ def test_contamination_connects_the_distractors_and_noise_is_private(kind, reque
     W, core = np.asarray(task.network.params["W_rec"]), task.groups["filter"]
     within, into = W[np.ix_(core, core)], W[np.ix_(core, ~core)]
     np.testing.assert_array_equal(  # so a training, too, repeats
-        within, np.asarray(clean.params["W_rec"])[np.ix_(core, core)]
+        within, np.asarray(clean.network.params["W_rec"])[np.ix_(core, core)]
     )
     assert into.std() == pytest.approx(0.1 * np.abs(within).mean(), rel=0.2)
     assert not task.unconnected.any()
@@ -234,7 +234,7 @@ def test_the_order_of_units_and_the_trials_depend_on_the_key(planted):
     assert (other.truth != planted.truth).any()
     assert (other.latent != planted.latent).any()
     again = hmm_inference(KEY, n_kinks=8)
-    jax.tree.map(np.testing.assert_array_equal, again.params, planted.network.params)
+    jax.tree.map(np.testing.assert_array_equal, again.network.params, planted.network.params)
     np.testing.assert_array_equal(again.inputs, planted.inputs)
 
 
