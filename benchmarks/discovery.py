@@ -28,7 +28,7 @@ from hmmrnn.discovery import (
     stand_ins,
     units,
 )
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
 
 PART = 5
@@ -41,8 +41,7 @@ def case_at_work(n_units: int, n_windows: int, n_trials: int, n_steps: int) -> C
     noise = white_noise(jax.random.split(key_noise, n_trials), n_steps, cell.noise_dim)
     width = n_steps // n_windows
     return case_of_trials(
-        cell,
-        two_groups(cell, key_params),
+        Network(two_groups(cell, key_params), 1.0, cell),
         noise,
         jnp.zeros((n_trials, n_units)),
         {str(w): (w * width, (w + 1) * width) for w in range(n_windows)},
@@ -80,7 +79,7 @@ def torch_loop(plan: Plan, case: Case, some: range) -> Callable[[], np.ndarray]:
     import torch
 
     as_torch = plan.torch.tensor
-    weights = [as_torch(case.params[name]) for name in ("W_rec", "W_in", "W_out")]
+    weights = [as_torch(case.network.params[name]) for name in ("W_rec", "W_in", "W_out")]
     W_rec, W_in, W_out = (weight.T for weight in weights)
     drive = as_torch(case.inputs) @ W_in
     target, means = as_torch(case.target), as_torch(case.means)

@@ -12,7 +12,7 @@ import jax
 
 from benchmarks.measure import Comparison, compare
 from benchmarks.plan import Plan
-from hmmrnn.nets import generate, init_params
+from hmmrnn.nets import Network, init_params
 
 PART = 100
 
@@ -25,7 +25,7 @@ def cases(plan: Plan) -> Iterator[Comparison]:
     params = init_params(config.cell, key_init)
 
     def ours() -> object:
-        return generate(config.cell, params, 1.0, n, n_steps, key)
+        return Network(params, 1.0, config.cell).generate(n, n_steps, key)
 
     case = f"generation of {n} sequences, T={n_steps}"
     if (baseline := plan.torch) is None:

@@ -25,7 +25,7 @@ from benchmarks.plan import Plan
 from hmmrnn.arrays import Params
 from hmmrnn.dynamics.residency import N_ROLLOUTS, N_STEPS, residency
 from hmmrnn.dynamics.runs import driven_runs
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
 
 N_STATES = 5_000
@@ -40,11 +40,11 @@ def cases(plan: Plan) -> Iterator[Comparison]:
     cell = RNNCell(n_symbols=3, hidden_size=n_units, noise_dim=2 * n_units // 3)
     key_params, key_runs, key = jax.random.split(jax.random.key(0), 3)
     params = two_groups(cell, key_params)
-    runs = driven_runs(cell, params, 1.0, n_states // 10, jax.random.split(key_runs, 10))
+    runs = driven_runs(Network(params, 1.0, cell), n_states // 10, jax.random.split(key_runs, 10))
     states = runs.states.reshape(n_states, n_units)
 
     def ours() -> Any:  # noqa: ANN401
-        return residency(cell, params, 1.0, states, key)
+        return residency(Network(params, 1.0, cell), states, key)
 
     found = ours()
     taken = float(jnp.sum(found.time)) * N_ROLLOUTS

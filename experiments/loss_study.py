@@ -28,8 +28,8 @@ from hmmrnn.dynamics import portrait
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity import compare
 from hmmrnn.hmm import HMM, ngram_law
-from hmmrnn.losses import kl, ngram_shares
-from hmmrnn.nets import simulate
+from hmmrnn.losses import kl_of_law, ngram_shares
+from hmmrnn.nets import Network
 from hmmrnn.storage import plain, read_json, write_json
 from hmmrnn.training import Fit, TrainConfig
 from hmmrnn.training.fit import advance, start
@@ -105,9 +105,9 @@ def kl_of_6grams(config: TrainConfig, params: dict[str, Array], key: Array) -> A
     assert isinstance(config.hmm, HMM)
     law = ngram_law(config.hmm, 6, config.data.n_steps).reshape(-1)
     keys = jax.random.split(key, 2000)
-    logits = simulate(config.cell, params, 1.0, config.data.n_steps, keys).logits
+    logits = Network(params, 1.0, config.cell).simulate(config.data.n_steps, keys).logits
     p = jax.nn.softmax(jnp.swapaxes(logits, 0, 1))
-    return kl(lambda p: ngram_shares(p, 6), p, jnp.asarray(law, p.dtype), 1e-9)
+    return kl_of_law(lambda p: ngram_shares(p, 6), p, jnp.asarray(law, p.dtype), 1e-9)
 
 
 def recorded(cell: Cell, folder: Path) -> bool:

@@ -15,8 +15,6 @@ import io
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
@@ -25,10 +23,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import NetConfig, Network, RNNCell, init_params, make_cell
+from hmmrnn.nets import NetConfig, Network, init_params, make_cell
 from hmmrnn.storage import write_bytes
 
 WEIGHTS = {
@@ -47,24 +44,12 @@ PREFIX = re.compile(r"^(?:module\.|_orig_mod\.)+")
 """What DataParallel and torch.compile put before every name."""
 
 
-@partial(
-    jax.tree_util.register_dataclass, data_fields=["params", "noise_std"], meta_fields=["cell"]
-)
-@dataclass(frozen=True)
-class TorchNetwork:
-    """A network read from a checkpoint: what every analysis asks for, without a history."""
-
-    params: dict[str, Array]  # W_in (N, D), W_rec (N, N), W_out (K, N), biases if it has any
-    cell: RNNCell
-    noise_std: Float[Array, ""]
-
-
 def load_torch(
     path: str | Path,
     *,
     activation: Literal["relu", "tanh"] = "relu",
     noise_std: float = 1.0,
-) -> TorchNetwork:
+) -> Network:
     """The network in a PyTorch checkpoint; nothing in the file is executed.
 
     `activation` and `noise_std` are those that it was trained with. Double and half precision
@@ -87,7 +72,7 @@ def load_torch(
         for (name, keys), size in zip(BIASES.items(), (n_units, n_symbols), strict=True):
             params[name] = sum((weights[k] for k in keys if k in weights), np.zeros(size))
     config = NetConfig(n_units, noise_dim, activation, bias)
-    return TorchNetwork(
+    return Network(
         params={name: jnp.asarray(w, jnp.result_type(float)) for name, w in params.items()},
         cell=make_cell(config, n_symbols),
         noise_std=jnp.asarray(noise_std, jnp.result_type(float)),
@@ -107,18 +92,17 @@ def save_torch(path: str | Path, network: Network) -> None:
         StorageError: the file could not be written; one that was there before is unchanged.
     """
     torch = _torch()
-    cell, params = network.cell, network.params
-    if cell.leak != 1:
-        raise InputError(f"leak={cell.leak}: torch's RNN has none; only leak=1 can be written")
-    expected = jax.eval_shape(lambda: init_params(cell, jax.random.key(0)))
-    found = {name: p.shape for name, p in params.items()}
+    if network.leak != 1:
+        raise InputError(f"leak={network.leak}: torch's RNN has none; only leak=1 can be written")
+    expected = jax.eval_shape(lambda: init_params(network.cell, jax.random.key(0)))
+    found = {name: p.shape for name, p in network.params.items()}
     if found != {name: p.shape for name, p in expected.items()}:
-        raise InputError(f"params: shapes {found} do not fit one network of {cell}")
-    state = {key: params[name] for name, key in WEIGHTS.items()}
-    if cell.bias:
+        raise InputError(f"params: shapes {found} do not fit one network of {network.cell}")
+    state = {key: network.params[name] for name, key in WEIGHTS.items()}
+    if network.cell.bias:
         ih, hh = BIASES["b_rec"]
-        state |= {ih: params["b_rec"], hh: jnp.zeros(cell.hidden_size)}
-        state |= {BIASES["b_out"][0]: params["b_out"]}
+        state |= {ih: network.params["b_rec"], hh: jnp.zeros(network.hidden_size)}
+        state |= {BIASES["b_out"][0]: network.params["b_out"]}
     content = io.BytesIO()
     torch.save({key: torch.tensor(np.asarray(value)) for key, value in state.items()}, content)
     write_bytes(Path(path), content.getvalue())

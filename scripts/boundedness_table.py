@@ -21,7 +21,7 @@ import numpy as np
 from hmmrnn import load
 from hmmrnn.hmm import HMM, log_likelihood, sample_batch, stationary_law
 from hmmrnn.intervals import Estimate
-from hmmrnn.nets import LONG_RUN_STEPS, long_run, sample_symbols, simulate
+from hmmrnn.nets import LONG_RUN_STEPS, long_run, sample_symbols
 from hmmrnn.sequences import Target, parts_of
 from hmmrnn.sequences.target import volatility
 from hmmrnn.storage import read_json
@@ -64,7 +64,7 @@ def row(folder: Path) -> str:
 
 def _logits(fit: Fit, key: jax.Array) -> jax.Array:
     keys = jax.random.split(key, N_RUNS)
-    return simulate(fit.cell, fit.params, fit.noise_std, LONG_RUN_STEPS, keys).logits
+    return fit.simulate(LONG_RUN_STEPS, keys).logits
 
 
 def own_length(target: Target, n_steps: int) -> int:

@@ -1,23 +1,17 @@
 """Networks of the tests: a few cells and sizes, so that tests share their compiled programs."""
 
-from typing import NamedTuple
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 
 SMALL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5)
 """The cell of random networks."""
 
 
-class Net(NamedTuple):
-    """A network as analyses take it."""
-
-    params: dict
-    cell: RNNCell
-    noise_std: jax.Array
+def net_of(cell, params=(), noise_std=1.0):
+    """The network of a cell with these parameters."""
+    return Network(dict(params), noise_std, cell)
 
 
 def weights(**arrays):
@@ -97,7 +91,7 @@ def switch(kick=3.0, threshold=2.0):
         b_rec=[0.3, 0.32, 0, -threshold, 0, -threshold, 0, 0],  # unequal: no tie after both kicks
         b_out=np.zeros(2),
     )
-    return Net(params, SWITCH, jnp.ones(()))
+    return Network(params, jnp.ones(()), SWITCH)
 
 
 READ = ((1, 0), (-1, 0))
@@ -110,7 +104,7 @@ def tanh_network(w_rec, w_out=READ, w_in=None, noise_std=1.0, activation="tanh")
     n = len(w_rec)
     cell = RNNCell(n_symbols=len(w_out), hidden_size=n, noise_dim=n, activation=activation)
     w_in = np.eye(n) if w_in is None else w_in
-    return Net(weights(W_in=w_in, W_rec=w_rec, W_out=w_out), cell, jnp.float32(noise_std))
+    return Network(weights(W_in=w_in, W_rec=w_rec, W_out=w_out), jnp.float32(noise_std), cell)
 
 
 def rotor(noise_std=0.02):

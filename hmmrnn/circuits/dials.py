@@ -108,7 +108,7 @@ def dials(
         InputError: a pair of equal or unknown symbols, a control dose that is none of the doses,
             or no such kind.
     """
-    n_symbols = setting.cell.n_symbols
+    n_symbols = setting.network.n_symbols
     if pair[0] == pair[1] or not all(0 <= symbol < n_symbols for symbol in pair):
         raise InputError(f"pair={pair}: two different symbols of 0 to {n_symbols - 1}")
     if not set(control_doses) <= set(doses):
@@ -170,7 +170,7 @@ def _by_dose(
         unknown = {
             name: np.full((len(x), 1, n_doses, *x.shape[2:]), np.nan) for name, x in blank.items()
         }
-        no_start = np.zeros((n_doses, setting.cell.n_symbols), int)
+        no_start = np.zeros((n_doses, setting.network.n_symbols), int)
         return unknown, np.zeros(n_doses, int), no_start
     each = [turned(kind, Group(*pair), doses) for pair in zip(*masks, strict=True)]
     gains = Intervention(*(jnp.concatenate(gates) for gates in zip(*each, strict=True)))

@@ -9,17 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar, host_generator
+from hmmrnn.analysis import of_one_cell, side_by_side
+from hmmrnn.arrays import Key, Keys, host_generator
 from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.dynamics import jacobians, side_by_side, spectrum
+from hmmrnn.dynamics import jacobians, spectrum
 from hmmrnn.errors import InputError
 from hmmrnn.nets import (
     NO_INTERVENTION,
     Intervention,
     Network,
-    RNNCell,
 )
 
 BLOCK = 8
@@ -38,9 +38,7 @@ class AllStarts(NamedTuple):
 class Experiment(NamedTuple):
     """What all interventions on a network have in common: its noise and where it starts."""
 
-    cell: RNNCell
-    params: Params
-    noise_std: Scalar
+    network: Network
     n_steps: int
     keys: Keys  # (B,), one for each free run
     starts: AllStarts
@@ -73,14 +71,13 @@ def experiment(
     """
     if min(n_runs, n_starts) < 1:
         raise InputError(f"n_runs={n_runs}, n_starts={n_starts}: at least 1 of each")
-    n_symbols = network.cell.n_symbols
+    network = network.bare
+    n_symbols = network.n_symbols
     if law is not None and len(law) != n_symbols**ORDER:
         raise InputError(f"law has {len(law)} entries; {n_symbols} symbols have {n_symbols**ORDER}")
     key_runs, key_starts, key_noise = jax.random.split(key, 3)
     return Experiment(
-        cell=network.cell,
-        params=network.params,
-        noise_std=network.noise_std,
+        network=network,
         n_steps=n_steps,
         keys=jax.random.split(key_runs, n_runs),
         starts=all_cluster_starts(recording, n_starts, key_starts),
@@ -130,16 +127,15 @@ def measure(setting: Experiment, gains: Intervention, *, n_spectra: int = 0) -> 
         if n_spectra:
             gates = jax.tree.map(lambda g, i=i: g[i], gains)
             critical[i, :n_spectra] = has_critical_pair(
-                setting.cell, setting.params, gates, run.last[i, :n_spectra]
+                setting.network, gates, run.last[i, :n_spectra]
             )
     return Measured(run, left, np.where(run.finite, critical, np.nan))
 
 
 def measure_baseline(setting: Experiment, *, n_spectra: int = 0) -> Measured:
     """The network left alone (G = 1), to which all interventions are compared."""
-    return measure(
-        setting, stacked([NO_INTERVENTION], setting.cell.hidden_size), n_spectra=n_spectra
-    )
+    alone = stacked([NO_INTERVENTION], setting.network.hidden_size)
+    return measure(setting, alone, n_spectra=n_spectra)
 
 
 def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
@@ -148,10 +144,11 @@ def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
     Raises:
         InputError: experiments of different cells or sizes, or with a law and without one.
     """
+    first, *_ = of_one_cell([setting.network for setting in settings])
     fixed = {_fixed(setting) for setting in settings}
     if len(fixed) != 1:
-        raise InputError("side by side: need the same cell and steps, and a law for all or none")
-    block = _padded(stacked([NO_INTERVENTION], settings[0].cell.hidden_size))
+        raise InputError("side by side: need as many steps, and a law for all or none")
+    block = _padded(stacked([NO_INTERVENTION], first.hidden_size))
     found = side_by_side(
         partial(_counted, fixed.pop(), block), [(_own(setting),) for setting in settings]
     )
@@ -168,16 +165,15 @@ def _padded(gains: Intervention) -> Intervention:
     return jax.tree.map(lambda g: jnp.concatenate([g, jnp.repeat(g[-1:], -n % BLOCK, 0)]), gains)
 
 
-def _fixed(setting: Experiment) -> tuple[RNNCell, int, int]:
-    """What is compiled in; without a law nobody asks for n-grams."""
-    return setting.cell, setting.n_steps, ORDER if setting.law is not None else 1
+def _fixed(setting: Experiment) -> tuple[int, int]:
+    """Steps and order of n-grams, which are compiled in; without a law nobody asks for n-grams."""
+    return setting.n_steps, ORDER if setting.law is not None else 1
 
 
 class _Own(NamedTuple):
     """What a network has of its own."""
 
-    params: Params
-    noise_std: Scalar
+    network: Network
     keys: Keys
     starts: Float[Array, "K P N"]
     keys_starts: Keys
@@ -185,35 +181,35 @@ class _Own(NamedTuple):
 
 def _own(setting: Experiment) -> _Own:
     starts = setting.starts.states
-    return _Own(dict(setting.params), setting.noise_std, setting.keys, starts, setting.keys_starts)
+    return _Own(setting.network, setting.keys, starts, setting.keys_starts)
 
 
-def _counted(
-    fixed: tuple[RNNCell, int, int], block: Intervention, own: _Own
-) -> tuple[Counts, Escapes]:
-    (cell, n_steps, order), (params, noise_std, keys, starts, keys_starts) = fixed, own
+def _counted(fixed: tuple[int, int], block: Intervention, own: _Own) -> tuple[Counts, Escapes]:
+    (n_steps, order), (network, keys, starts, keys_starts) = fixed, own
     return (
-        counts(cell, params, noise_std, block, n_steps, keys, order=order),
-        escapes(cell, params, noise_std, block, starts, keys_starts),
+        counts(network, block, n_steps, keys, order=order),
+        escapes(network, block, starts, keys_starts),
     )
 
 
 def has_critical_pair(
-    cell: RNNCell, params: Params, gates: Intervention, states: Float[Array | np.ndarray, "P N"]
+    network: Network, gates: Intervention, states: Float[Array | np.ndarray, "P N"]
 ) -> Float[np.ndarray, " P"]:
     """Whether the Jacobian at each state, without input, has a critical pair: 1, 0 or NaN.
 
     The Jacobian is that of the network under the intervention, whose entries are () or (N,).
     """
-    found = spectrum(_jacobians_under(cell, params, gates, jnp.asarray(states))).n_critical_pairs
+    found = spectrum(_jacobians_under(network, gates, jnp.asarray(states))).n_critical_pairs
     return np.where(np.isnan(found), np.nan, found > 0)
 
 
-@partial(jax.jit, static_argnames="cell")
+@jax.jit
 def _jacobians_under(
-    cell: RNNCell, params: Params, gates: Intervention, states: Float[Array, "P N"]
+    network: Network, gates: Intervention, states: Float[Array, "P N"]
 ) -> Float[Array, "P N N"]:
     """diag(state_gain) of the Jacobian with diag(recurrent_gain) W_rec."""
-    rows = jnp.broadcast_to(jnp.asarray(gates.recurrent_gain), cell.hidden_size)[:, None]
-    scale = jnp.broadcast_to(jnp.asarray(gates.state_gain), cell.hidden_size)[:, None]
-    return scale * jacobians(cell, {**params, "W_rec": rows * params["W_rec"]}, states)
+    rows, scale = (
+        jnp.broadcast_to(jnp.asarray(gain), network.hidden_size)[:, None]
+        for gain in (gates.recurrent_gain, gates.state_gain)
+    )
+    return scale * jacobians(network.replace(W_rec=rows * network.params["W_rec"]), states)

@@ -49,7 +49,7 @@ def find_kick_circuit(network: Network, key: Key) -> KickCircuit:
     Raises:
         DivergingNetworkError: hidden states that are not finite.
     """
-    key_record, key_find = jax.random.split(key)
+    network, (key_record, key_find) = network.bare, jax.random.split(key)
     return circuit_of(network, record(network, N_RUNS, N_STEPS, key_record), key_find)
 
 
@@ -61,7 +61,7 @@ def circuit_of(network: Network, recording: Recording, key: Key) -> KickCircuit:
         pair: kick_neurons(network, recording, pair, len(pairs), jax.random.fold_in(key_kick, i))
         for i, pair in enumerate(pairs)
     }
-    none = np.zeros(network.cell.hidden_size, bool)
+    none = np.zeros(network.hidden_size, bool)
     populations = {}
     for i, (s, t) in enumerate(pairs):
         opposite = kicks[t, s].kick if (t, s) in kicks else none
@@ -85,7 +85,7 @@ def circuit_of(network: Network, recording: Recording, key: Key) -> KickCircuit:
         )
         for p in pairs
     )
-    plane = pca(recording.states, min(2, network.cell.hidden_size))
+    plane = pca(recording.states, min(2, network.hidden_size))
     chosen = _some_steps(recording, key_seen)
     return KickCircuit(
         pairs=found,

@@ -12,19 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import HIGHEST, Keys, Params, Scalar
+from hmmrnn.arrays import HIGHEST, Keys
 from hmmrnn.circuits.events import STAY
 from hmmrnn.circuits.recording import WARM_UP
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.errors import InputError
 from hmmrnn.losses import MAX_NGRAMS, ngram_shares
-from hmmrnn.nets import (
-    Intervention,
-    RNNCell,
-    initial_state,
-    rollout,
-)
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Intervention, Network
 
 Numbers = np.ndarray | Array
 """Made by jax, taken to the host by `measure`."""
@@ -65,25 +59,21 @@ class Escapes(NamedTuple):
     finite: Bool[Numbers, "*G K P"]
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
+@partial(jax.jit, static_argnames="n_steps")
 def free_runs(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     n_steps: int,
     keys: Keys,
     intervention: Intervention,
 ) -> FreeRuns:
     """One run for each of the keys (B,). Without intervention it is that of `recorded`."""
-    h0, noise = _drawn(cell, noise_std, n_steps, keys)
-    return _run(cell, params, h0, noise, intervention)
+    h0, noise = _drawn(network, n_steps, keys)
+    return _run(network, h0, noise, intervention)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps", "order"))
+@partial(jax.jit, static_argnames=("n_steps", "order"))
 def counts(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     gains: Intervention,
     n_steps: int,
     keys: Keys,
@@ -97,20 +87,18 @@ def counts(
     Raises:
         InputError: too few steps, or too many n-grams to count.
     """
-    if n_steps <= STAY or cell.n_symbols**order > MAX_NGRAMS:
+    if n_steps <= STAY or network.n_symbols**order > MAX_NGRAMS:
         raise InputError(
             f"n_steps={n_steps}: at least {STAY + 1}; order={order}: at most {MAX_NGRAMS} n-grams"
         )
-    h0, noise = _drawn(cell, noise_std, n_steps, keys)
+    h0, noise = _drawn(network, n_steps, keys)
     count = jax.vmap(partial(_counted, order))
-    return jax.lax.map(lambda gates: count(_run(cell, params, h0, noise, gates)), gains)
+    return jax.lax.map(lambda gates: count(_run(network, h0, noise, gates)), gains)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
+@partial(jax.jit, static_argnames="n_steps")
 def escapes(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     gains: Intervention,
     starts: Float[Array, "K P N"],
     keys: Keys,
@@ -121,11 +109,11 @@ def escapes(
 
     starts[s] are states that prefer symbol s, whatever the network says of them.
     """
-    noise = noise_std * white_noise(keys, n_steps, cell.noise_dim)
+    noise = network.noise(keys, n_steps)
     own = jnp.arange(len(starts))[:, None]
 
     def one(gates: Intervention) -> Escapes:
-        logits = rollout(cell, params, starts, noise, gates).logits
+        logits = network.run(starts, noise, gates).logits
         symbols = preferred_symbols(logits)
         away = symbols != own
         left = jnp.any(away, axis=0)
@@ -140,17 +128,15 @@ def escapes(
     return jax.lax.map(one, gains)
 
 
-def _drawn(cell: RNNCell, noise_std: Scalar, n_steps: int, keys: Keys) -> tuple[Array, Array]:
+def _drawn(network: Network, n_steps: int, keys: Keys) -> tuple[Array, Array]:
     """h_0 and noise of each run, the same as those of `recorded`."""
     split = jax.vmap(jax.random.split, out_axes=1)(keys)
-    noise = noise_std * white_noise(split[1], WARM_UP + n_steps, cell.noise_dim)
-    return initial_state(cell, split[0]), noise
+    noise = network.noise(split[1], WARM_UP + n_steps)
+    return network.initial_state(split[0]), noise
 
 
-def _run(
-    cell: RNNCell, params: Params, h0: Array, noise: Array, intervention: Intervention
-) -> FreeRuns:
-    runs = rollout(cell, params, h0, noise, intervention)
+def _run(network: Network, h0: Array, noise: Array, intervention: Intervention) -> FreeRuns:
+    runs = network.run(h0, noise, intervention)
     finite = jnp.isfinite(runs.logits).all((0, 2)) & jnp.isfinite(runs.states[-1]).all(1)
     logits = jnp.swapaxes(runs.logits[WARM_UP:], 0, 1)
     return FreeRuns(preferred_symbols(logits), jax.nn.softmax(logits), runs.states[-1], finite)

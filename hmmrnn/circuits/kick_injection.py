@@ -8,18 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Scalar
 from hmmrnn.circuits.clusters import Starts, cluster_starts
 from hmmrnn.circuits.events import aligned, find_events, mean_over_events
-from hmmrnn.circuits.optimal_kick import OptimalKick, driven_cell, optimal_kick
+from hmmrnn.circuits.optimal_kick import OptimalKick, hearing_drives, optimal_kick
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Carriers
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.dynamics.residency import CLUSTER
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, interval
-from hmmrnn.nets import Network, RNNCell, drive, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Network
 
 N_STARTS = 128
 N_RANDOM = 20
@@ -94,11 +93,9 @@ def random_kicks(like: Float[Array, "L D"], n_kicks: int, key: Key) -> Float[Arr
     return drawn * size / jnp.linalg.norm(drawn, axis=-1, keepdims=True)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_after"))
+@partial(jax.jit, static_argnames="n_after")
 def first_step(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     h0: Float[Array, "P N"],
     kicks: Float[Array, "A L N"],
     doses: Float[Array, " G"],
@@ -112,13 +109,13 @@ def first_step(
     For each start, dose and kick; kicks are given as drives W_in k. NaN for runs that diverge.
     """
     n_steps = kicks.shape[1] + n_after
-    noise = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
-    pulls = drive(cell, params, noise)
-    driven, weights = driven_cell(cell, params)
+    noise = network.noise(jax.random.split(key, len(h0)), n_steps)
+    pulls = network.drive(noise)
+    driven = hearing_drives(network)
     kicks = jnp.pad(kicks, ((0, 0), (0, n_after), (0, 0)))
 
     def run(kick: Array, dose: Array) -> Array:
-        logits = rollout(driven, weights, h0, pulls + dose * noise_std * kick[:, None]).logits
+        logits = driven.run(h0, pulls + dose * network.noise_std * kick[:, None]).logits
         there = preferred_symbols(logits) == pair[1]
         step = jnp.where(there.any(0), 1 + jnp.argmax(there, axis=0), n_steps + 1)
         return jnp.where(jnp.isfinite(logits).all((0, 2)), step, jnp.nan)
@@ -127,9 +124,7 @@ def first_step(
 
 
 def injection(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     starts: Starts,
     kick: OptimalKick,
     groups: Groups,
@@ -148,13 +143,11 @@ def injection(
             random_kicks(kick.direction, n_random, key_random),
         ]
     )
-    received = drive(cell, params, tried)
+    received = network.drive(tried)
     masks = jnp.asarray(groups.masks)[:, None]
     parts = [jnp.where(mask, received[0], 0) for mask in (masks, ~masks)]
     arms = jnp.concatenate([received, *parts])
-    found = first_step(
-        cell, params, noise_std, starts.h, arms, jnp.asarray(doses), jnp.asarray(pair), key_noise
-    )
+    found = first_step(network, starts.h, arms, jnp.asarray(doses), jnp.asarray(pair), key_noise)
     steps = np.asarray(found, np.float64)
     last = len(kick.direction) + N_AFTER
     values = np.stack([np.where(np.isnan(steps), np.nan, steps <= last), np.minimum(steps, last)])
@@ -309,12 +302,11 @@ def push_over(
 ) -> PushOver:
     """The optimal kick of a pair: made from states of half of the runs, tested from the others."""
     keys = dict(zip(("made", "tested", "kick", "injection"), jax.random.split(key, 4), strict=True))
-    cell, params, noise_std = network.cell, network.params, network.noise_std
     s, half = found.pair[0], len(recording.symbols) // 2
     made = cluster_starts(recording, s, n_starts, keys["made"], slice(half))
     tested = cluster_starts(recording, s, n_starts, keys["tested"], slice(half, None))
     pair = jnp.asarray(found.pair)
-    kick = optimal_kick(cell, params, noise_std, made.h, pair, keys["kick"])
+    kick = optimal_kick(network, made.h, pair, keys["kick"])
     groups = window_groups(found, kick)
     masks = groups.masks.astype(float)
     return PushOver(
@@ -323,8 +315,6 @@ def push_over(
         groups=groups,
         energy=masks @ np.asarray(kick.unit_energy, np.float64),
         gain=masks @ np.asarray(kick.unit_gain, np.float64),
-        injection=injection(
-            cell, params, noise_std, tested, kick, groups, found.pair, weights, keys["injection"]
-        ),
-        natural=natural_noise(recording, found.pair, kick.direction, noise_std, weights),
+        injection=injection(network, tested, kick, groups, found.pair, weights, keys["injection"]),
+        natural=natural_noise(recording, found.pair, kick.direction, network.noise_std, weights),
     )

@@ -191,8 +191,7 @@ def _that_push(
     """`found` with the kick-like units that push, if together they push enough."""
     n_events = len(events.run)
     around = stretch(recording, events, BEFORE, AFTER, N_EVENTS)
-    cell, params = network.cell, network.params
-    swing = (cell, params, around.h0, around.noise, BEFORE, found.pair)
+    swing = (network, around.h0, around.noise, BEFORE, found.pair)
     lost = np.asarray(unit_push(*swing, *PUSH_STEPS))[:n_events]
     weights = bootstrap_weights(len(recording.symbols), key)
     each = [mean_over_events(unit, events.run, weights) for unit in lost.T]

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar, host_generator
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.events import (
     Events,
@@ -26,8 +26,7 @@ from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, interval
-from hmmrnn.nets import RNNCell, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Network
 
 LEAD, LAG = 20, 2
 """Noise is replayed from 20 steps before the onset to 2 after it; then it is fresh for all."""
@@ -71,15 +70,14 @@ class ReplayEffects(NamedTuple):
     n_events: int
 
 
-def split_drive(cell: RNNCell, params: Params, mask: Bool[Array, " N"]) -> tuple[RNNCell, Params]:
+def split_drive(network: Network, mask: Bool[Array, " N"]) -> Network:
     """The same network with two inputs (x, x'): x drives the units of the mask, x' all others.
 
     W_in' = [m W_in, (1 - m) W_in] for a mask m over units; noise_dim is 2 D.
     """
-    W_in = params["W_in"]
+    W_in = network.params["W_in"]
     halves = jnp.where(mask[:, None], W_in, 0.0), jnp.where(mask[:, None], 0.0, W_in)
-    split = dict(params) | {"W_in": jnp.concatenate(halves, axis=1)}
-    return cell.clone(noise_dim=2 * cell.noise_dim), split
+    return network.replace(W_in=jnp.concatenate(halves, axis=1))
 
 
 def replay_of(
@@ -120,11 +118,9 @@ def starts_from_other_runs(
     return starts
 
 
-@partial(jax.jit, static_argnames=("cell", "lead"))
+@partial(jax.jit, static_argnames="lead")
 def replayed_runs(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     h0: Float[Array, "E N"],
     noise: Float[Array, "L E D"],
     lead: int,
@@ -143,12 +139,11 @@ def replayed_runs(
     n_steps, n_replayed = lead + LAST + 1, len(noise)
     if not lead < n_replayed <= n_steps:
         raise InputError(f"noise has {n_replayed} steps; between {lead + 1} and {n_steps}")
-    fresh = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
+    fresh = network.noise(jax.random.split(key, len(h0)), n_steps)
     both = jnp.concatenate([jnp.concatenate([noise, fresh[n_replayed:]]), fresh], axis=-1)
 
     def run(mask: Array) -> tuple[Array, Array, Array, Array]:
-        twofold, split = split_drive(cell, params, mask)
-        preferred = prefers(rollout(twofold, split, h0, both).logits, symbol)
+        preferred = prefers(split_drive(network, mask).run(h0, both).logits, symbol)
         valid = jnp.isfinite(preferred).all(0)
         latency = jnp.where(valid, onset_of(preferred) - lead, jnp.nan)
         reached, on_time = jnp.isfinite(latency), jnp.abs(latency) <= ON_TIME

@@ -16,8 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import HIGHEST, Key, Params, Scalar
-from hmmrnn.nets import RNNCell, drive, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Network
 
 N_STEPS = 10
 """Steps of a kick, L."""
@@ -54,8 +53,7 @@ def lead(logits: Float[Array, "P K"], pair: Int[Array, "2"]) -> Float[Array, " P
 
 
 def readout_adjoint(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     h0: Float[Array, "P N"],
     pulls: Float[Array, "L P N"],
     pair: Int[Array, "2"],
@@ -65,26 +63,23 @@ def readout_adjoint(
 
     The gradient with respect to the input of step l is W_in^T times the adjoint of that step.
     """
-    driven, weights = driven_cell(cell, params)
+    driven = hearing_drives(network)
 
     def last(pulls: Array) -> Array:
-        return readout(rollout(driven, weights, h0, pulls).logits[-1], pair)
+        return readout(driven.run(h0, pulls).logits[-1], pair)
 
     value, back = jax.vjp(last, pulls)
     return value, back(jnp.ones_like(value))[0]
 
 
-def driven_cell(cell: RNNCell, params: Params) -> tuple[RNNCell, Params]:
+def hearing_drives(network: Network) -> Network:
     """The same network with drives in place of noise: each unit has an input of its own."""
-    N = cell.hidden_size
-    return cell.clone(noise_dim=N), {**params, "W_in": jnp.eye(N)}
+    return network.replace(W_in=jnp.eye(network.hidden_size))
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps", "n_iterations"))
+@partial(jax.jit, static_argnames=("n_steps", "n_iterations"))
 def optimal_kick(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     h0: Float[Array, "P N"],
     pair: Int[Array, "2"],
     key: Key,
@@ -104,15 +99,15 @@ def optimal_kick(
     Shares of the units in what is moved are integrated gradients along the kick (Sundararajan et
     al. 2017).
     """
-    noise = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
-    pulls = drive(cell, params, noise)
-    size = norm * noise_std
+    noise = network.noise(jax.random.split(key, len(h0)), n_steps)
+    pulls = network.drive(noise)
+    size = norm * network.noise_std
 
     def at(kick: Array, readout: Callable) -> tuple[Array, Array]:
-        received = drive(cell, params, kick)[:, None]
-        return readout_adjoint(cell, params, h0, pulls + received, pair, readout)
+        received = network.drive(kick)[:, None]
+        return readout_adjoint(network, h0, pulls + received, pair, readout)
 
-    still = jnp.zeros((n_steps, cell.noise_dim))
+    still = jnp.zeros((n_steps, network.noise_dim))
     base, first = at(still, difference)
     valid = jnp.isfinite(base) & jnp.isfinite(first).all((0, 2))
 
@@ -123,7 +118,7 @@ def optimal_kick(
         return mean(jnp.swapaxes(adjoint, 1, 2))
 
     def ascent(adjoint: Array) -> Array:
-        return _unit(jnp.matmul(by_unit(adjoint), params["W_in"], precision=HIGHEST))
+        return _unit(jnp.matmul(by_unit(adjoint), network.params["W_in"], precision=HIGHEST))
 
     def improve(kick: Array, pace: Array) -> tuple[Array, tuple[Array, Array]]:
         value, adjoint = at(size * kick, lead)
@@ -138,7 +133,7 @@ def optimal_kick(
     sizes = size * (jnp.arange(N_SIZES) + 0.5) / N_SIZES
     passed = jnp.mean(jax.lax.map(lambda r: by_unit(at(r * kick, difference)[1]), sizes), axis=0)
     last, adjoint = at(size * kick, difference)
-    received = drive(cell, params, kick)
+    received = network.drive(kick)
     energy = jnp.sum(received**2, axis=0)
     moved = mean(last - base)
     return OptimalKick(
@@ -146,7 +141,7 @@ def optimal_kick(
         linear=linear,
         gain=gain,
         moved=moved,
-        consistency=jnp.stack([_consistency(params, x, valid) for x in (first, adjoint)]),
+        consistency=jnp.stack([_consistency(network.params, x, valid) for x in (first, adjoint)]),
         lag_energy=jnp.sum(kick**2, axis=1),
         unit_energy=energy / jnp.sum(energy),
         unit_gain=size * jnp.sum(passed * received, axis=0) / moved,

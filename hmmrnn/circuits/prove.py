@@ -203,8 +203,7 @@ def windowed(
     starts = tuple(w for w in WINDOWS if w >= -around.before and w % 2 == 0)
     network = setting.network
     runs = windowed_runs(
-        network.cell,
-        network.params,
+        network,
         around.h0,
         around.noise,
         around.before,
@@ -240,9 +239,7 @@ def _pulses(
         rows[f"control {i}"] = (activity, mask)
     pulses = group_pulses(*(np.stack(part) for part in zip(*rows.values(), strict=True)))
     runs = pulsed_runs(
-        network.cell,
-        network.params,
-        network.noise_std,
+        network,
         starts.h,
         jnp.asarray(pulses),
         jnp.asarray(DOSES),
@@ -267,9 +264,7 @@ def _replays(setting: Setting, found: PairCircuit, rivals: Rivals, key: Key) -> 
     elsewhere, own = (
         replay_effects(
             replayed_runs(
-                network.cell,
-                network.params,
-                network.noise_std,
+                network,
                 h0,
                 replay.noise,
                 replay.lead,

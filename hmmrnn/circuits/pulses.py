@@ -12,15 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.circuits.clusters import Starts, cluster_mean
 from hmmrnn.circuits.events import Events, aligned, mean_over_events
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, interval
-from hmmrnn.nets import Intervention, RNNCell, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Intervention, Network
 
 DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Multiples of the pulse that a group gives in real transitions; the first is none."""
@@ -91,11 +90,9 @@ def group_pulses(
     return np.where(groups, pulses * scale, 0.0)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_pulse", "n_after"))
+@partial(jax.jit, static_argnames=("n_pulse", "n_after"))
 def pulsed_runs(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     h0: Float[Array, "P N"],
     pulses: Float[Array, "G N"],
     doses: Float[Array, " V"],
@@ -116,12 +113,12 @@ def pulsed_runs(
     if n_pulse < 1 or n_after < 3:
         raise InputError(f"n_pulse={n_pulse}, n_after={n_after}: at least 1 and 3 steps")
     n_steps = n_pulse + n_after
-    noise = noise_std * white_noise(jax.random.split(key, len(h0)), n_steps, cell.noise_dim)
+    noise = network.noise(jax.random.split(key, len(h0)), n_steps)
     on = (jnp.arange(n_steps) < n_pulse)[:, None]
 
     def run(pulse: Array) -> tuple[Array, Array, Array]:
         offset = jnp.where(on, pulse, 0.0)
-        logits = rollout(cell, params, h0, noise, Intervention(state_offset=offset)).logits
+        logits = network.run(h0, noise, Intervention(state_offset=offset)).logits
         preferred = prefers(logits, symbol)
         valid = jnp.isfinite(preferred).all(0)
         latency = jnp.where(valid, onset_of(preferred[n_pulse:]) + 1, jnp.nan)

@@ -7,11 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.arrays import Key, Keys
 from hmmrnn.dynamics import expect_finite, preferred_symbols, residency, zones
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Network, RNNCell, drive, initial_state, preactivation, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Network
 
 WARM_UP = 100
 """Steps before the first that is kept: several dwell times, so that runs do not remember h_0."""
@@ -35,14 +34,12 @@ def record(network: Network, n_runs: int, n_steps: int, key: Key) -> Recording:
         InputError: no run, or fewer than 2 steps.
         DivergingNetworkError: hidden states that are not finite.
     """
-    recording = record_zones(network.cell, network.params, network.noise_std, n_runs, n_steps, key)
+    recording = record_zones(network.bare, n_runs, n_steps, key)
     expect_finite(recording.states)
     return recording
 
 
-def record_zones(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_runs: int, n_steps: int, key: Key
-) -> Recording:
+def record_zones(network: Network, n_runs: int, n_steps: int, key: Key) -> Recording:
     """As `record`, whether the states are finite or not; vmap it over networks.
 
     Raises:
@@ -52,22 +49,20 @@ def record_zones(
         raise InputError(f"n_runs={n_runs}, n_steps={n_steps}: at least 1 run of 2 steps")
     key_runs, key_zones = jax.random.split(key)
     keys = jax.random.split(key_runs, n_runs)
-    runs = recorded(cell, params, noise_std, n_steps, keys)
-    stay = residency(cell, params, noise_std, runs.states, key_zones)
+    runs = recorded(network, n_steps, keys)
+    stay = residency(network, runs.states, key_zones)
     return runs._replace(zone=zones(stay.time, stay.max_probability))
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def recorded(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys
-) -> Recording:
+@partial(jax.jit, static_argnames="n_steps")
+def recorded(network: Network, n_steps: int, keys: Keys) -> Recording:
     """One run for each of the keys (B,); zones are -1, not known yet."""
     split = jax.vmap(jax.random.split, out_axes=1)(keys)
-    noise = noise_std * white_noise(split[1], WARM_UP + n_steps, cell.noise_dim)
-    h0 = initial_state(cell, split[0])
-    runs = rollout(cell, params, h0, noise)
+    noise = network.noise(split[1], WARM_UP + n_steps)
+    h0 = network.initial_state(split[0])
+    runs = network.run(h0, noise)
     before = jnp.concatenate([h0[None], runs.states[:-1]])
-    received = preactivation(cell, params, before, drive(cell, params, noise))
+    received = network.preactivation(before, network.drive(noise))
     states, noise, received, logits = (
         jnp.swapaxes(x[WARM_UP:], 0, 1) for x in (runs.states, noise, received, runs.logits)
     )

@@ -14,7 +14,6 @@ from hmmrnn.arrays import Key
 from hmmrnn.circuits.dials import Group, turned
 from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import Outcomes, divided, quantities, summary, weights_of
-from hmmrnn.dynamics import homogeneous
 from hmmrnn.intervals import Estimate, bootstrap_weights, interval
 
 GAINS = tuple(i / 4 for i in range(13))
@@ -78,7 +77,7 @@ def resonance(
     return Resonance(
         gains=np.asarray(gains, float),
         n_units=int(units.sum()),
-        identity=bool(units.all()) and homogeneous(setting.cell),
+        identity=bool(units.all()) and setting.network.homogeneous,
         outcome=summary(rows, measured),
         symbol=symbol,
         best_gain=float(gains[best]) if len(known) > 1 else np.nan,

@@ -13,14 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Params
 from hmmrnn.circuits.clusters import Starts
 from hmmrnn.circuits.events import STAY, mean_over_events
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.dynamics.residency import CLUSTER
 from hmmrnn.intervals import Estimate, Profile, interval
-from hmmrnn.nets import Intervention, RNNCell, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Intervention, Network
 
 CARRIED = 0.9
 """Share of the readout difference that the carriers make up."""
@@ -179,11 +178,9 @@ def _first_part(sizes: Float[np.ndarray, "R N"]) -> Bool[np.ndarray, "R N"]:
     return chosen
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
+@partial(jax.jit, static_argnames="n_steps")
 def leave(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     h0: Float[Array, "P N"],
     arms: Arms,
     pair: Int[Array, "2"],
@@ -193,11 +190,10 @@ def leave(
 ) -> Left:
     """When each start leaves symbol pair[0] in each arm; noise differs by start and not by arm."""
     keys = jax.random.split(key, len(h0))
-    noise = noise_std * white_noise(keys, n_steps, cell.noise_dim)
+    noise = network.noise(keys, n_steps)
 
     def of_arm(arm: Arms) -> Left:
-        changed = {**params, "W_rec": arm.W_rec}
-        logits = rollout(cell, changed, h0, noise, arm.gates).logits
+        logits = network.replace(W_rec=arm.W_rec).run(h0, noise, arm.gates).logits
         symbols = preferred_symbols(logits)
         away, there = symbols != pair[0], symbols == pair[1]
         left = jnp.any(away, axis=0)
@@ -213,9 +209,7 @@ def leave(
 
 
 def holding(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     starts: Starts,
     found: Carriers,
     controls: Bool[np.ndarray, "C N"],
@@ -232,9 +226,9 @@ def holding(
     is inhibition, so without it they would wake up.
     """
     changes = _changes(found, controls, gains)
-    arms = _arms(params, found.mean_s, list(changes.values()))
+    arms = _arms(network.params, found.mean_s, list(changes.values()))
     pair = jnp.asarray(found.pair)
-    runs = leave(cell, params, noise_std, starts.h, arms, pair, key, n_steps=n_steps)
+    runs = leave(network, starts.h, arms, pair, key, n_steps=n_steps)
     kinds = np.stack([np.asarray(x, np.float64) for x in (runs.left, runs.time, runs.arrived)])
     values = {name: kinds[:, i] for i, name in enumerate(changes)}
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
+from hmmrnn.arrays import Key
 from hmmrnn.circuits.account import account
 from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
 from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
@@ -21,10 +22,10 @@ from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.summary import Row, row
 from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, Holds, at, criteria, network_verdict
-from hmmrnn.dynamics import common_cell, expect_finite, side_by_side
+from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 MIN_RUNS = 4
 
@@ -65,10 +66,7 @@ def survey(
         InputError: fewer than 4 runs or 100 steps.
         DivergingNetworkError: hidden states that are not finite.
     """
-    (found,) = survey_many([network], [law], key, sizes)
-    if isinstance(found, DivergingNetworkError):
-        raise found
-    return found
+    return the_only(survey_many([network], [law], key, sizes))
 
 
 def survey_many(
@@ -88,19 +86,16 @@ def survey_many(
             runs or 100 steps.
     """
     _expect(sizes)
-    cell, keys = common_cell(networks), _Keys(*jax.random.split(key, 10))
-    each = [(dict(network.params), network.noise_std) for network in networks]
-    recordings = side_by_side(partial(_recordings, cell, sizes, keys), each)
+    networks, keys = of_one_cell(networks), _Keys(*jax.random.split(key, 10))
+    recordings = side_by_side(
+        partial(_recordings, sizes, keys), [(network,) for network in networks]
+    )
     trials = [
         experiment(network, fresh, law, keys.experiment, n_runs=sizes.n_runs, n_steps=sizes.n_steps)
         for network, law, (_, fresh) in zip(networks, laws, recordings, strict=True)
     ]
-    baselines = measure_baselines(trials)
-    for network, trial, baseline in zip(networks, trials, baselines, strict=True):
-        try:
-            yield _survey_of(network, recordings.pop(0), trial, baseline, keys)
-        except DivergingNetworkError as error:
-            yield error
+    each = zip(networks, recordings, trials, measure_baselines(trials), strict=True)
+    yield from one_by_one(partial(_survey_of, keys), each)
 
 
 class _Keys(NamedTuple):
@@ -116,23 +111,21 @@ class _Keys(NamedTuple):
     switching: Key
 
 
-def _recordings(
-    cell: RNNCell, sizes: Sizes, keys: _Keys, params: Params, noise_std: Scalar
-) -> tuple[Recording, Recording]:
+def _recordings(sizes: Sizes, keys: _Keys, network: Network) -> tuple[Recording, Recording]:
     """One to find circuits in, and one to prove them on."""
     first, second = (
-        record_zones(cell, params, noise_std, sizes.n_runs, sizes.n_steps, key)
+        record_zones(network, sizes.n_runs, sizes.n_steps, key)
         for key in (keys.record, keys.prove_on)
     )
     return first, second
 
 
 def _survey_of(
+    keys: _Keys,
     network: Network,
     recordings: tuple[Recording, Recording],
     trial: Experiment,
     baseline: Measured,
-    keys: _Keys,
 ) -> CircuitSurvey:
     """The survey of one network from its recordings and its free runs."""
     for recording in recordings:
@@ -148,7 +141,7 @@ def _survey_of(
         switch = switching(setting, found.pair, jax.random.fold_in(keys.switching, i))
         if switch is not None:
             switches[found.pair] = switch
-    everyone = np.ones(network.cell.hidden_size, bool)
+    everyone = np.ones(network.hidden_size, bool)
     carry = [switch.carriers.both for switch in switches.values()]
     judged = _judged(circuit, proofs)
     found_parts = parts(trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys.parts)

@@ -56,9 +56,7 @@ def switching(setting: Setting, pair: tuple[int, int], key: Key) -> Switching | 
         pair=pair,
         carriers=found,
         holding=holding(
-            network.cell,
-            network.params,
-            network.noise_std,
+            network,
             starts,
             found,
             rivals.masks,

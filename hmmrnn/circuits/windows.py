@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key
 from hmmrnn.circuits.clusters import cluster_mean
 from hmmrnn.circuits.events import Events, Stretch, find_events, mean_over_events, some, stretch
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate
-from hmmrnn.nets import Intervention, RNNCell, rollout
+from hmmrnn.nets import Intervention, Network
 
 Index = Int[Array, ""] | int
 
@@ -99,10 +99,9 @@ def replacement(mode: Mode, recording: Recording, symbol: int) -> Float[np.ndarr
     raise InputError(f"mode={mode}: one of silence, mean")
 
 
-@partial(jax.jit, static_argnames=("cell", "before", "width"))
+@partial(jax.jit, static_argnames=("before", "width"))
 def windowed_runs(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     h0: Float[Array, "E N"],
     noise: Float[Array, "L E D"],
     before: int,
@@ -126,7 +125,7 @@ def windowed_runs(
     def run(job: tuple[Array, Array]) -> tuple[Array, Array, Array]:
         mask, window = job
         inside = (offsets >= window) & (offsets < window + width)
-        logits = rollout(cell, params, h0, noise, replacing(inside[:, None] & mask, level)).logits
+        logits = network.run(h0, noise, replacing(inside[:, None] & mask, level)).logits
         preferred = prefers(logits, pair[1])
         share = jnp.mean(preferred[before + HAPPENED[0] : before + HAPPENED[1]], axis=0)
         valid = jnp.isfinite(preferred).all(0)
@@ -182,10 +181,9 @@ def window_effects(
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "before", "first", "last", "horizon"))
+@partial(jax.jit, static_argnames=("before", "first", "last", "horizon"))
 def unit_push(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     h0: Float[Array, "E N"],
     noise: Float[Array, "L E D"],
     before: int,
@@ -209,20 +207,21 @@ def unit_push(
             f"{horizon[0]} .. {horizon[1]} - 1, or begin after it does"
         )
     start = before + first
-    lead = rollout(cell, params, h0, noise[:start])
+    lead = network.run(h0, noise[:start])
     h = jnp.concatenate([h0[None], lead.states])[-1]
     rest = noise[start : before + horizon[1]]
     inside = jnp.arange(len(rest)) < last - first
-    silence = jnp.zeros(cell.hidden_size, h0.dtype)
+    n_units = network.hidden_size
+    silence = jnp.zeros(n_units, h0.dtype)
 
     def margin_of(logits: Array) -> Array:
         return logits[..., pair[1]] - logits[..., pair[0]]
 
     def run(mask: Array) -> Array:
         cut = replacing(inside[:, None] & mask, silence)
-        return margin_of(rollout(cell, params, h, rest, cut).logits)
+        return margin_of(network.run(h, rest, cut).logits)
 
-    masks = jnp.eye(cell.hidden_size + 1, cell.hidden_size, k=-1, dtype=bool)  # first: no unit
+    masks = jnp.eye(n_units + 1, n_units, k=-1, dtype=bool)  # first: no unit
     margin = jax.lax.map(run, masks)
     clean = jnp.concatenate([margin_of(lead.logits), margin[0]])
     n_end = horizon[1] - horizon[0]

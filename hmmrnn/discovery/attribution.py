@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.arrays import HIGHEST, Key
 from hmmrnn.discovery.case import Case, Loss, clean_run
 from hmmrnn.discovery.effective import before, self_transfer
 from hmmrnn.discovery.interventions import Stand_in
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, RNNCell, drive, rollout, step
+from hmmrnn.nets import Intervention, Network
 
 Method = Literal["one pass", "path cut", "integrated"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -49,10 +49,9 @@ def attribution(
     if method not in METHODS:
         raise InputError(f"method={method}: allowed are {', '.join(METHODS)}")
     found = _attribution(
-        case.cell,
+        case.network,
         case.loss,
         method,
-        case.params,
         case.h0,
         case.inputs,
         clean_run(case).states,
@@ -77,8 +76,7 @@ def cotangents(case: Case, key: Key, n_probes: int) -> Float[Array, "1+V T B K"]
 
 
 def adjoints(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     h0: Float[Array, "B N"],
     inputs: Float[Array, "T B D"],
     pulled: Float[Array, "V T B K"],
@@ -90,18 +88,17 @@ def adjoints(
     """
 
     def readout(offset: Array) -> Array:
-        return rollout(cell, params, h0, inputs, Intervention(state_offset=offset)).logits
+        return network.run(h0, inputs, Intervention(state_offset=offset)).logits
 
     _, transposed = jax.vjp(readout, offset)
     return jax.lax.map(lambda cotangent: transposed(cotangent)[0], pulled)
 
 
-@partial(jax.jit, static_argnames=("cell", "loss", "method"))
+@partial(jax.jit, static_argnames=("loss", "method"))
 def _attribution(
-    cell: RNNCell,
+    network: Network,
     loss: Loss,
     method: Method,
-    params: Params,
     h0: Array,
     inputs: Array,
     states: Float[Array, "T B N"],
@@ -111,14 +108,14 @@ def _attribution(
     instead: Stand_in,
 ) -> Float[Array, "W N B"]:
     steps = jnp.arange(len(inputs))
-    along = partial(adjoints, cell, params, h0, inputs, pulled)
-    own = self_transfer(cell, params, before(h0, states), inputs)
+    along = partial(adjoints, network, h0, inputs, pulled)
+    own = self_transfer(network, before(h0, states), inputs)
     clean = along(jnp.zeros_like(states)) if method != "integrated" else None
 
     def on_path(change: Array, inside: Array) -> Array:
         def at(share: Array) -> Array:
             moved = states + share * change
-            free = step(cell, params, before(h0, moved), drive(cell, params, inputs))
+            free = network.step(before(h0, moved), network.drive(inputs))
             return along(jnp.where(inside, moved - free, 0.0))
 
         shares = (jnp.arange(N_PATH) + 0.5) / N_PATH

@@ -32,7 +32,7 @@ def baselines(case: Case, key: Key) -> dict[str, Float[np.ndarray, "W N"]]:
         np.stack([correlation(h, y) for h, y in windows]),
         np.stack([h.var(0) for h, _ in windows]),
         np.stack([decoder_weight(h, y) for h, y in windows]),
-        *(np.tile(strength, (shape[0], 1)) for strength in static_weights(case.params)),
+        *(np.tile(strength, (shape[0], 1)) for strength in static_weights(case.network.params)),
         host_generator(key).random(shape),
     )
     return dict(zip(BASELINES, found, strict=True))

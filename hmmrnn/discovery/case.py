@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple, Protocol
 
 import jax
@@ -10,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, host_generator
+from hmmrnn.arrays import Key, host_generator
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, Trajectory, rollout
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.tasks import Task
 
 Windows = Mapping[str, tuple[int, int]]
@@ -60,15 +59,14 @@ class Lag:
 
 
 class Case(NamedTuple):
-    """A network and B trials of T steps; `rollout(cell, params, h0, inputs)` is the clean run.
+    """A network and B trials of T steps; `network.run(h0, inputs)` is the clean run.
 
     The loss of an intervention in a window is the mean over the scored steps from the window's
     first on. Steps t of windows and of `scored` are rows of `inputs` and of the states that
-    `rollout` returns.
+    that run.
     """
 
-    cell: RNNCell
-    params: Params
+    network: Network
     inputs: Float[Array, "T B D"]  # with all noise, which every run shares
     h0: Float[Array, "B N"]
     target: Float[Array, "T B K"]
@@ -102,8 +100,7 @@ class Case(NamedTuple):
 
 
 def case_of_trials(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     inputs: Float[Array, "T B D"],
     h0: Float[Array, "B N"],
     windows: Windows,
@@ -118,11 +115,10 @@ def case_of_trials(
     Raises:
         InputError: a single trial, or windows that do not fit.
     """
-    other = other_trials(len(h0), key)
-    clean = _run(cell, params, h0, inputs)
+    network, other = network.bare, other_trials(len(h0), key)
+    clean = _run(network, h0, inputs)
     case = Case(
-        cell=cell,
-        params=params,
+        network=network,
         inputs=inputs,
         h0=h0,
         target=clean.logits,
@@ -130,7 +126,7 @@ def case_of_trials(
         loss=SquaredError(),
         scored=np.ones(len(inputs), bool),
         decoded=decoded,
-        means=jnp.zeros((len(windows), cell.hidden_size)),
+        means=jnp.zeros((len(windows), network.hidden_size)),
         other_h0=h0[other],
         other_inputs=inputs[:, other],
     )
@@ -148,9 +144,7 @@ def case_of(task: Task, key: Key) -> Case:
     Raises:
         InputError: a single trial.
     """
-    return case_of_trials(
-        task.cell, task.params, task.inputs, task.h0, task.windows, task.target, key
-    )
+    return case_of_trials(task.network, task.inputs, task.h0, task.windows, task.target, key)
 
 
 def checked(case: Case) -> Case:
@@ -174,14 +168,14 @@ def checked(case: Case) -> Case:
     return case
 
 
-@partial(jax.jit, static_argnames="cell")
-def _run(cell: RNNCell, params: Params, h0: Array, inputs: Array) -> Trajectory:
-    return rollout(cell, params, h0, inputs)
+@jax.jit
+def _run(network: Network, h0: Array, inputs: Array) -> Trajectory:
+    return network.run(h0, inputs)
 
 
 def clean_run(case: Case) -> Trajectory:
     """The network undisturbed."""
-    return _run(case.cell, case.params, case.h0, case.inputs)
+    return _run(case.network, case.h0, case.inputs)
 
 
 def other_trials(n_trials: int, key: Key) -> Int[np.ndarray, " B"]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.arrays import HIGHEST, Key
 from hmmrnn.discovery.case import Case, Loss
 from hmmrnn.discovery.edges import Onwards, loss_in_two, onwards
 from hmmrnn.discovery.interventions import AT_ONCE, Stand_in
@@ -26,7 +26,7 @@ from hmmrnn.discovery.selection import (
 )
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network
 
 
 class EdgeCircuit(NamedTuple):
@@ -54,7 +54,7 @@ def edge_circuit(
     Raises:
         InputError: a window that does not exist, or a network without weights.
     """
-    wired = np.asarray(choosing.params["W_rec"]) != 0
+    wired = np.asarray(choosing.network.params["W_rec"]) != 0
     if not wired.any():
         raise InputError("W_rec is zero: there are no edges to choose from")
     ranked = np.where(wired, strength, -np.inf).ravel()
@@ -80,22 +80,20 @@ def losses_with(
         InputError: a window that does not exist.
     """
     on = onwards(case, window, instead)
-    return np.asarray(_losses_with(case.cell, case.loss, case.params, on, jnp.asarray(kept)))
+    return np.asarray(_losses_with(case.network, case.loss, on, jnp.asarray(kept)))
 
 
-@partial(jax.jit, static_argnames=("cell", "loss"))
+@partial(jax.jit, static_argnames="loss")
 def _losses_with(
-    cell: RNNCell, loss: Loss, params: Params, on: Onwards, kept: Bool[Array, "G N N"]
+    network: Network, loss: Loss, on: Onwards, kept: Bool[Array, "G N N"]
 ) -> Float[Array, "G B"]:
     """The other edges are taken out of W_rec; what they carry instead is an input to each unit."""
-    n, W_rec = cell.hidden_size, params["W_rec"]
-    open_ = cell.clone(noise_dim=cell.noise_dim + n)
-    W_in = jnp.concatenate([params["W_in"], jnp.eye(n, dtype=W_rec.dtype)], axis=1)
+    W_rec, W_in = network.params["W_rec"], network.params["W_in"]
+    W_in = jnp.concatenate([W_in, jnp.eye(len(W_rec), dtype=W_rec.dtype)], axis=1)
 
     def run(mask: Array) -> Array:
         own = jnp.where(mask, W_rec, 0.0)
         carried = jnp.matmul(on.sent, (W_rec - own).T, precision=HIGHEST)
-        cut = {**params, "W_rec": own, "W_in": W_in}
-        return loss_in_two(cell, open_, loss, params, cut, on, carried)
+        return loss_in_two(network, network.replace(W_rec=own, W_in=W_in), loss, on, carried)
 
     return jax.lax.map(run, kept, batch_size=AT_ONCE)

@@ -14,14 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import HIGHEST, Key, Params
+from hmmrnn.arrays import HIGHEST, Key
 from hmmrnn.discovery.attribution import N_PROBES, adjoints, cotangents
 from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
 from hmmrnn.discovery.effective import before
 from hmmrnn.discovery.interventions import AT_ONCE, Stand_in, clean_losses
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, drive, preactivation, rollout
-from hmmrnn.nets.cells import ACTIVATIONS
+from hmmrnn.nets import Network
 
 
 def edge_attribution(
@@ -38,9 +37,8 @@ def edge_attribution(
     from d is taken for linear, and loops that lead back to the edge for open.
     """
     found = _attribution(
-        case.cell,
+        case.network,
         case.loss,
-        case.params,
         case.h0,
         case.inputs,
         clean_run(case).states,
@@ -52,11 +50,10 @@ def edge_attribution(
     return np.asarray(found)
 
 
-@partial(jax.jit, static_argnames=("cell", "loss"))
+@partial(jax.jit, static_argnames="loss")
 def _attribution(
-    cell: RNNCell,
+    network: Network,
     loss: Loss,
-    params: Params,
     h0: Array,
     inputs: Array,
     states: Float[Array, "T B N"],
@@ -67,10 +64,10 @@ def _attribution(
 ) -> Float[Array, "W N N"]:
     h = before(h0, states)
     steps = jnp.arange(len(inputs))
-    f = ACTIVATIONS[cell.activation]
-    adjoint = adjoints(cell, params, h0, inputs, pulled, jnp.zeros_like(states))
-    received = preactivation(cell, params, h, drive(cell, params, inputs))
-    receivers = (adjoint.transpose(3, 2, 0, 1), received.transpose(2, 1, 0), params["W_rec"])
+    f, leak, W_rec = network.cell.activate, network.leak, network.params["W_rec"]
+    adjoint = adjoints(network, h0, inputs, pulled, jnp.zeros_like(states))
+    received = network.preactivation(h, network.drive(inputs))
+    receivers = (adjoint.transpose(3, 2, 0, 1), received.transpose(2, 1, 0), W_rec)
 
     def of_window(w: Array) -> Array:
         first, end = bounds[w]
@@ -79,7 +76,7 @@ def _attribution(
 
         def of_receiver(unit: tuple[Array, Array, Array]) -> Array:
             sensitivity, a, weights = unit  # (B V T), (B T), (N,): with all edges it is too much
-            at_once = cell.leak * (f(a[..., None] + weights * change) - f(a)[..., None])
+            at_once = leak * (f(a[..., None] + weights * change) - f(a)[..., None])
             moved = jnp.matmul(sensitivity, at_once, precision=HIGHEST)
             second = jnp.sum(moved[:, 1:] ** 2, axis=1) / max(len(pulled) - 1, 1)
             return jnp.mean(moved[:, 0] + loss.curvature * second, axis=0)
@@ -103,11 +100,11 @@ def edge_effects(
     Raises:
         InputError: a window or a unit that does not exist.
     """
-    n = case.cell.hidden_size
+    n = case.network.hidden_size
     if edges.size and not (edges.min() >= 0 and edges.max() < n):
         raise InputError(f"edges name unit {edges.min()} or {edges.max()}: units are 0 .. {n - 1}")
     on = onwards(case, window, instead)
-    patched = _patched(case.cell, case.loss, case.params, on, jnp.asarray(edges))
+    patched = _patched(case.network, case.loss, on, jnp.asarray(edges))
     return np.asarray(patched) - clean_losses(case)[list(case.windows).index(window)]
 
 
@@ -142,32 +139,29 @@ def onwards(case: Case, window: str, instead: Stand_in) -> Onwards:
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "loss"))
+@partial(jax.jit, static_argnames="loss")
 def _patched(
-    cell: RNNCell, loss: Loss, params: Params, on: Onwards, edges: Int[Array, "E 2"]
+    network: Network, loss: Loss, on: Onwards, edges: Int[Array, "E 2"]
 ) -> Float[Array, "E B"]:
     """Loss of each trial when each edge is patched in the steps of the window.
 
     The edge is taken out of W_rec, and the message becomes an input that only i receives.
     """
-    wired = cell.clone(noise_dim=cell.noise_dim + 1)
-    W_rec, W_in = params["W_rec"], jnp.pad(params["W_in"], ((0, 0), (0, 1)))
+    W_rec, W_in = network.params["W_rec"], jnp.pad(network.params["W_in"], ((0, 0), (0, 1)))
 
     def run(edge: Array) -> Array:
         i, j = edge
-        cut = {"W_rec": W_rec.at[i, j].set(0.0), "W_in": W_in.at[i, -1].set(W_rec[i, j])}
+        own, heard = W_rec.at[i, j].set(0.0), W_in.at[i, -1].set(W_rec[i, j])
         message = jnp.take(on.sent, j, axis=-1)[..., None]
-        return loss_in_two(cell, wired, loss, params, {**params, **cut}, on, message)
+        return loss_in_two(network, network.replace(W_rec=own, W_in=heard), loss, on, message)
 
     return jax.lax.map(run, edges, batch_size=AT_ONCE)
 
 
 def loss_in_two(
-    cell: RNNCell,
-    cut_cell: RNNCell,
+    network: Network,
+    cut: Network,
     loss: Loss,
-    params: Params,
-    cut_params: Params,
     on: Onwards,
     messages: Float[Array, "t B M"],
 ) -> Float[Array, " B"]:
@@ -176,7 +170,7 @@ def loss_in_two(
     """
     n_cut = len(on.sent)
     within = jnp.concatenate([on.inputs[:n_cut], messages], axis=-1)
-    during = rollout(cut_cell, cut_params, on.h0, within)
-    after = rollout(cell, params, during.states[-1], on.inputs[n_cut:])
+    during = cut.run(on.h0, within)
+    after = network.run(during.states[-1], on.inputs[n_cut:])
     readout = jnp.concatenate([during.logits, after.logits])
     return loss_from(loss(readout, on.target), on.scored, jnp.zeros((), int))

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import HIGHEST, Params
+from hmmrnn.arrays import HIGHEST
 from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, drive, preactivation
-from hmmrnn.nets.cells import ACTIVATIONS
+from hmmrnn.nets import Network
 
 
 def before(h0: Float[Array, "*B N"], states: Float[Array, "T *B N"]) -> Float[Array, "T *B N"]:
@@ -27,33 +26,33 @@ def before(h0: Float[Array, "*B N"], states: Float[Array, "T *B N"]) -> Float[Ar
 
 
 def gates(
-    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+    network: Network, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
 ) -> Float[Array, "*T N"]:
     """g_i = l f'(a_i) of the steps from h under the input x; relu at its kink counts as silent."""
-    a = preactivation(cell, params, h, drive(cell, params, x))
-    return cell.leak * jax.jvp(ACTIVATIONS[cell.activation], (a,), (jnp.ones_like(a),))[1]
+    a = network.preactivation(h, network.drive(x))
+    return network.leak * jax.jvp(network.cell.activate, (a,), (jnp.ones_like(a),))[1]
 
 
 def self_transfer(
-    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+    network: Network, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
 ) -> Float[Array, "*T N"]:
     """J_ii = (1 - l) + g_i W_ii: what a unit passes on to itself in the steps from h under x."""
-    return (1 - cell.leak) + gates(cell, params, h, x) * jnp.diag(params["W_rec"])
+    return (1 - network.leak) + gates(network, h, x) * jnp.diag(network.params["W_rec"])
 
 
 def connectivity(
-    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+    network: Network, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
 ) -> Float[Array, "*T N N"]:
     """S_{j->i} of the steps from h under x, (receiver, sender)."""
-    return gates(cell, params, h, x)[..., None] * params["W_rec"] * h[..., None, :]
+    return gates(network, h, x)[..., None] * network.params["W_rec"] * h[..., None, :]
 
 
 def step_jacobian(
-    cell: RNNCell, params: Params, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
+    network: Network, h: Float[Array, "*T N"], x: Float[Array, "*T D"]
 ) -> Float[Array, "*T N N"]:
     """J = (1 - l) I + diag(g) W: d(state after) / d(state before) of the steps from h under x."""
-    kept = (1 - cell.leak) * jnp.eye(cell.hidden_size, dtype=h.dtype)
-    return kept + gates(cell, params, h, x)[..., None] * params["W_rec"]
+    kept = (1 - network.leak) * jnp.eye(network.hidden_size, dtype=h.dtype)
+    return kept + gates(network, h, x)[..., None] * network.params["W_rec"]
 
 
 def transfer(jacobians: Float[Array, "T N N"]) -> Float[Array, "N N"]:
@@ -67,31 +66,33 @@ def transfer(jacobians: Float[Array, "T N N"]) -> Float[Array, "N N"]:
 
 
 def readout_sensitivity(
-    cell: RNNCell, params: Params, h: Float[Array, "T N"], x: Float[Array, "T D"]
+    network: Network, h: Float[Array, "T N"], x: Float[Array, "T D"]
 ) -> Float[Array, "T N K"]:
     """lambda_t = (J_T .. J_{t+1})^T W_out^T, the derivative of the readout after the last step.
 
     It is that by the state after step t; the last row is W_out^T.
     """
-    W_rec = params["W_rec"]
+    W_rec = network.params["W_rec"]
 
     def tick(after: Array, gate: Array) -> tuple[Array, Array]:
         back = jnp.matmul(W_rec.T, gate[:, None] * after, precision=HIGHEST)
-        return (1 - cell.leak) * after + back, after
+        return (1 - network.leak) * after + back, after
 
-    return jax.lax.scan(tick, params["W_out"].T, gates(cell, params, h, x), reverse=True)[1]
+    return jax.lax.scan(tick, network.params["W_out"].T, gates(network, h, x), reverse=True)[1]
 
 
 def projected(
-    cell: RNNCell, params: Params, h: Float[Array, "T N"], x: Float[Array, "T D"]
+    network: Network, h: Float[Array, "T N"], x: Float[Array, "T D"]
 ) -> Float[Array, "T N K"]:
     """How far what unit j sends in step t moves the readout after the last step.
 
     sum_i lambda_{t,i,k} S_{j->i}(t), (step, sender, output). What a unit keeps of its own state,
     (1 - l) h, is no message.
     """
-    received = gates(cell, params, h, x)[..., None] * readout_sensitivity(cell, params, h, x)
-    return h[..., None] * jnp.einsum("ij,tik->tjk", params["W_rec"], received, precision=HIGHEST)
+    received = gates(network, h, x)[..., None] * readout_sensitivity(network, h, x)
+    return h[..., None] * jnp.einsum(
+        "ij,tik->tjk", network.params["W_rec"], received, precision=HIGHEST
+    )
 
 
 def mean_connectivity(case: Case, steps: Int[np.ndarray, " L"]) -> Float[Array, "L N N"]:
@@ -107,17 +108,17 @@ def mean_connectivity(case: Case, steps: Int[np.ndarray, " L"]) -> Float[Array, 
     if len(outside):
         raise InputError(f"step {outside[0]}: the trials have steps 0 .. {n_steps - 1}")
     h = before(case.h0, clean_run(case).states)[steps]
-    return _mean(case.cell, case.params, h, case.inputs[steps])
+    return _mean(case.network, h, case.inputs[steps])
 
 
-@partial(jax.jit, static_argnames="cell")
+@jax.jit
 def _mean(
-    cell: RNNCell, params: Params, h: Float[Array, "L B N"], x: Float[Array, "L B D"]
+    network: Network, h: Float[Array, "L B N"], x: Float[Array, "L B D"]
 ) -> Float[Array, "L N N"]:
     """W_ij E[g_i h_j]: one product for each step, and never a matrix for each trial."""
-    open_ = gates(cell, params, h, x)
+    open_ = gates(network, h, x)
     both = jnp.einsum("lbi,lbj->lij", open_, h, precision=HIGHEST) / h.shape[1]
-    return params["W_rec"] * both
+    return network.params["W_rec"] * both
 
 
 def over_windows(case: Case) -> tuple[Float[np.ndarray, "W N N"], Float[np.ndarray, "W N K"]]:
@@ -128,17 +129,17 @@ def over_windows(case: Case) -> tuple[Float[np.ndarray, "W N N"], Float[np.ndarr
     """
     h = before(case.h0, clean_run(case).states)
     spans = [slice(*span) for span in case.windows.values()]
-    found = [_over_window(case.cell, case.params, h[span], case.inputs[span]) for span in spans]
+    found = [_over_window(case.network, h[span], case.inputs[span]) for span in spans]
     through, sent = (np.stack([np.asarray(x[i]) for x in found]) for i in range(2))
     return through, sent
 
 
-@partial(jax.jit, static_argnames="cell")
+@jax.jit
 def _over_window(
-    cell: RNNCell, params: Params, h: Float[Array, "t B N"], x: Float[Array, "t B D"]
+    network: Network, h: Float[Array, "t B N"], x: Float[Array, "t B D"]
 ) -> tuple[Float[Array, "N N"], Float[Array, "N K"]]:
-    through = transfer(step_jacobian(cell, params, h[:, 0], x[:, 0]))
-    sent = jax.vmap(partial(projected, cell, params), in_axes=1)(h, x)
+    through = transfer(step_jacobian(network, h[:, 0], x[:, 0]))
+    sent = jax.vmap(partial(projected, network), in_axes=1)(h, x)
     return through, jnp.mean(jnp.sum(sent, axis=1), axis=0)
 
 

@@ -12,10 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Params
 from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, RNNCell, Trajectory, rollout
+from hmmrnn.nets import Intervention, Network, Trajectory
 
 Kind = Literal["zero", "mean", "resample"]
 Stand_in = Float[Array, "W t b N"]
@@ -36,7 +35,7 @@ def stand_ins(case: Case, kind: Kind) -> Stand_in:
         InputError: another kind.
     """
     if kind == "zero":
-        return jnp.zeros((1, 1, 1, case.cell.hidden_size))
+        return jnp.zeros((1, 1, 1, case.network.hidden_size))
     if kind == "mean":
         return case.means[:, None, None]
     if kind == "resample":
@@ -46,7 +45,7 @@ def stand_ins(case: Case, kind: Kind) -> Stand_in:
 
 def units(case: Case) -> Bool[np.ndarray, "N N"]:
     """Each unit as a group of its own."""
-    return np.eye(case.cell.hidden_size, dtype=bool)
+    return np.eye(case.network.hidden_size, dtype=bool)
 
 
 def losses(
@@ -61,16 +60,15 @@ def losses(
     n_windows, n_groups, _ = groups.shape
     window = np.repeat(np.arange(n_windows), n_groups)
     found = _losses(
-        case.cell,
+        case.network,
         case.loss,
-        case.params,
         case.h0,
         case.inputs,
         case.target,
         jnp.asarray(case.scored),
         jnp.asarray(case.bounds),
         jnp.asarray(window),
-        jnp.asarray(groups.reshape(len(window), case.cell.hidden_size)),
+        jnp.asarray(groups.reshape(len(window), case.network.hidden_size)),
         instead,
     )
     return np.asarray(found).reshape(n_windows, n_groups, len(case.h0))
@@ -78,8 +76,8 @@ def losses(
 
 def clean_losses(case: Case) -> Float[np.ndarray, "W B"]:
     """Loss of each trial from each window's first step on, undisturbed."""
-    nobody = np.zeros((1, case.cell.hidden_size), bool)
-    return losses(case, nobody, jnp.zeros((1, 1, 1, case.cell.hidden_size)))[:, 0]
+    nobody = np.zeros((1, case.network.hidden_size), bool)
+    return losses(case, nobody, jnp.zeros((1, 1, 1, case.network.hidden_size)))[:, 0]
 
 
 def effects(
@@ -106,11 +104,10 @@ def intervention(
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "loss"))
+@partial(jax.jit, static_argnames="loss")
 def _losses(
-    cell: RNNCell,
+    network: Network,
     loss: Loss,
-    params: Params,
     h0: Array,
     inputs: Array,
     target: Array,
@@ -123,16 +120,15 @@ def _losses(
     def run(job: tuple[Array, Array]) -> Array:
         w, group = job
         gates = intervention(group, bounds[w], instead[w % len(instead)], len(inputs))
-        readout = rollout(cell, params, h0, inputs, gates).logits
+        readout = network.run(h0, inputs, gates).logits
         return loss_from(loss(readout, target), scored, bounds[w, 0])
 
     return jax.lax.map(run, (window, groups), batch_size=AT_ONCE)
 
 
-@partial(jax.jit, static_argnames="cell")
+@jax.jit
 def _replaced(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     h0: Array,
     inputs: Array,
     group: Array,
@@ -140,7 +136,7 @@ def _replaced(
     instead: Array,
 ) -> Trajectory:
     gates = intervention(group, window, instead, len(inputs))
-    return rollout(cell, params, h0, inputs, gates)
+    return network.run(h0, inputs, gates)
 
 
 def replaced_run(
@@ -148,8 +144,7 @@ def replaced_run(
 ) -> Trajectory:
     """The run with a group replaced in the window, by the stand-in of window number `w`."""
     return _replaced(
-        case.cell,
-        case.params,
+        case.network,
         case.h0,
         case.inputs,
         jnp.asarray(group),

@@ -39,7 +39,7 @@ class Judgement(NamedTuple):
 def judgement(found: Discovery, case: Case, task: Task, key: Key) -> Judgement:
     """Scores of everything found; where the task is inference, its circuit is isolated as well."""
     true_edges = task.edges & task.truth[:, :, None] & task.truth[:, None]
-    weights = np.abs(np.asarray(task.params["W_rec"], float))
+    weights = np.abs(np.asarray(task.network.params["W_rec"], float))
     silent = found.effect.value[:, task.unconnected]
     train = np.arange(len(case.h0)) % 2 == 0
     used = np.asarray(task.truth.any(0))

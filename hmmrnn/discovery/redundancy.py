@@ -59,7 +59,7 @@ def group_effects(
     instead: Stand_in,
 ) -> GroupEffects:
     """Groups replaced as a whole, beside what their units would do independently."""
-    masks = np.array(list(groups.values()), bool).reshape(-1, case.cell.hidden_size)
+    masks = np.array(list(groups.values()), bool).reshape(-1, case.network.hidden_size)
     alone = independent(case.loss, np.where(masks, single[:, None], 0.0))
     return GroupEffects(tuple(groups), effects(case, masks, instead).mean(-1), alone)
 

@@ -100,7 +100,7 @@ def curves(
     case: Case, strength: Float[np.ndarray, "W N"], instead: Stand_in, key: Key
 ) -> list[Curve]:
     """Faithfulness over size in each window, on the trials of `case`."""
-    n_units = case.cell.hidden_size
+    n_units = case.network.hidden_size
     sizes = curve_sizes(n_units)
     kept = np.array([[strongest(row, int(k)) for k in sizes] for row in strength])
     found = losses(case, ~kept, instead)
@@ -126,7 +126,7 @@ def smallest_faithful(
 
     Nobody where nothing is clearly at stake.
     """
-    n_units = case.cell.hidden_size
+    n_units = case.network.hidden_size
     kept = np.array([[strongest(row, k) for k in range(n_units + 1)] for row in strength])
     found = losses(case, ~kept, instead)
     made = [mean_faithfulness(loss) for loss in found]
@@ -142,8 +142,10 @@ def of_size(case: Case, strength: Float[np.ndarray, "W N"], instead: Stand_in, s
     Raises:
         InputError: more units than there are, or none.
     """
-    if not 1 <= size <= case.cell.hidden_size:
-        raise InputError(f"size={size}: must be 1 to {case.cell.hidden_size}, the number of units")
+    if not 1 <= size <= case.network.hidden_size:
+        raise InputError(
+            f"size={size}: must be 1 to {case.network.hidden_size}, the number of units"
+        )
     chosen = np.array([strongest(row, size) for row in strength])
     groups = np.stack([np.ones_like(chosen), ~chosen, np.zeros_like(chosen)], axis=1)
     made = [mean_faithfulness(loss) for loss in losses(case, groups, instead)]

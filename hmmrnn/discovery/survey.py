@@ -174,7 +174,7 @@ def _edge_agreement(
     for window, strength, own in zip(
         case.windows, edges, jax.random.split(key, len(edges)), strict=True
     ):
-        some = _some_edges(np.asarray(case.params["W_rec"]) != 0, strength, own)
+        some = _some_edges(np.asarray(case.network.params["W_rec"]) != 0, strength, own)
         exact = edge_effects(case, some, window, values).mean(-1)
         found.append(agreement(strength[some[:, 0], some[:, 1]].astype(float), exact.astype(float)))
     return found

@@ -39,7 +39,7 @@ def record_runs(network: Network, sizes: Recorded, key: Key) -> Recording:
         DivergingNetworkError: hidden states that are not finite.
     """
     keys = jax.random.split(key, sizes.n_runs)
-    recording = recorded(network.cell, network.params, network.noise_std, sizes.n_steps, keys)
+    recording = recorded(network.bare, sizes.n_steps, keys)
     expect_finite(recording.states)
     return recording
 
@@ -58,7 +58,7 @@ def transition_case(
         InputError: fewer than 16 runs with such a change, or fewer than 2 with stays.
     """
     key_changes, key_stays, key_pairs = jax.random.split(key, 3)
-    old, new = pair
+    network, (old, new) = network.bare, pair
     symbols = np.asarray(recording.symbols)
     around = {"before": BEFORE, "after": AFTER, "stay": OLD_LASTS}
     changes = _one_of_each_run(find_events(symbols, pair, **around), key_changes)
@@ -84,11 +84,10 @@ def transition_case(
     steps = np.arange(BEFORE + AFTER) - BEFORE
     return checked(
         Case(
-            cell=network.cell,
-            params=network.params,
+            network=network,
             inputs=trials.noise,
             h0=trials.h0,
-            target=jnp.zeros((BEFORE + AFTER, len(changes.run), network.cell.n_symbols)),
+            target=jnp.zeros((BEFORE + AFTER, len(changes.run), network.n_symbols)),
             decoded=jnp.asarray(logits[..., new] - logits[..., old])[..., None],
             windows={
                 f"{first}..{first + WIDTH - 1}": (first + BEFORE, first + BEFORE + WIDTH)

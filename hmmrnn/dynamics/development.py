@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar, host_generator
+from hmmrnn.arrays import Key, Keys, Params, host_generator
 from hmmrnn.dynamics.change_points import (
     ChangePoint,
     SecondDescent,
@@ -23,7 +23,7 @@ from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.dynamics.transitions import net_cycles
 from hmmrnn.intervals import Estimate, bootstrap_weights, interval
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network
 
 N_RUNS = 16
 N_STEPS = 300
@@ -64,16 +64,14 @@ class Development(NamedTuple):
     n_valid: int  # snapshots whose runs are finite
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def measure_snapshot(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys
-) -> Snapshot:
+@partial(jax.jit, static_argnames="n_steps")
+def measure_snapshot(network: Network, n_steps: int, keys: Keys) -> Snapshot:
     """The measures of one network that need no host, from one run for each of the keys (B,)."""
-    runs = driven_runs(cell, params, noise_std, n_steps, keys)
+    runs = driven_runs(network, n_steps, keys)
     states = runs.states
     plane, points = plane_points(states)
     probes = states[:, :: -(-n_steps // N_PROBES)]
-    shift = one_step_shift(cell, params, noise_std, probes)
+    shift = one_step_shift(network, probes)
     scale = jnp.mean(jnp.linalg.norm(states, axis=-1))
     return Snapshot(
         rate=jnp.where(_finite(runs), jnp.mean(runs.changes, axis=1), jnp.nan),
@@ -87,30 +85,28 @@ def measure_snapshot(
 
 
 def development(
-    cell: RNNCell,
+    network: Network,
     epochs: Int[Array, " E"],
-    params: Params,
-    noise_std: Scalar,
+    snapshots: Params,
     loss: Float[np.ndarray, " L"],
     key: Key,
     *,
     n_runs: int = N_RUNS,
     n_steps: int = N_STEPS,
 ) -> Development | None:
-    """Measure every snapshot (parameters with a leading axis E), and date what changed.
+    """Measure every snapshot of the parameters (leading axis E), and date what changed.
 
     All snapshots get the same noise. `loss` is that of each epoch. None without snapshots.
     """
     if len(epochs) == 0:
         return None
-    found = measure_snapshots(cell, params, noise_std, key, n_runs=n_runs, n_steps=n_steps)
-    return development_of(cell, epochs, params, found, loss, key)
+    found = measure_snapshots(network, snapshots, key, n_runs=n_runs, n_steps=n_steps)
+    return development_of(network, epochs, snapshots, found, loss, key)
 
 
 def measure_snapshots(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
+    snapshots: Params,
     key: Key,
     *,
     n_runs: int = N_RUNS,
@@ -119,13 +115,13 @@ def measure_snapshots(
     """The measures of every snapshot that need no host; vmap it over networks."""
     key_runs, _ = jax.random.split(key)
     keys = jax.random.split(key_runs, n_runs)
-    return _measure_all(cell, dict(params), noise_std, n_steps, keys)
+    return _measure_all(network, dict(snapshots), n_steps, keys)
 
 
 def development_of(
-    cell: RNNCell,
+    network: Network,
     epochs: Int[Array, " E"],
-    params: Params,
+    snapshots: Params,
     found: Snapshot,
     loss: Float[np.ndarray, " L"],
     key: Key,
@@ -133,7 +129,7 @@ def development_of(
     """As `development`, from what the device measured (host; same key)."""
     n_runs, n_steps = found.rate.shape[1], found.path.shape[1]
     _, key_boot = jax.random.split(key)
-    critical, unstable = _spectra(cell, params, found.probes)
+    critical, unstable = _spectra(network, snapshots, found.probes)
     weights = bootstrap_weights(n_runs, key_boot)
     rate, turns = (np.asarray(x, np.float64) for x in (found.rate, found.turns))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -167,13 +163,11 @@ def development_of(
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def _measure_all(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys
-) -> Snapshot:
+@partial(jax.jit, static_argnames="n_steps")
+def _measure_all(network: Network, snapshots: Params, n_steps: int, keys: Keys) -> Snapshot:
     return jax.lax.map(
-        lambda p: measure_snapshot(cell, p, noise_std, n_steps, keys),
-        params,
+        lambda params: measure_snapshot(network.replace(**params), n_steps, keys),
+        snapshots,
         batch_size=SNAPSHOTS_AT_ONCE,
     )
 
@@ -183,14 +177,14 @@ def _finite(runs: Runs) -> Array:
 
 
 def _spectra(
-    cell: RNNCell, params: Params, probes: Float[Array, "E B P N"]
+    network: Network, snapshots: Params, probes: Float[Array, "E B P N"]
 ) -> tuple[Float[np.ndarray, "E B"], Float[np.ndarray, "E B"]]:
     """Shares of probes with a critical pair, and of unstable eigenvalues, in each run."""
     critical: list[np.ndarray] = []
     unstable: list[np.ndarray] = []
     for snapshot, states in enumerate(probes):
-        at = {name: value[snapshot] for name, value in params.items()}
-        found = spectra_along(cell, at, states.reshape(-1, states.shape[-1]))
+        at = network.replace(**{name: value[snapshot] for name, value in snapshots.items()})
+        found = spectra_along(at, states.reshape(-1, states.shape[-1]))
         finite = np.isfinite(found.eigenvalues).all(axis=1)
         for shares, values in (
             (critical, np.asarray(found.n_critical_pairs) > 0),

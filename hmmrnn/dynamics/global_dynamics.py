@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key
 from hmmrnn.dynamics.current import Flow, flow, flow_sums
 from hmmrnn.dynamics.kramers_moyal import (
     KramersMoyal,
@@ -40,7 +40,7 @@ from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.symbol_pairs import SymbolPair, all_pairs, leading_pair, pair_sums, symbol_pair
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 N_LEVEL_RUNS = 16
 N_LEVEL_STEPS = 500
@@ -78,7 +78,8 @@ def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
     Raises:
         InputError: a network of one symbol.
     """
-    return global_of(network, runs, level_runs(network.cell, network.params, key), key)
+    network = network.bare
+    return global_of(network, runs, level_runs(network, key), key)
 
 
 class _Keys(NamedTuple):
@@ -91,28 +92,27 @@ class _Keys(NamedTuple):
     pairs: Key
 
 
-def level_runs(cell: RNNCell, params: Params, key: Key) -> NoiseRuns:
+def level_runs(network: Network, key: Key) -> NoiseRuns:
     """Runs at each noise level for the same draw of the noise; vmap it over networks."""
     key_runs, _ = jax.random.split(_Keys(*jax.random.split(key, 7)).levels)
     keys = jax.random.split(key_runs, N_LEVEL_RUNS)
-    return radius_by_noise(cell, params, jnp.asarray(LEVELS), N_LEVEL_STEPS, keys)
+    return radius_by_noise(network, jnp.asarray(LEVELS), N_LEVEL_STEPS, keys)
 
 
 def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> GlobalDynamics:
     """As `global_dynamics`, from runs at several noise levels that are at hand (same key)."""
     keys = _Keys(*jax.random.split(key, 7))
-    cell, params = network.cell, network.params
     plane, points = plane_points(runs.states)
     moments = orbit(points, runs.changes)
     turning = summarise_orbit(moments, keys.orbit)
     reversed_time = time_reversed(moments.turns, moments.n_transitions, keys.reverse)
     weights = bootstrap_weights(len(points), keys.flow)
-    symbols = leading_pair(runs.symbols, cell.n_symbols)
+    symbols = leading_pair(runs.symbols, network.n_symbols)
     x = readout_difference(runs.logits, symbols)
     along = kramers_moyal(drift_diffusion(x, bin_edges(x)), weights)
     in_plane = flow(flow_sums(points), weights, keys.flow)
     rate = float(jnp.mean(runs.changes))
-    pairs = _pairs(runs, cell.n_symbols, keys.pairs)
+    pairs = _pairs(runs, network.n_symbols, keys.pairs)
     _, key_fit = jax.random.split(keys.levels)
     return GlobalDynamics(
         plane=plane,
@@ -120,10 +120,10 @@ def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> Glob
         time_reversed=reversed_time,
         phase_shuffled=phase_shuffled(points, moments.n_transitions, keys.shuffle),
         emission=summarise_emission(emission_by_phase(phase(points), runs.logits), keys.emission),
-        axes=readout_axes(params["W_out"], plane),
-        carried=carried_variance(params["W_out"], plane, runs.states),
+        axes=readout_axes(network.params["W_out"], plane),
+        carried=carried_variance(network.params["W_out"], plane, runs.states),
         region=occupied_region(np.asarray(points).reshape(-1, 2)),
-        radius=fit_radius(jnp.asarray(LEVELS), levels.radius, cell, key_fit),
+        radius=fit_radius(jnp.asarray(LEVELS), levels.radius, network, key_fit),
         regions=[occupied_region(np.asarray(at).reshape(-1, 2)) for at in levels.points],
         symbols=(int(symbols[0]), int(symbols[1])),
         along=along,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, Shifts, report_of, shifts
 from hmmrnn.dynamics.noise_sensitivity import (
     MIXES,
@@ -30,7 +30,7 @@ from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.spectra import Spectrum, spectra_along
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 N_SPECTRA = 512
 N_SENSITIVITY_STARTS = 32
@@ -63,8 +63,8 @@ def local_dynamics(
     Raises:
         InputError: fewer states than runs.
     """
-    cell, params, noise_std = network.cell, network.params, network.noise_std
-    near = near_states(cell, params, noise_std, runs, key, n_states)
+    network = network.bare
+    near = near_states(network, runs, key, n_states)
     return local_of(network, near, plane, key)
 
 
@@ -87,9 +87,7 @@ class Near(NamedTuple):
     shifts: Shifts
 
 
-def near_states(
-    cell: RNNCell, params: Params, noise_std: Scalar, runs: Runs, key: Key, n_states: int
-) -> Near:
+def near_states(network: Network, runs: Runs, key: Key, n_states: int) -> Near:
     """The measures of `local_dynamics` that need no host; vmap it over networks.
 
     Raises:
@@ -100,12 +98,12 @@ def near_states(
         raise InputError(f"n_states={n_states}: at least one for each of the {n_runs} runs")
     keys = _Keys(*jax.random.split(key, 6))
     states = runs.states[:, _evenly(n_steps, n_states // n_runs)]
-    stay = residency(cell, params, noise_std, states, keys.residency)
+    stay = residency(network, states, keys.residency)
     zone = zones(stay.time, stay.max_probability)
     flat = states.reshape(-1, n_units)
     starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, keys.starts)
-    spread = noise_sensitivity(cell, params, noise_std, starts, keys.spread)
-    return Near(states, stay, zone, spread, shifts(cell, params, noise_std, keys.shift))
+    spread = noise_sensitivity(network, starts, keys.spread)
+    return Near(states, stay, zone, spread, shifts(network, keys.shift))
 
 
 def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamics:
@@ -115,12 +113,11 @@ def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamic
         DivergingNetworkError: hidden states that are not finite.
     """
     keys = _Keys(*jax.random.split(key, 6))
-    cell, params = network.cell, network.params
     states, stay, zone = near.states, near.stay, near.zone
     n_runs = len(states)
     weights = bootstrap_weights(n_runs, keys.boot)
     some = _evenly(states.shape[1], max(1, N_SPECTRA // n_runs))
-    spectrum = spectra_along(cell, params, states[:, some].reshape(-1, states.shape[-1]))
+    spectrum = spectra_along(network, states[:, some].reshape(-1, states.shape[-1]))
     spectrum_zone = zone[:, some]
     critical = spectrum.n_critical_pairs.reshape(n_runs, -1)
     return LocalDynamics(

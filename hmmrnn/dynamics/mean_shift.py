@@ -16,10 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hmmrnn.arrays import Key, Params, Scalar
-from hmmrnn.nets import RNNCell, preactivation, rollout, step
-from hmmrnn.nets.cells import ACTIVATIONS
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.arrays import Key
+from hmmrnn.nets import Network, RNNCell
 
 LAST_NODE, N_NODES = 6.0, 64  # of the quadrature, on each side of 0
 TAIL, N_TAIL_TERMS = 3.0, 12  # beyond it, so many terms are exact to 2e-6
@@ -41,27 +39,23 @@ class MonteCarloShift(NamedTuple):
     linear_standard_error: Float[Array, "T P N"]
 
 
-def mean_shift(
-    cell: RNNCell, params: Params, noise_std: Scalar, states: Float[Array, "T N"]
-) -> MeanShift:
+def mean_shift(network: Network, states: Float[Array, "T N"]) -> MeanShift:
     """The exact shift of one step along a path, and the shift propagated from its start."""
-    propagated = propagated_shift(cell, params, noise_std, states[:1], len(states))
-    return MeanShift(one_step_shift(cell, params, noise_std, states), propagated[:, 0])
+    propagated = propagated_shift(network, states[:1], len(states))
+    return MeanShift(one_step_shift(network, states), propagated[:, 0])
 
 
-def one_step_shift(
-    cell: RNNCell, params: Params, noise_std: Scalar, states: Float[Array, "*P N"]
-) -> Float[Array, "*P N"]:
+def one_step_shift(network: Network, states: Float[Array, "*P N"]) -> Float[Array, "*P N"]:
     """E[h_t | h_{t-1}] - F(h_{t-1}), exactly: what noise adds to the mean in one step from h.
 
     With a leak l it is the share l of the shift of the activation: only that part sees the noise.
     """
-    a = preactivation(cell, params, states, 0.0)
-    return cell.leak * activation_mean_shift(cell.activation, a, _drive_std(params, noise_std))
+    a = network.preactivation(states, 0.0)
+    return network.leak * activation_mean_shift(network.cell, a, _drive_std(network))
 
 
 def propagated_shift(
-    cell: RNNCell, params: Params, noise_std: Scalar, starts: Float[Array, "P N"], n_steps: int
+    network: Network, starts: Float[Array, "P N"], n_steps: int
 ) -> Float[Array, "T P N"]:
     """The mean-field path m_t = E_z[f(W_rec m_{t-1} + b + s z)] minus the noise-free path.
 
@@ -72,18 +66,16 @@ def propagated_shift(
 
     def tick(paths: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
         mean, quiet = paths
-        shift = one_step_shift(cell, params, noise_std, mean)
-        mean = step(cell, params, mean, 0.0) + shift
-        quiet = step(cell, params, quiet, 0.0)
+        shift = one_step_shift(network, mean)
+        mean = network.step(mean, 0.0) + shift
+        quiet = network.step(quiet, 0.0)
         return (mean, quiet), mean - quiet
 
     return jax.lax.scan(tick, (starts, starts), length=n_steps)[1]
 
 
 def monte_carlo_shift(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     starts: Float[Array, "P N"],
     key: Key,
     n_draws: int,
@@ -95,13 +87,13 @@ def monte_carlo_shift(
     the same draws: its mean is zero but for the finite number of draws. Standard errors need 2
     draws, and are NaN for one.
     """
-    silence = jnp.zeros((n_steps, len(starts), cell.noise_dim))
-    run = partial(_states, cell, params, starts)
+    silence = jnp.zeros((n_steps, len(starts), network.noise_dim))
+    run = partial(_states, network, starts)
     quiet = run(silence)
 
     def draw(sums: Array, key_draw: Key) -> tuple[Array, None]:
         keys = jax.random.split(key_draw, len(starts))
-        noise = noise_std * white_noise(keys, n_steps, cell.noise_dim)
+        noise = network.noise(keys, n_steps)
         change = run(noise) - quiet
         linear = jax.jvp(run, (silence,), (noise,))[1]
         return sums + jnp.stack([change, change**2, linear, linear**2]), None
@@ -136,17 +128,17 @@ def rectified_mean_shift(
 
 
 def activation_mean_shift(
-    activation: str, a: Float[Array, "*P N"], s: Float[Array, " N"]
+    cell: RNNCell, a: Float[Array, "*P N"], s: Float[Array, " N"]
 ) -> Float[Array, "*P N"]:
-    """E[f(a + s z)] - f(a): in closed form for relu, by quadrature for other activations.
+    """E[f(a + s z)] - f(a): in closed form for relu, by quadrature for others.
 
     The quadrature has evenly spaced nodes, which converge exponentially for a smooth f (Trefethen &
     Weideman 2014, SIAM Review 56). For tanh it is exact to 1e-7 up to s = 5 and to 1e-4 up to
     s = 10, where as many Gauss-Hermite nodes are off by 1e-3 and 1e-2.
     """
-    if activation == "relu":
+    if cell.piecewise_linear:
         return rectified_mean_shift(a, s)
-    f = ACTIVATIONS[activation]
+    f = cell.activate
     nodes = np.linspace(0, LAST_NODE, N_NODES)
     weights = np.exp(-(nodes**2) / 2)
     weights = weights[1:] / (1 + 2 * weights[1:].sum())
@@ -160,9 +152,9 @@ def activation_mean_shift(
 
 
 def _states(
-    cell: RNNCell, params: Params, starts: Float[Array, "P N"], noise: Float[Array, "T P D"]
+    network: Network, starts: Float[Array, "P N"], noise: Float[Array, "T P D"]
 ) -> Float[Array, "T P N"]:
-    return rollout(cell, params, starts, noise).states
+    return network.run(starts, noise).states
 
 
 def _mean_and_error(mean: Array, square: Array, n_draws: int) -> tuple[Array, Array]:
@@ -171,6 +163,6 @@ def _mean_and_error(mean: Array, square: Array, n_draws: int) -> tuple[Array, Ar
     return mean, jnp.sqrt(variance)
 
 
-def _drive_std(params: Params, noise_std: Scalar) -> Float[Array, " N"]:
+def _drive_std(network: Network) -> Float[Array, " N"]:
     """Standard deviation of the noise drive of each unit."""
-    return noise_std * jnp.linalg.norm(params["W_in"], axis=1)
+    return network.noise_std * jnp.linalg.norm(network.params["W_in"], axis=1)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.dynamics.mean_shift import (
     MonteCarloShift,
     monte_carlo_shift,
@@ -18,7 +18,7 @@ from hmmrnn.dynamics.mean_shift import (
 from hmmrnn.dynamics.runs import driven_runs, expect_variance, has_variance
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 
 class MeanShiftReport(NamedTuple):
@@ -56,9 +56,8 @@ def mean_shift_report(
     Raises:
         InputError: fewer than 2 trajectories or draws, no steps, or states that are not finite.
     """
-    cell, params, noise_std = network.cell, network.params, network.noise_std
     sizes = ShiftSizes(n_trajectories, n_steps, n_draws, horizon)
-    return report_of(shifts(cell, params, noise_std, key, sizes), key, sizes)
+    return report_of(shifts(network.bare, key, sizes), key, sizes)
 
 
 class ShiftSizes(NamedTuple):
@@ -81,9 +80,7 @@ class Shifts(NamedTuple):
 
 
 def shifts(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     key: Key,
     sizes: ShiftSizes = ShiftSizes(),  # noqa: B008
 ) -> Shifts:
@@ -100,10 +97,8 @@ def shifts(
         )
     key_runs, key_draws, _ = jax.random.split(key, 3)
     keys = jax.random.split(key_runs, n_trajectories)
-    states = driven_runs(cell, params, noise_std, n_steps, keys).states
-    shift, propagated, sampled = _measured(
-        cell, params, noise_std, states, key_draws, n_draws, horizon
-    )
+    states = driven_runs(network, n_steps, keys).states
+    shift, propagated, sampled = _measured(network, states, key_draws, n_draws, horizon)
     activity = jnp.mean(states, axis=(1, 2))
     return Shifts(has_variance(states), activity, shift, propagated, sampled)
 
@@ -145,11 +140,9 @@ def report_of(
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "n_draws", "horizon"))
+@partial(jax.jit, static_argnames=("n_draws", "horizon"))
 def _measured(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     states: Float[Array, "B T N"],
     key: Key,
     n_draws: int,
@@ -158,9 +151,9 @@ def _measured(
     """Shift of one step, mean over each path; shifts from the last states: propagated, sampled."""
     starts = states[:, -1]
     return (
-        jnp.mean(one_step_shift(cell, params, noise_std, states), axis=1),
-        propagated_shift(cell, params, noise_std, starts, horizon),
-        monte_carlo_shift(cell, params, noise_std, starts, key, n_draws, horizon),
+        jnp.mean(one_step_shift(network, states), axis=1),
+        propagated_shift(network, starts, horizon),
+        monte_carlo_shift(network, starts, key, n_draws, horizon),
     )
 
 

@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.ndimage import gaussian_filter
 
-from hmmrnn.arrays import HIGHEST, Key, Keys, Params, Scalar
+from hmmrnn.arrays import HIGHEST, Key, Keys, Scalar
 from hmmrnn.dynamics.orbits import plane_points, ratio
 from hmmrnn.dynamics.pca import PCA, padded
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
-from hmmrnn.nets import RNNCell, simulate
+from hmmrnn.nets import Network
 
 LEVELS = (0.1, 1.0, 2.0, 3.0, 4.0)
 """Standard deviations of the noise (Torre et al. 2025, who call them variances)."""
@@ -59,34 +59,29 @@ class Region(NamedTuple):
     mass: float  # share of the points in the region
 
 
-def homogeneous(cell: RNNCell) -> bool:
-    """Whether h(s x) = s h(x) holds exactly for s > 0: relu, no bias, a silent start."""
-    return cell.activation == "relu" and not cell.bias and cell.initial_state == "zero"
-
-
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def scaling_error(
-    cell: RNNCell, params: Params, scale: Scalar, n_steps: int, keys: Keys
-) -> Float[Array, " B"]:
+@partial(jax.jit, static_argnames="n_steps")
+def scaling_error(network: Network, scale: Scalar, n_steps: int, keys: Keys) -> Float[Array, " B"]:
     """Largest |h(s x) - s h(x)| over the largest |s h(x)|, for each of the keys (B,).
 
     Zero but for rounding in a homogeneous network that forgets; NaN in one that never leaves zero.
     """
-    scaled, states = (simulate(cell, params, s, n_steps, keys).states for s in (scale, 1.0))
+    scaled, states = (
+        network.replace(noise_std=s).simulate(n_steps, keys).states for s in (scale, 1.0)
+    )
     error = jnp.max(jnp.abs(scaled - scale * states), axis=(0, 2))
     size = jnp.max(jnp.abs(scale * states), axis=(0, 2))
     return jnp.where(size > 0, error / size, jnp.nan)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
+@partial(jax.jit, static_argnames="n_steps")
 def radius_by_noise(
-    cell: RNNCell, params: Params, levels: Float[Array, " V"], n_steps: int, keys: Keys
+    network: Network, levels: Float[Array, " V"], n_steps: int, keys: Keys
 ) -> NoiseRuns:
     """Runs at each noise level for each of the keys (B,), in the plane at noise level 1."""
-    plane, _ = plane_points(driven_runs(cell, params, 1.0, n_steps, keys).states)
+    plane, _ = plane_points(driven_runs(network.replace(noise_std=1.0), n_steps, keys).states)
 
     def at(level: Array) -> tuple[Array, Array]:
-        states = driven_runs(cell, params, level, n_steps, keys).states
+        states = driven_runs(network.replace(noise_std=level), n_steps, keys).states
         points = padded(jnp.matmul(states, plane.axes.T, precision=HIGHEST), 2)
         away = points - jnp.mean(points, axis=(0, 1))
         return points, jnp.mean(jnp.hypot(away[..., 0], away[..., 1]), axis=1)
@@ -95,7 +90,7 @@ def radius_by_noise(
 
 
 def fit_radius(
-    levels: Float[Array, " V"], radius: Float[Array, "V B"], cell: RNNCell, key: Key
+    levels: Float[Array, " V"], radius: Float[Array, "V B"], network: Network, key: Key
 ) -> RadiusFit:
     """The straight line through the mean radii. Resamples trajectories, all levels of one at once.
 
@@ -112,7 +107,7 @@ def fit_radius(
         slope=slope,
         intercept=intercept,
         r_squared=r_squared._replace(high=min(r_squared.high, 1.0)),
-        by_construction=homogeneous(cell),
+        by_construction=network.homogeneous,
     )
 
 

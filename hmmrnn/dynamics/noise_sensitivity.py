@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.arrays import Key, Keys
 from hmmrnn.dynamics.residency import TRANSITION
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, interval
-from hmmrnn.nets import RNNCell, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Network
 
 MIXES = (0.0, 0.5, 1.0)
 """Shares g of fresh noise: none, half, all (Torre et al. 2025)."""
@@ -68,11 +67,9 @@ def starts_by_zone(
     return jax.vmap(draw)(jnp.arange(SENSITIVITY_ZONES), keys)
 
 
-@partial(jax.jit, static_argnames=("cell", "mixes", "n_rollouts", "n_steps"))
+@partial(jax.jit, static_argnames=("mixes", "n_rollouts", "n_steps"))
 def noise_sensitivity(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     starts: Float[Array, "*P N"],
     key: Key,
     *,
@@ -98,11 +95,11 @@ def noise_sensitivity(
 
     def spread(x: tuple[Array, Keys]) -> tuple[Array, Array]:
         start, keys = x
-        noise = noise_std * white_noise(keys, n_steps, cell.noise_dim)
+        noise = network.noise(keys, n_steps)
         frozen, fresh = noise[:, None, :1], noise[:, None, 1:]
         mixed = (1 - share) * frozen + share * fresh
         h0 = jnp.broadcast_to(start, (*mixed.shape[1:3], start.shape[-1]))
-        paths = rollout(cell, params, h0, mixed).states
+        paths = network.run(h0, mixed).states
         # Relative to one of them, rollouts that are equal have a mean that is exactly so.
         paths = paths - paths[:, :, :1]
         squares = jnp.sum((paths - jnp.mean(paths, axis=2, keepdims=True)) ** 2, axis=-1)

@@ -9,12 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.end_states import EndStates, end_states
+from hmmrnn.dynamics.fixed_points.rest import EndStates, end_states
 from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.dynamics.runs import Runs, finite_runs
 from hmmrnn.dynamics.transitions import dwell_moments, net_cycles
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
-from hmmrnn.nets import Network, rollout
+from hmmrnn.nets import Network
 
 N_COMPONENTS = 3
 QUIET_STEPS = 500
@@ -59,10 +59,9 @@ def portrait(
     Raises:
         InputError: fewer than 2 trajectories or steps, or hidden states that are not finite.
     """
-    key_runs, key_portrait = jax.random.split(key)
-    return portrait_of(
-        network, finite_runs(network, n_trajectories, n_steps, key_runs), key_portrait
-    )
+    network, (key_runs, key_portrait) = network.bare, jax.random.split(key)
+    runs = finite_runs(network, n_trajectories, n_steps, key_runs)
+    return portrait_of(network, runs, key_portrait)
 
 
 def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
@@ -70,7 +69,7 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
     key_starts, key_boot = jax.random.split(key)
     states, changes = runs.states, runs.changes
     n_trajectories, n_steps = changes.shape
-    plane = pca(states, min(N_COMPONENTS, network.cell.hidden_size))
+    plane = pca(states, min(N_COMPONENTS, network.hidden_size))
     points = padded(project(plane, states), N_COMPONENTS)
     per_run = jnp.concatenate(
         [
@@ -92,7 +91,7 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
         transitions_per_step=rate,
         dwell_cv=cv,
         rotation=rotation,
-        end=end_states(network.cell, network.params, starts, QUIET_STEPS),
+        end=end_states(network, starts, QUIET_STEPS),
         driven=np.asarray(points[0]),
         driven_symbols=np.asarray(runs.symbols[0]),
         quiet=np.asarray(_quiet(network, plane, starts[:N_QUIET_SHOWN])),
@@ -103,8 +102,8 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
 
 def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[Array, "P T 3"]:
     """Paths without noise from `starts`, in the components."""
-    silence = jnp.zeros((QUIET_SHOWN_STEPS, len(starts), network.cell.noise_dim))
-    paths = rollout(network.cell, network.params, starts, silence).states
+    silence = jnp.zeros((QUIET_SHOWN_STEPS, len(starts), network.noise_dim))
+    paths = network.run(starts, silence).states
     paths = jnp.swapaxes(jnp.concatenate([starts[None], paths]), 0, 1)
     return padded(project(plane, paths), N_COMPONENTS)
 

@@ -12,11 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, interval
-from hmmrnn.nets import RNNCell, drive, readout, step
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Network
 
 N_ROLLOUTS = 20
 N_STEPS = 60
@@ -79,11 +78,9 @@ class _Totals(NamedTuple):
     changes: Int[Array, " P"]
 
 
-@partial(jax.jit, static_argnames=("cell", "n_rollouts", "n_steps", "n_lanes"))
+@partial(jax.jit, static_argnames=("n_rollouts", "n_steps", "n_lanes"))
 def residency(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
     states: Float[Array, "*B P N"],
     key: Key,
     *,
@@ -116,12 +113,12 @@ def residency(
             f"n_lanes={n_lanes}: at least 1 of each"
         )
     keys = jax.random.split(key, (math.prod(shape[:-1]), n_rollouts))
-    noise = noise_std * white_noise(keys, n_steps, cell.noise_dim)
+    noise = network.noise(keys, n_steps)
     flat = states.reshape(-1, N)
-    logits = readout(cell, params, flat)
+    logits = network.readout(flat)
     symbol = jnp.argmax(logits, axis=-1)
     starts = _Starts(flat, symbol, jnp.max(logits, axis=-1))
-    totals = _totals(cell, params, starts, drive(cell, params, noise), n_lanes)
+    totals = _totals(network, starts, network.drive(noise), n_lanes)
     finite = jnp.isfinite(flat).all(-1) & jnp.isfinite(logits).all(-1)
     valid = finite & (totals.n == n_rollouts)
     n = jnp.where(valid, totals.n, jnp.nan)  # a constant would become a product with its inverse
@@ -141,11 +138,11 @@ def residency(
 
 
 def _totals(
-    cell: RNNCell, params: Params, starts: _Starts, pulls: Float[Array, "T B R N"], n_lanes: int
+    network: Network, starts: _Starts, pulls: Float[Array, "T B R N"], n_lanes: int
 ) -> _Totals:
     """Run all rollouts, each until it leaves.
 
-    `nets.rollout` runs every trajectory to its end. Here a lane whose rollout has left takes up
+    `Network.run` runs every trajectory to its end. Here a lane whose rollout has left takes up
     the next one at once, so that no step is spent on rollouts that are over.
     """
     n_steps, n_runs, n_rollouts, N = pulls.shape
@@ -162,8 +159,8 @@ def _totals(
         next_job, lanes, totals = carry
         job = jnp.minimum(lanes.job, n_jobs - 1)
         row = (lanes.t * n_runs + job // (n_jobs // n_runs)) * n_rollouts + job % n_rollouts
-        h = step(cell, params, lanes.h, _rows(pulls, row))
-        logits = readout(cell, params, h)
+        h = network.step(lanes.h, _rows(pulls, row))
+        logits = network.readout(h)
         logit = jnp.take_along_axis(logits, lanes.symbol[:, None], axis=-1)[:, 0]
         slope = jnp.sign(logit - lanes.logit)
         moved = lanes._replace(

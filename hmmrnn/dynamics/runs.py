@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Keys, Params, Scalar
+from hmmrnn.arrays import Key, Keys
 from hmmrnn.dynamics.transitions import preferred_symbols, transitions
 from hmmrnn.errors import DivergingNetworkError, InputError
-from hmmrnn.nets import Network, RNNCell, simulate
+from hmmrnn.nets import Network
 
 WARM_UP = 20
 """Steps before the first one that is looked at (Torre et al. 2025)."""
@@ -25,10 +25,10 @@ class Runs(NamedTuple):
     changes: Bool[Array, "B T"]  # whether it differs from the step before
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
-def driven_runs(cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, keys: Keys) -> Runs:
+@partial(jax.jit, static_argnames="n_steps")
+def driven_runs(network: Network, n_steps: int, keys: Keys) -> Runs:
     """One run of `n_steps` steps for each of the keys (B,), after 20 steps of warm-up."""
-    runs = simulate(cell, params, noise_std, WARM_UP + n_steps, keys)
+    runs = network.simulate(WARM_UP + n_steps, keys)
     states, logits = (jnp.swapaxes(x[WARM_UP:], 0, 1) for x in runs)
     symbols = preferred_symbols(logits)
     return Runs(states, logits, symbols, transitions(symbols))
@@ -44,7 +44,7 @@ def finite_runs(network: Network, n_trajectories: int, n_steps: int, key: Key) -
     if n_trajectories < 2 or n_steps < 2:
         raise InputError(f"n_trajectories={n_trajectories}, n_steps={n_steps}: at least 2 of each")
     keys = jax.random.split(key, n_trajectories)
-    runs = driven_runs(network.cell, network.params, network.noise_std, n_steps, keys)
+    runs = driven_runs(network, n_steps, keys)
     expect_finite(runs.states)
     return runs
 

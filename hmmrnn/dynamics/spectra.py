@@ -7,7 +7,6 @@ own, outside of compiled code, so no sweep waits for it in its middle.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,9 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from hmmrnn.arrays import Params
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, step
+from hmmrnn.nets import Network
 
 CRITICAL_REAL = 0.1
 CRITICAL_IMAGINARY = 0.05
@@ -35,23 +33,21 @@ class Spectrum(NamedTuple):
 
 
 def jacobian(
-    cell: RNNCell, params: Params, h: Float[Array, " N"], drive: Float[Array, " N"] | float = 0.0
+    network: Network, h: Float[Array, " N"], drive: Float[Array, " N"] | float = 0.0
 ) -> Float[Array, "N N"]:
     """J_ij = d F_i / d h_j of one step from h, under the drive W_in x; without input by default.
 
     Without bias and with relu it is diag(W_rec h > 0) W_rec.
     """
-    return jax.jacfwd(lambda state: step(cell, params, state, drive))(h)
+    return jax.jacfwd(lambda state: network.step(state, drive))(h)
 
 
-def jacobians(cell: RNNCell, params: Params, states: Float[Array, "P N"]) -> Float[Array, "P N N"]:
+def jacobians(network: Network, states: Float[Array, "P N"]) -> Float[Array, "P N N"]:
     """The Jacobian at each state, without input."""
-    return jax.vmap(lambda h: jacobian(cell, params, h))(states)
+    return jax.vmap(lambda h: jacobian(network, h))(states)
 
 
-def spectra_along(
-    cell: RNNCell, params: Params, states: Float[Array, "P N"], chunk: int = 256
-) -> Spectrum:
+def spectra_along(network: Network, states: Float[Array, "P N"], chunk: int = 256) -> Spectrum:
     """The spectrum at each of many states, without input, for `chunk` of them at a time.
 
     Memory is that of `chunk` matrices of N x N, whatever the number of states.
@@ -67,16 +63,14 @@ def spectra_along(
     for first in range(0, n_states, chunk):
         some = states[first : first + chunk]
         n_missing = min(chunk, n_states) - len(some)  # filled up: one shape compiles once
-        matrices = _compiled_jacobians(cell, params, jnp.pad(some, ((0, n_missing), (0, 0))))
+        matrices = _compiled_jacobians(network, jnp.pad(some, ((0, n_missing), (0, 0))))
         found.append(spectrum(matrices[: len(some)]))
     return Spectrum(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
 
-@partial(jax.jit, static_argnames="cell")
-def _compiled_jacobians(
-    cell: RNNCell, params: Params, states: Float[Array, "P N"]
-) -> Float[Array, "P N N"]:
-    return jacobians(cell, params, states)
+@jax.jit
+def _compiled_jacobians(network: Network, states: Float[Array, "P N"]) -> Float[Array, "P N N"]:
+    return jacobians(network, states)
 
 
 def spectrum(matrices: Float[Array, "P N N"]) -> Spectrum:

@@ -8,24 +8,24 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
+from hmmrnn.arrays import Key, Params
 from hmmrnn.dynamics.development import Development, Snapshot, development_of, measure_snapshots
-from hmmrnn.dynamics.distinct_points import DistinctPoints, fixed_points_of
-from hmmrnn.dynamics.distinct_points import numbers as fixed_point_numbers
+from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of
+from hmmrnn.dynamics.fixed_points.find import numbers as fixed_point_numbers
+from hmmrnn.dynamics.fixed_points.search import Search, search
 from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_of, level_runs
 from hmmrnn.dynamics.global_dynamics import numbers as global_numbers
 from hmmrnn.dynamics.local_dynamics import LocalDynamics, Near, local_of, near_states
 from hmmrnn.dynamics.local_dynamics import numbers as local_numbers
 from hmmrnn.dynamics.noise_levels import NoiseRuns
-from hmmrnn.dynamics.point_search import Search, search
 from hmmrnn.dynamics.portrait import Portrait, portrait_of
 from hmmrnn.dynamics.portrait import numbers as portrait_numbers
 from hmmrnn.dynamics.residency import residency, zones
 from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite
-from hmmrnn.dynamics.side_by_side import common_cell, side_by_side
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
 from hmmrnn.errors import DivergingNetworkError, InputError
-from hmmrnn.nets import Network, RNNCell
+from hmmrnn.nets import Network
 
 VIEW_STEPS = 400
 
@@ -52,7 +52,7 @@ class Survey(NamedTuple):
 
     portrait: Portrait
     globally: GlobalDynamics
-    fixed: DistinctPoints
+    fixed: FixedPoints
     locally: LocalDynamics
     view: TrajectoryView
     development: Development | None  # None for a training without snapshots
@@ -65,10 +65,7 @@ def survey(network: Network, course: Course, key: Key, sizes: Sizes = Sizes()) -
         InputError: sizes that are too small, or a network of one symbol.
         DivergingNetworkError: hidden states that are not finite.
     """
-    (found,) = survey_many([network], [course], key, sizes)
-    if isinstance(found, DivergingNetworkError):
-        raise found
-    return found
+    return the_only(survey_many([network], [course], key, sizes))
 
 
 def survey_many(
@@ -87,19 +84,14 @@ def survey_many(
             or networks of one symbol.
     """
     _expect(sizes)
-    cell = common_cell(networks)
+    networks = of_one_cell(networks)
     if len({len(course.epochs) for course in courses}) > 1:
         raise InputError("networks side by side need the same number of snapshots")
     each = [
-        (dict(network.params), network.noise_std, _snapshots(course))
-        for network, course in zip(networks, courses, strict=True)
+        (network, _snapshots(course)) for network, course in zip(networks, courses, strict=True)
     ]
-    found = side_by_side(partial(measure, cell, key, sizes), each)
-    for network, course in zip(networks, courses, strict=True):
-        try:
-            yield _survey_of(network, course, found.pop(0), key)
-        except DivergingNetworkError as error:
-            yield error
+    found = side_by_side(partial(measure, key, sizes), each)
+    yield from one_by_one(partial(_survey_of, key), zip(networks, courses, found, strict=True))
 
 
 class _Keys(NamedTuple):
@@ -122,29 +114,20 @@ class Measured(NamedTuple):
     snapshots: Snapshot | None
 
 
-def measure(
-    cell: RNNCell,
-    key: Key,
-    sizes: Sizes,
-    params: Params,
-    noise_std: Scalar,
-    snapshots: Params | None,
-) -> Measured:
+def measure(key: Key, sizes: Sizes, network: Network, snapshots: Params | None) -> Measured:
     """Runs, search and residency: the work of a survey that takes the device the longest.
 
     Each part is compiled for itself, so that a survey of one network and one of many share it.
     """
     keys = _Keys(*jax.random.split(key, 7))
     keys_runs = jax.random.split(keys.runs, sizes.n_trajectories)
-    runs = driven_runs(cell, params, noise_std, sizes.n_steps, keys_runs)
+    runs = driven_runs(network, sizes.n_steps, keys_runs)
     return Measured(
         runs=runs,
-        levels=level_runs(cell, params, keys.globally),
-        search=search(cell, params, noise_std, keys.fixed, sizes.n_starts),
-        near=near_states(cell, params, noise_std, runs, keys.locally, sizes.n_states),
-        snapshots=None
-        if snapshots is None
-        else measure_snapshots(cell, snapshots, noise_std, keys.course),
+        levels=level_runs(network, keys.globally),
+        search=search(network, keys.fixed, sizes.n_starts),
+        near=near_states(network, runs, keys.locally, sizes.n_states),
+        snapshots=None if snapshots is None else measure_snapshots(network, snapshots, keys.course),
     )
 
 
@@ -164,10 +147,10 @@ def _snapshots(course: Course) -> dict[str, Array] | None:
     return dict(course.params) if len(course.epochs) else None
 
 
-def _survey_of(network: Network, course: Course, found: Measured, key: Key) -> Survey:
+def _survey_of(key: Key, network: Network, course: Course, found: Measured) -> Survey:
     """What follows from the measures of one network, most of it on the host."""
     keys = _Keys(*jax.random.split(key, 7))
-    cell, runs = network.cell, found.runs
+    runs = found.runs
     expect_finite(runs.states)
     globally = global_of(network, runs, found.levels, keys.globally)
     # the same number twice: keep one of its two bootstrap intervals
@@ -175,13 +158,13 @@ def _survey_of(network: Network, course: Course, found: Measured, key: Key) -> S
     return Survey(
         portrait=seen,
         globally=globally,
-        fixed=fixed_points_of(cell, network.params, found.search, keys.fixed, globally.plane),
+        fixed=fixed_points_of(network, found.search, keys.fixed, globally.plane),
         locally=local_of(network, found.near, globally.plane, keys.locally),
         view=_view(network, course, seen, keys.view),
         development=None
         if found.snapshots is None
         else development_of(
-            cell, course.epochs, course.params, found.snapshots, course.loss, keys.course
+            network, course.epochs, course.params, found.snapshots, course.loss, keys.course
         ),
     )
 
@@ -189,16 +172,13 @@ def _survey_of(network: Network, course: Course, found: Measured, key: Key) -> S
 def _view(network: Network, course: Course, seen: Portrait, key: Key) -> TrajectoryView:
     """The interactive view, with the residency zones of the path that it shows."""
     key_path, key_residency = jax.random.split(key)
-    cell, params, noise_std = network.cell, network.params, network.noise_std
-    path = driven_runs(cell, params, noise_std, VIEW_STEPS, key_path[None]).states
-    stay = residency(cell, params, noise_std, path, key_residency)
+    path = driven_runs(network, VIEW_STEPS, key_path[None]).states
+    stay = residency(network, path, key_residency)
     n_before = max(len(course.epochs) - 1, 0)
     return trajectory_view(
-        cell,
-        params,
+        network,
         {name: value[:-1] for name, value in course.params.items()} if n_before else None,
         course.epochs if n_before else np.array([len(course.loss)]),
-        noise_std,
         key_path,
         n_steps=VIEW_STEPS,
         zones=zones(stay.time, stay.max_probability)[0],

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Params
 from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.dynamics.residency import OTHER
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, rollout
+from hmmrnn.nets import Network
 
 MAX_SNAPSHOTS = 24
 DIGITS = 4
@@ -46,11 +46,9 @@ class TrajectoryView(NamedTuple):
 
 
 def trajectory_view(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     snapshots: Params | None,
     epochs: Int[np.ndarray | Array, " S"],
-    noise_std: Scalar,
     key: Key,
     *,
     n_steps: int = 400,
@@ -59,7 +57,7 @@ def trajectory_view(
     zones: Int[np.ndarray | Array, " T"] | None = None,
     plane: PCA | None = None,
 ) -> TrajectoryView:
-    """The view of a network with parameters `params` and of its earlier `snapshots`.
+    """The view of a network and of the earlier `snapshots` of its parameters.
 
     Snapshots have a leading axis of length S - 1, `epochs` ends with the final one. Of more than 24
     moments, 24 are chosen evenly. The path of the final network is the run of `driven_runs` for
@@ -89,9 +87,8 @@ def trajectory_view(
         )
     chosen = np.unique(np.linspace(0, n_before, MAX_SNAPSHOTS).round().astype(int))
     found = trajectory_paths(
-        cell,
-        _chosen(params, snapshots, chosen),
-        noise_std,
+        network,
+        _chosen(network.params, snapshots, chosen),
         plane,
         key,
         n_steps=n_steps,
@@ -110,11 +107,10 @@ def trajectory_view(
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps", "n_quiet", "quiet_steps"))
+@partial(jax.jit, static_argnames=("n_steps", "n_quiet", "quiet_steps"))
 def trajectory_paths(
-    cell: RNNCell,
+    network: Network,
     snapshots: Params,
-    noise_std: Scalar,
     plane: PCA | None,
     key: Key,
     *,
@@ -124,21 +120,22 @@ def trajectory_paths(
 ) -> Paths:
     """Driven and quiet paths of `snapshots` (leading axis S, the final network last).
 
-    For many networks, `vmap` over parameters, noise level, plane and key.
+    For many networks, `vmap` over network, snapshots, plane and key.
     """
     starts_at = np.linspace(0, n_steps - 1, n_quiet).round().astype(int)
-    silence = jnp.zeros((quiet_steps, n_quiet, cell.noise_dim))
+    silence = jnp.zeros((quiet_steps, n_quiet, network.noise_dim))
 
     def one(params: Params) -> tuple[Array, Array, Array]:
-        run = driven_runs(cell, params, noise_std, n_steps, key[None])
+        at = network.replace(**params)
+        run = driven_runs(at, n_steps, key[None])
         starts = run.states[0, starts_at]
-        later = rollout(cell, params, starts, silence).states
+        later = at.run(starts, silence).states
         quiet = jnp.swapaxes(jnp.concatenate([starts[None], later]), 0, 1)
         finite = jnp.all(jnp.isfinite(run.states[0]), axis=-1)
         return run.states[0], jnp.where(finite, run.symbols[0], -1), quiet
 
     driven, symbols, quiet = jax.vmap(one)(snapshots)
-    plane = pca(driven[-1], min(3, cell.hidden_size)) if plane is None else plane
+    plane = pca(driven[-1], min(3, network.hidden_size)) if plane is None else plane
     return Paths(
         driven=_three(project(plane, driven)),
         symbols=symbols,

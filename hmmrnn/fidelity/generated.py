@@ -1,15 +1,12 @@
 """The sequences that a network is judged by: the work of `compare` that a device does."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Network, RNNCell, generate
+from hmmrnn.nets import Network
 
 
 class Sizes(NamedTuple):
@@ -38,34 +35,10 @@ class Generated(NamedTuple):
     long: Int[Array, "b t"]
 
 
-def generated(
-    cell: RNNCell, params: Params, noise_std: Scalar, sizes: Sizes, keys: tuple[Key, Key]
-) -> Generated:
+def generated(sizes: Sizes, keys: tuple[Key, Key], network: Network) -> Generated:
     """Sequences of one network, the short and the long ones each from a key."""
     key_short, key_long = keys
     return Generated(
-        generate(cell, params, noise_std, sizes.n_sequences, sizes.n_steps, key_short),
-        generate(cell, params, noise_std, sizes.n_long, sizes.n_long_steps, key_long),
+        network.generate(sizes.n_sequences, sizes.n_steps, key_short),
+        network.generate(sizes.n_long, sizes.n_long_steps, key_long),
     )
-
-
-def generated_side_by_side(
-    networks: Sequence[Network], sizes: Sizes, keys: tuple[Key, Key]
-) -> list[Generated]:
-    """Sequences of networks of one shape under the same noise, each by one vmapped call.
-
-    Raises:
-        InputError: networks of different cells.
-    """
-    cell = networks[0].cell
-    if any(network.cell != cell for network in networks):
-        raise InputError("networks of different cells cannot run side by side; group them by cell")
-    if len(networks) == 1:  # as compiled for one network alone
-        only = networks[0]
-        return [generated(cell, only.params, only.noise_std, sizes, keys)]
-    each = [(dict(network.params), jnp.asarray(network.noise_std)) for network in networks]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
-    found = jax.vmap(lambda params, noise_std: generated(cell, params, noise_std, sizes, keys))(
-        *stacked
-    )
-    return [Generated(*sequences) for sequences in zip(*found, strict=True)]

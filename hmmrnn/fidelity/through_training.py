@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
-from hmmrnn.arrays import Key, Params, Scalar
+from hmmrnn.arrays import Key, Params
 from hmmrnn.fidelity.held_out import compared_orders, held_out_law
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
-from hmmrnn.nets import RNNCell, generate
+from hmmrnn.nets import Network
 from hmmrnn.sequences import Target
 
 ORDER = 4
@@ -20,16 +20,15 @@ SNAPSHOTS_AT_ONCE = 4
 
 
 def kl_through_training(
-    cell: RNNCell,
-    params: Params,
-    noise_std: Scalar,
+    network: Network,
+    snapshots: Params,
     hmm: Target,
     n_steps: int,
     key: Key,
     *,
     n_sequences: int = 1_000,
 ) -> list[Estimate]:
-    """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots (leading axis).
+    """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots of the parameters.
 
     From held-out data where those are the target, of shorter n-grams if there are few.
     All snapshots get the same noise. NaN for one that diverges within `n_steps` or generates only
@@ -37,7 +36,7 @@ def kl_through_training(
     """
     key_generate, key_boot = jax.random.split(key)
     order, law = _law(hmm, n_steps)
-    symbols = _generate_all(cell, dict(params), noise_std, n_sequences, n_steps, key_generate)
+    symbols = _generate_all(network.bare, dict(snapshots), n_sequences, n_steps, key_generate)
     weights = bootstrap_weights(n_sequences, key_boot)
     found = []
     for sequences in symbols:
@@ -45,7 +44,7 @@ def kl_through_training(
             found.append(Estimate(np.nan, np.nan, np.nan))
             continue
         shares = ngram_shares(sequences, order, hmm.n_symbols)
-        found.append(estimate(partial(kl, law=law), shares, weights))
+        found.append(estimate(partial(kl_from_law, law=law), shares, weights))
     return found
 
 
@@ -58,12 +57,12 @@ def _law(hmm: Target, n_steps: int) -> tuple[int, np.ndarray]:
     return order, held_out_law(hmm, order)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_sequences", "n_steps"))
+@partial(jax.jit, static_argnames=("n_sequences", "n_steps"))
 def _generate_all(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_sequences: int, n_steps: int, key: Key
+    network: Network, snapshots: Params, n_sequences: int, n_steps: int, key: Key
 ) -> Int[Array, "E B T"]:
     return jax.lax.map(
-        lambda p: generate(cell, p, noise_std, n_sequences, n_steps, key),
-        params,
+        lambda params: network.replace(**params).generate(n_sequences, n_steps, key),
+        snapshots,
         batch_size=SNAPSHOTS_AT_ONCE,
     )

@@ -55,6 +55,11 @@ class RNNCell(nn.Module):
     With a leak l < 1, h_t = (1-l) h_{t-1} + l f(W_in x_t + W_rec h_{t-1} + b). Weights and biases
     start uniform in +-1/sqrt(N), as torch's RNN and Linear layers do.
 
+    The contract of a cell. `step` makes the new state from the old one, the drive W_in x and the
+    gates of an intervention; `readout` makes logits of a state; both are pure functions of these
+    and the parameters. What the gates do is said in `Gates`. What is not true of every cell has a
+    name, and whoever relies on it asks for the name: `homogeneous`, `piecewise_linear`.
+
     Raises:
         InputError: a leak outside (0, 1], as soon as the cell is used.
     """
@@ -66,6 +71,21 @@ class RNNCell(nn.Module):
     bias: bool = False
     initial_state: str = "zero"
     leak: float = 1.0  # l, the share of the state that is new in each step
+
+    @property
+    def homogeneous(self) -> bool:
+        """Whether h(s x) = s h(x) for every s > 0: scaling all noise scales all states."""
+        return self.piecewise_linear and not self.bias and self.initial_state == "zero"
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether a step is affine in each region where the same units are active."""
+        return self.activation == "relu"
+
+    @nn.nowrap
+    def activate(self, a: Array) -> Array:
+        """f(a)."""
+        return ACTIVATIONS[self.activation](a)
 
     def setup(self) -> None:
         """Declare the parameters."""
@@ -97,7 +117,7 @@ class RNNCell(nn.Module):
         self, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float, gates: Gates
     ) -> Float[Array, "*B N"]:
         """The hidden state after one step."""
-        new = ACTIVATIONS[self.activation](self.preactivation(h, drive, gates))
+        new = self.activate(self.preactivation(h, drive, gates))
         if self.leak != 1:  # at 1 it would only cost time and rounding
             new = (1 - self.leak) * h + self.leak * new
         return gates.state_gain * new + gates.state_offset
@@ -132,42 +152,15 @@ def init_params(cell: RNNCell, key: Key) -> dict[str, Array]:
     return dict(cell.init(key, jnp.zeros(cell.hidden_size), method="readout")["params"])
 
 
-def initial_state(cell: RNNCell, keys: Keys) -> Float[Array, "*B N"]:
+def starts(cell: RNNCell, keys: Keys) -> Float[Array, "*B N"]:
     """h_0 for each of the keys (*B): zero, or the activation of a standard normal draw."""
     if cell.initial_state == "zero":
         return jnp.zeros((*keys.shape, cell.hidden_size))
-    return ACTIVATIONS[cell.activation](white_noise(keys, 1, cell.hidden_size)[0])
+    return cell.activate(white_noise(keys, 1, cell.hidden_size)[0])
 
 
-def drive(cell: RNNCell, params: Params, x: Float[Array, "*T D"]) -> Float[Array, "*T N"]:
-    """Drive W_in x of the noise (or of any input) x."""
-    return _apply(cell, params, "drive", x)
-
-
-def step(
-    cell: RNNCell,
-    params: Params,
-    h: Float[Array, "*B N"],
-    drive: Float[Array, "*B N"] | float,
-    gates: Gates = Gates(),  # noqa: B008
-) -> Float[Array, "*B N"]:
-    """One step of the network from state h under the drive W_in x; a drive of 0 is no input."""
-    return _apply(cell, params, "step", h, drive, gates)
-
-
-def preactivation(
-    cell: RNNCell, params: Params, h: Float[Array, "*B N"], drive: Float[Array, "*B N"] | float
-) -> Float[Array, "*B N"]:
-    """What each unit receives in the step from state h, W_rec h + W_in x + b."""
-    return _apply(cell, params, "preactivation", h, drive, Gates())
-
-
-def readout(cell: RNNCell, params: Params, h: Float[Array, "*T N"]) -> Float[Array, "*T K"]:
-    """Logits of hidden states."""
-    return _apply(cell, params, "readout", h)
-
-
-def _apply(cell: RNNCell, params: Params, method: str, *args: Any) -> Any:  # noqa: ANN401
+def apply(cell: RNNCell, params: Params, method: str, *args: Any) -> Any:  # noqa: ANN401
+    """What a method of the cell gives with these parameters."""
     return cell.apply({"params": params}, *args, method=method)
 
 

@@ -8,10 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool
 
-from hmmrnn.arrays import Params, Scalar
-from hmmrnn.nets.cells import RNNCell
 from hmmrnn.nets.network import Network
-from hmmrnn.nets.simulator import simulate
 
 LONG_RUNS = 64
 LONG_RUN_STEPS = 2_000
@@ -64,16 +61,14 @@ def long_run(network: Network, n_steps: int) -> LongRun:
     asks gets the same answer.
     """
     last = max(LONG_RUN_STEPS, n_steps)
-    kept = _bounded(network.cell, network.params, network.noise_std, n_steps, last)
+    kept = _bounded(network.bare, n_steps, last)
     return LongRun(float(np.mean(np.asarray(kept))), LONG_RUNS, last)
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps", "last"))
-def _bounded(
-    cell: RNNCell, params: Params, noise_std: Scalar, n_steps: int, last: int
-) -> Bool[Array, " R"]:
+@partial(jax.jit, static_argnames=("n_steps", "last"))
+def _bounded(network: Network, n_steps: int, last: int) -> Bool[Array, " R"]:
     keys = jax.random.split(jax.random.key(LONG_RUN_STEPS), LONG_RUNS)
-    logits = simulate(cell, params, noise_std, last, keys).logits
+    logits = network.simulate(last, keys).logits
     largest = jnp.max(jnp.abs(logits), axis=-1)  # (T, R)
     typical = jnp.median(largest[n_steps // 2 : n_steps], axis=0)
     small = (largest[-1] < LARGEST_LOGIT) & (largest[-1] <= GROWTH * typical)

@@ -10,7 +10,6 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from hmmrnn.dynamics import homogeneous
 from hmmrnn.errors import InputError
 from hmmrnn.nets import LongRun, long_run
 from hmmrnn.report import commands
@@ -92,7 +91,7 @@ def build_report(folder: Path) -> Path:
         "figures": _figures(folder / "figures"),
         "view": view_html(folder),
         "commands": _commands(folder, spec),
-        "scale_free": homogeneous(spec.config.cell),
+        "scale_free": spec.config.cell.homogeneous,
         **_training(folder, spec.config.loss.tolerance),
         **_measures(folder, words),
     }

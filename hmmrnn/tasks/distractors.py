@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
 from hmmrnn.tasks.task import Task, Windows, without_path
 
@@ -113,14 +113,13 @@ def hidden(
         "b_rec": net.b_rec[order],
         "b_out": net.b_out,
     }
-    n_steps, n_trials, d = trials.inputs.shape
+    n_steps, n_trials, _ = trials.inputs.shape
     noise = noise_std * _noise(jax.random.split(key_noise, n_trials), n_steps, n)
     truth = np.stack(trials.truth)
     used = np.asarray(truth.any(0))
     edges = (planted.W_rec != 0) & used[:, None] & used
     return Task(
-        params={name: jnp.asarray(value, jnp.float32) for name, value in params.items()},
-        cell=relu_cell(len(net.b_out), n, d + n, leak),
+        network=relu_network(params, leak, noise_std),
         inputs=jnp.concatenate([trials.inputs, noise], axis=-1),
         h0=jnp.asarray(trials.h0[:, order], jnp.float32),
         target=trials.target,
@@ -133,8 +132,11 @@ def hidden(
     )
 
 
-def relu_cell(n_outputs: int, n_units: int, n_inputs: int, leak: float) -> RNNCell:
-    """The cell of a planted network: relu units with biases."""
-    return RNNCell(
+def relu_network(params: Mapping[str, np.ndarray], leak: float, noise_std: float = 0.0) -> Network:
+    """A planted network: relu units with biases."""
+    (n_units, n_inputs), n_outputs = params["W_in"].shape, len(params["W_out"])
+    cell = RNNCell(
         n_symbols=n_outputs, hidden_size=n_units, noise_dim=n_inputs, bias=True, leak=leak
     )
+    single = {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+    return Network(single, jnp.asarray(noise_std, jnp.float32), cell)

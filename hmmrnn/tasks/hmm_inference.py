@@ -16,13 +16,12 @@ from scipy.optimize import least_squares
 
 from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, init_params, rollout
+from hmmrnn.nets import Intervention, Network, RNNCell, init_params
 from hmmrnn.tasks.distractors import (
     Trials,
     Weights,
     contaminated,
     hidden,
-    relu_cell,
     settled,
     surrounded,
 )
@@ -215,7 +214,7 @@ def _trained(
 ) -> tuple[Params, Bool[Array, " n"]]:
     """Parameters of a small network that predicts, and which of its units it needs."""
     key_init, key_data, key_test = jax.random.split(key, 3)
-    cell = relu_cell(n_states, n_units, n_states, NO_LEAK)
+    cell = RNNCell(n_symbols=n_states, hidden_size=n_units, noise_dim=n_states, bias=True)
     rate = optax.cosine_decay_schedule(LEARNING_RATE, TRAINING_STEPS)
     optimiser = optax.chain(optax.clip_by_global_norm(CLIP), optax.adam(rate))
 
@@ -223,7 +222,8 @@ def _trained(
         """KL(exact law | readout) in nats per step."""
         _, x, law = _many_states(key, hazard, mu, n_states, TRAINING_LENGTH, TRAINING_TRIALS)
         h0 = jnp.zeros((TRAINING_TRIALS, n_units))
-        logits = rollout(cell, params, h0, x, Intervention(state_gain=gain)).logits
+        network = Network(params, 0.0, cell)
+        logits = network.run(h0, x, Intervention(state_gain=gain)).logits
         return jnp.mean(jnp.sum(jnp.exp(law) * (law - jax.nn.log_softmax(logits)), axis=-1))
 
     def tick(carry: tuple, key: Key) -> tuple[tuple, None]:

@@ -6,15 +6,16 @@ noise pushes a bistable pair over its barrier. Both are relu networks with biase
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Bool
 
-from hmmrnn.arrays import Key, Params
-from hmmrnn.nets import NetConfig, RNNCell, make_cell
+from hmmrnn.arrays import Key
+from hmmrnn.nets import NetConfig, Network, make_cell
 
 PAIRS = ((0, 1), (1, 0))
 N_STATE, N_POPULATION, N_KICK = 4, 8, 3
@@ -22,12 +23,15 @@ N_DISTRACTORS = 100
 NOISE_DIM = 120
 
 
-class Planted(NamedTuple):
-    """A network whose mechanism is known; it is a `Network` for all analyses."""
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["params", "noise_std", "groups"],
+    meta_fields=["cell"],
+)
+@dataclass(frozen=True, eq=False)
+class Planted(Network):
+    """A network whose mechanism is known."""
 
-    params: Params
-    cell: RNNCell
-    noise_std: Float[Array, ""]
     groups: Mapping[str, Bool[np.ndarray, " N"]]  # state 0, kick 01, population 10, ... distractors
 
 
@@ -139,9 +143,6 @@ def _embedded(net: _Builder, noise: Mapping[str, float], contamination: float, k
         "b_out": np.zeros(2),
     }
     cell = make_cell(NetConfig(hidden_size=net.size, noise_dim=NOISE_DIM, bias=True), n_symbols=2)
-    return Planted(
-        {name: jnp.asarray(value, jnp.float32) for name, value in params.items()},
-        cell,
-        jnp.asarray(1.0),
-        {name: np.isin(order, units) for name, units in net.units.items()},
-    )
+    single = {name: jnp.asarray(value, jnp.float32) for name, value in params.items()}
+    groups = {name: np.isin(order, units) for name, units in net.units.items()}
+    return Planted(single, jnp.asarray(1.0), cell, groups)

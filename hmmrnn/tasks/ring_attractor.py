@@ -3,22 +3,20 @@
 Leaky relu units. One network does all three: only its inputs differ between the conditions.
 """
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hmmrnn.arrays import Key, Params
+from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell, rollout
+from hmmrnn.nets import Network
 from hmmrnn.tasks.distractors import (
     Trials,
     Weights,
     contaminated,
     hidden,
-    relu_cell,
+    relu_network,
     settled,
     surrounded,
 )
@@ -195,15 +193,13 @@ def _alone(
 ) -> Float[Array, "T B K"]:
     """What `net` reads out."""
     arrays = net._asdict()
-    sizes = arrays.pop("sizes")
-    params = {name: jnp.asarray(value, jnp.float32) for name, value in arrays.items()}
-    cell = relu_cell(2, sum(sizes.values()), N_INPUTS, LEAK)
-    return _readout(cell, params, jnp.asarray(h0, jnp.float32), inputs)
+    del arrays["sizes"]
+    return _readout(relu_network(arrays, LEAK), jnp.asarray(h0, jnp.float32), inputs)
 
 
-@partial(jax.jit, static_argnames="cell")
-def _readout(cell: RNNCell, params: Params, h0: Array, inputs: Array) -> Float[Array, "T B K"]:
-    return rollout(cell, params, h0, inputs).logits
+@jax.jit
+def _readout(network: Network, h0: Array, inputs: Array) -> Float[Array, "T B K"]:
+    return network.run(h0, inputs).logits
 
 
 def _check(condition: str, direction: str, n_steps: int) -> None:

@@ -6,23 +6,21 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from hmmrnn.arrays import Params
 from hmmrnn.errors import InputError
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network
 
 Windows = Mapping[str, tuple[int, int]]
 
 
 class Task(NamedTuple):
-    """A network with a known mechanism, at work: `rollout(cell, params, h0, inputs)` runs it.
+    """A network with a known mechanism, at work: `network.run(h0, inputs)` runs it.
 
-    Step t of a window is row t of `inputs` and of the states that `rollout` returns. Steps in which
+    Step t of a window is row t of `inputs` and of the states of that run. Steps in which
     it is not clear who is at work lie in no window. `edges` and `unconnected` are about weights;
     in a window, the edges at work are those between units of its truth.
     """
 
-    params: Params
-    cell: RNNCell
+    network: Network  # its noise level is that of the private noise
     inputs: Float[Array, "T B D"]  # the task's own inputs, then the private noise of each unit
     h0: Float[Array, "B N"]
     target: Float[Array, "T B K"]  # what the readout should be

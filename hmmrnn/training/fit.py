@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key, Scalar
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import FixedData, make_data
 from hmmrnn.training.floor import Floor, loss_floor
@@ -36,32 +36,26 @@ class Progress(NamedTuple):
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["params", "records", "snapshots", "floor", "noise_std", "mean_params"],
-    meta_fields=["config"],
+    data_fields=["params", "noise_std", "records", "snapshots", "floor", "mean_params"],
+    meta_fields=["cell", "config"],
 )
-@dataclass(frozen=True)
-class Fit:
+@dataclass(frozen=True, eq=False)
+class Fit(Network):
     """A trained network with the history of its training."""
 
-    params: dict[str, Array]  # W_in (N, D), W_rec (N, N), W_out (K, N), biases if used
     records: Records  # (epochs,)
     snapshots: Snapshots
     floor: Floor
-    noise_std: Float[Array, ""]
     config: TrainConfig
     mean_params: dict[str, Array] = field(default_factory=dict)
     """Over the last `train.average_epochs`; empty without them."""
-
-    @property
-    def cell(self) -> RNNCell:
-        """The recurrent cell that `params` belong to."""
-        return self.config.cell
 
     @classmethod
     def of(cls, config: TrainConfig, noise_std: Array, progress: Progress) -> "Fit":
         """The fit that `progress` has reached."""
         state, records, snapshots, floor = progress
-        return cls(state.params, records, snapshots, floor, noise_std, config, state.mean_params)
+        network = state.params, noise_std, config.cell
+        return cls(*network, records, snapshots, floor, config, state.mean_params)
 
 
 class Streams(NamedTuple):

@@ -239,6 +239,7 @@ def load(folder: str | Path) -> Fit:
         ),
         floor=Floor(jnp.asarray(history["floor_mean"]), jnp.asarray(history["floor_std"])),
         noise_std=jnp.float32(noise_std),
+        cell=config.cell,
         config=config,
     )
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Keys, Scalar
 from hmmrnn.losses import Generated, Objective, Transport
-from hmmrnn.nets import init_params, simulate, straight_through
+from hmmrnn.nets import Network, init_params, straight_through
 from hmmrnn.sequences import SymbolSequences
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import (
@@ -108,7 +108,7 @@ def generated(
 
     def batch(keys: Keys) -> Batch:
         keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
-        runs = simulate(config.cell, params, noise_std, config.data.n_steps, keys_run)
+        runs = Network(params, noise_std, config.cell).simulate(config.data.n_steps, keys_run)
         logits = jnp.swapaxes(runs.logits, 0, 1)
         emit = jax.vmap(partial(straight_through, temperature=config.train.temperature))
         sequences = Generated(emit(logits, key=keys_emission), jax.nn.softmax(logits, axis=-1))

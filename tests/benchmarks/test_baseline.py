@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from networks import net_of
 
 from benchmarks.__main__ import PARTS, main
 from benchmarks.plan import Plan
 from hmmrnn.losses import reference
-from hmmrnn.nets import init_params, rollout, straight_through
+from hmmrnn.nets import init_params, straight_through
 from hmmrnn.training.data import fresh_batch
 from hmmrnn.training.step import make_optimizer
 
@@ -52,7 +53,7 @@ def trainer(plan, config, params):
 
 def run(config, params, noise):
     start = jnp.zeros(config.net.hidden_size)
-    return jax.vmap(lambda x: rollout(config.cell, params, start, x))(noise)
+    return jax.vmap(lambda x: net_of(config.cell, params).run(start, x))(noise)
 
 
 def test_hidden_states_and_logits_are_equal(plan, config, params, noise, trainer):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import SMALL
+from networks import SMALL, net_of
 
 from hmmrnn.circuits.events import (
     STAY,
@@ -20,7 +20,7 @@ from hmmrnn.circuits.events import (
 )
 from hmmrnn.circuits.recording import recorded
 from hmmrnn.intervals import bootstrap_weights, estimate
-from hmmrnn.nets import init_params, rollout
+from hmmrnn.nets import init_params
 
 KEY = jax.random.key(11)
 CELL = SMALL.clone(activation="tanh")
@@ -126,7 +126,7 @@ def test_aligned_steps_are_slices():
 def test_a_stretch_run_again_is_the_recording():
     params = init_params(CELL, jax.random.key(0))
     params["W_rec"] = 0.9 * jnp.eye(12) + 0.2 * params["W_rec"]  # slow: symbols last
-    recording = recorded(CELL, params, 0.5, 200, jax.random.split(KEY, 8))
+    recording = recorded(net_of(CELL, params, 0.5), 200, jax.random.split(KEY, 8))
     pairs = symbol_pairs(recording.symbols, 5)
     assert len(pairs) >= 3
     for pair in pairs:
@@ -134,7 +134,7 @@ def test_a_stretch_run_again_is_the_recording():
         around = stretch(recording, events, 12, 10)
         assert around.before == 12
         assert len(events.run) >= 3
-        again = rollout(CELL, params, around.h0, around.noise)
+        again = net_of(CELL, params).run(around.h0, around.noise)
         for name in ("states", "logits"):
             expected = aligned(getattr(recording, name), events, 12, 10)
             found = np.swapaxes(getattr(again, name), 0, 1)

@@ -170,4 +170,4 @@ def test_pairs_whose_kick_neurons_are_unknown_have_empty_groups(planted):
 def test_a_diverging_network_is_refused(front_door):
     net = kick_network(jax.random.key(1), n_distractors=20)
     with pytest.raises(DivergingNetworkError, match="diverges"):
-        front_door(net._replace(params={**net.params, "W_rec": 9 * net.params["W_rec"]}), KEY)
+        front_door(net.replace(W_rec=9 * net.params["W_rec"]), KEY)

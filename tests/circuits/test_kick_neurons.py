@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import Net
+from networks import net_of
 
 from hmmrnn.circuits import windows
 from hmmrnn.circuits.events import find_events
@@ -120,7 +120,7 @@ def test_nothing_in_untrained_networks(kind, seed, n_runs):
         W_rec = 0.97 * jnp.eye(n) + 0.02 * centred["W_rec"] - 1 / n
         assert jnp.linalg.norm(W_rec, 2) < 1  # stable, whichever units are active
         params |= {"W_rec": W_rec, "W_out": 10 * centred["W_out"]}
-    net = Net(params, cell, jnp.asarray(1.0))
+    net = net_of(cell, params, jnp.asarray(1.0))
     K = cell.n_symbols
     pairs = [(s, t) for s in range(K) for t in range(K) if s != t]
     found = found_in(net, n_runs, 300, key_find, pairs)
@@ -169,7 +169,7 @@ def test_relabelling_units_permutes_the_answer(small):
         "b_rec": net.params["b_rec"][order],
         "b_out": net.params["b_out"],
     }
-    relabelled = found_in(net._replace(params=params), 24, 300, KEY)
+    relabelled = found_in(net.replace(**params), 24, 300, KEY)
     for one, other in zip(found, relabelled, strict=True):
         assert other.n_events == one.n_events
         assert other.pair == one.pair
@@ -190,7 +190,7 @@ def test_units_that_do_the_same_and_send_nothing_are_no_kick_neurons(small):
         params[name][echoes] = params[name][kick]
     params["W_rec"][:, echoes] = 0
     params["W_out"][:, echoes] = 0
-    net = net._replace(params={name: jnp.asarray(x) for name, x in params.items()})
+    net = net.replace(**{name: jnp.asarray(x) for name, x in params.items()})
     found = found_in(net, 24, 300, KEY)
     assert found[0].kick_like[echoes].all()
     assert found[0].score[echoes] == pytest.approx(found[0].score[kick], abs=1e-4)
@@ -332,7 +332,7 @@ def test_a_source_without_a_cluster_has_no_kick_neurons():
     assert np.isnan(levels.source).all()
     assert np.isfinite(levels.transition).all()
     assert np.isposinf(best_by_chance(fleeting, events, levels, paths, KEY)).all()
-    net = Net({}, UNTRAINED["slow units"], jnp.asarray(1.0))
+    net = net_of(UNTRAINED["slow units"], {}, jnp.asarray(1.0))
     found = kick_neurons(net, fleeting, (0, 1), 2, KEY)
     assert "has no state" in found.problem
     assert not found.enough
@@ -342,7 +342,7 @@ def test_a_source_without_a_cluster_has_no_kick_neurons():
 def test_one_symbol_only_has_no_kick_neurons():
     recording, _ = by_hand(0)
     same = recording._replace(symbols=jnp.zeros_like(recording.symbols))
-    net = Net({}, UNTRAINED["slow units"], jnp.asarray(1.0))
+    net = net_of(UNTRAINED["slow units"], {}, jnp.asarray(1.0))
     for pair in PAIRS:
         found = kick_neurons(net, same, pair, 2, KEY)
         assert found.n_events == 0
@@ -365,8 +365,8 @@ def test_recordings_with_other_numbers_of_events_run_the_same_programs(small, mo
     net, _ = small
     whole = record(net, 24, 300, jax.random.split(KEY)[0])
     for program, static in (
-        (windows.unit_push, ("cell", "before", "first", "last", "horizon")),
-        (windows.windowed_runs, ("cell", "before", "width")),
+        (windows.unit_push, ("before", "first", "last", "horizon")),
+        (windows.windowed_runs, ("before", "width")),
     ):
         name = program.__name__
         once = chex.assert_max_traces(program.__wrapped__, n=1)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import FLIP_FLOP, IDLE, K02, P02, P20, SMALL, flip_flop, random_network, units
+from networks import FLIP_FLOP, IDLE, K02, P02, P20, SMALL, flip_flop, net_of, random_network, units
 
 from hmmrnn import InputError
 from hmmrnn.circuits.events import Events, find_events
@@ -19,7 +19,6 @@ from hmmrnn.circuits.noise_replay import (
 )
 from hmmrnn.circuits.recording import recorded
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import drive, rollout
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -42,7 +41,7 @@ GROUPS = np.random.default_rng(1).random((4, 12)) < np.array([[0.0], [1.0], [0.4
 
 
 def replayed(params, h0, noise, groups=GROUPS, cell=SMALL, key=KEY):
-    found = replayed_runs(cell, params, 1.0, h0, noise, LEAD, jnp.asarray(groups), 2, key)
+    found = replayed_runs(net_of(cell, params, 1.0), h0, noise, LEAD, jnp.asarray(groups), 2, key)
     return jax.tree.map(np.asarray, found)
 
 
@@ -50,7 +49,7 @@ def replayed(params, h0, noise, groups=GROUPS, cell=SMALL, key=KEY):
 def flips():
     """A recording of the flip-flop and its changes from 0 to 2."""
     keys = jax.random.split(jax.random.key(1), 16)
-    recording = recorded(FLIP_FLOP, noisy_flip_flop(), 1.0, 500, keys)
+    recording = recorded(net_of(FLIP_FLOP, noisy_flip_flop(), 1.0), 500, keys)
     sure = jnp.max(recording.logits, axis=-1) > 4
     recording = recording._replace(zone=jnp.where(sure, 0, 2))
     events = find_events(recording.symbols, (0, 2), before=LEAD, after=15, stay=LEAD)
@@ -145,13 +144,13 @@ def test_starts_are_of_the_same_cluster_in_another_run(flips):
 
 def test_the_same_noise_on_both_inputs_is_the_network_itself():
     params, h0, noise = random_case()
-    expected = rollout(SMALL, params, h0, noise)
+    expected = net_of(SMALL, params).run(h0, noise)
     for mask in GROUPS:
-        cell, split = split_drive(SMALL, params, jnp.asarray(mask))
-        found = rollout(cell, split, h0, jnp.concatenate([noise, noise], axis=-1))
+        split = split_drive(net_of(SMALL, params), jnp.asarray(mask))
+        found = split.run(h0, jnp.concatenate([noise, noise], axis=-1))
         np.testing.assert_allclose(found.states, expected.states, atol=2e-6)
         other = jnp.concatenate([noise, -2 * noise], axis=-1)
-        pulls, usual = drive(cell, split, other), drive(SMALL, params, noise)
+        pulls, usual = split.drive(other), net_of(SMALL, params).drive(noise)
         np.testing.assert_allclose(pulls, jnp.where(mask, usual, -2 * usual), atol=2e-6)
 
 
@@ -194,7 +193,7 @@ def test_networks_side_by_side_equal_each_alone():
     keys, groups = jax.random.split(KEY, 2), jnp.asarray(GROUPS)
 
     def run(params, h0, noise, key):
-        return replayed_runs(SMALL, params, 1.0, h0, noise, LEAD, groups, 2, key)
+        return replayed_runs(net_of(SMALL, params, 1.0), h0, noise, LEAD, groups, 2, key)
 
     both = jax.vmap(run)(params, h0, noise, keys)
     for i, (p, h, x) in enumerate(each):

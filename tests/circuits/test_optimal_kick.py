@@ -23,7 +23,7 @@ from hmmrnn.circuits.optimal_kick import difference, lead, optimal_kick, readout
 from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.circuits.state_units import carriers
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import RNNCell, init_params, rollout
+from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -52,7 +52,7 @@ def flip_flop(noise_std=0.3):
     b_rec, b_out = np.full(N, 3.0), np.array([0, -50, 0])
     b_rec[[M0, M2]] = 0.4
     params = networks.weights(W_rec=W_rec, W_in=W_in, W_out=W_out, b_rec=b_rec, b_out=b_out)
-    return networks.Net(params, FLIP_FLOP, jnp.asarray(noise_std))
+    return networks.net_of(FLIP_FLOP, params, jnp.asarray(noise_std))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def at_rest(n_starts=P):
     return jnp.asarray(h)
 
 
-adjoint_of = jax.jit(readout_adjoint, static_argnums=(0, 5))
+adjoint_of = jax.jit(readout_adjoint, static_argnames="readout")
 
 
 def unit(x):
@@ -126,7 +126,7 @@ def test_units_that_are_off_take_part_at_a_finite_size(pushed):
 def test_the_linear_kick_of_a_still_cluster_is_the_closed_form():
     """M2 is off: z_2 - z_0 moves by -5 times what is left of M0, 0.6 to the steps that remain."""
     network = flip_flop(1e-3)
-    kick = optimal_kick(*network[1::-1], network.noise_std, at_rest(), PAIR, KEY)
+    kick = optimal_kick(network, at_rest(), PAIR, KEY)
     expected = -np.outer(SELF ** np.arange(L - 1, -1, -1), network.params["W_in"][M0])
     np.testing.assert_allclose(kick.linear, unit(expected), atol=1e-5)
     np.testing.assert_allclose(kick.direction, unit(expected), atol=1e-5)
@@ -140,7 +140,7 @@ def test_the_linear_kick_of_a_still_cluster_is_the_closed_form():
 def test_no_other_kick_into_the_two_units_does_as_well(network):
     """Against 300 courses that decay into the past, judged by numpy on the pair alone."""
     std = float(network.noise_std)
-    kick = optimal_kick(*network[1::-1], network.noise_std, at_rest(), PAIR, KEY)
+    kick = optimal_kick(network, at_rest(), PAIR, KEY)
     W_in = np.asarray(network.params["W_in"], np.float64)[[M0, M2]]
     rng = np.random.default_rng(1)
     decay = rng.uniform(0.3, 1, (300, 1, 1)) ** np.arange(L - 1, -1, -1)[:, None]
@@ -168,7 +168,7 @@ def linear_network():
 def test_the_adjoint_of_a_linear_network_is_a_power_of_its_weights():
     cell, params = linear_network()
     pulls = jnp.asarray(np.random.default_rng(0).normal(size=(6, 20, 7)), jnp.float32)
-    value, adjoint = adjoint_of(cell, params, jnp.ones((20, 7)), pulls, PAIR)
+    value, adjoint = adjoint_of(networks.net_of(cell, params), jnp.ones((20, 7)), pulls, PAIR)
     W, out = (np.asarray(params[name], np.float64) for name in ("W_rec", "W_out"))
     for step in range(6):
         expected = np.linalg.matrix_power(W.T, 5 - step) @ (out[2] - out[0])
@@ -178,7 +178,9 @@ def test_the_adjoint_of_a_linear_network_is_a_power_of_its_weights():
 
 def test_the_kick_of_a_linear_network_is_its_gradient():
     cell, params = linear_network()
-    kick = optimal_kick(cell, params, 0.5, jnp.ones((20, 7)), PAIR, KEY, norm=2.0, n_steps=6)
+    kick = optimal_kick(
+        networks.net_of(cell, params, 0.5), jnp.ones((20, 7)), PAIR, KEY, norm=2.0, n_steps=6
+    )
     W, W_in, out = (np.asarray(params[x], np.float64) for x in ("W_rec", "W_in", "W_out"))
     adjoint = [np.linalg.matrix_power(W.T, 5 - i) @ (out[2] - out[0]) for i in range(6)]
     gradient = adjoint @ W_in
@@ -203,10 +205,10 @@ def test_the_adjoint_agrees_with_finite_differences(readout):
     noise = jnp.asarray(rng.normal(size=(4, 5, 4)), jnp.float32)
 
     def value(noise):
-        return readout(rollout(cell, params, h0, noise).logits[-1], PAIR)
+        return readout(networks.net_of(cell, params).run(h0, noise).logits[-1], PAIR)
 
     pulls = noise @ params["W_in"].T
-    found, adjoint = adjoint_of(cell, params, h0, pulls, PAIR, readout)
+    found, adjoint = adjoint_of(networks.net_of(cell, params), h0, pulls, PAIR, readout)
     np.testing.assert_allclose(found, jax.jit(value)(noise), rtol=1e-4, atol=1e-6)
     gradient = adjoint @ params["W_in"]
     bump = jax.jit(jax.vmap(value))
@@ -240,10 +242,16 @@ def same(one, other, atol=1e-5):
 
 def test_the_scale_of_the_noise_changes_no_direction_and_no_step():
     params, h0 = small_network(), small_starts()
-    one, four = (optimal_kick(CELL, params, s, s * h0, PAIR, KEY, n_steps=6) for s in (1.0, 4.0))
+    one, four = (
+        optimal_kick(networks.net_of(CELL, params, s), s * h0, PAIR, KEY, n_steps=6)
+        for s in (1.0, 4.0)
+    )
     same(one._replace(gain=4 * one.gain, moved=4 * one.moved), four)
     kicks, doses = random_kicks(one.direction, 2, KEY) @ params["W_in"].T, jnp.array([0.0, 3.0])
-    steps = [first_step(CELL, params, s, s * h0, kicks, doses, PAIR, KEY) for s in (1.0, 4.0)]
+    steps = [
+        first_step(networks.net_of(CELL, params, s), s * h0, kicks, doses, PAIR, KEY)
+        for s in (1.0, 4.0)
+    ]
     np.testing.assert_array_equal(*steps)
 
 
@@ -251,8 +259,8 @@ def test_labels_of_units_do_not_matter():
     params, h0 = small_network(), small_starts()
     order = np.array([3, 0, 6, 1, 5, 2, 4])
     other = networks.relabelled(params, order)
-    one = optimal_kick(CELL, params, 1.0, h0, PAIR, KEY, n_steps=6)
-    other = optimal_kick(CELL, other, 1.0, h0[:, order], PAIR, KEY, n_steps=6)
+    one = optimal_kick(networks.net_of(CELL, params, 1.0), h0, PAIR, KEY, n_steps=6)
+    other = optimal_kick(networks.net_of(CELL, other, 1.0), h0[:, order], PAIR, KEY, n_steps=6)
     units = {name: getattr(one, name)[order] for name in ("unit_energy", "unit_gain")}
     same(one._replace(**units), other, atol=1e-4)
 
@@ -260,10 +268,12 @@ def test_labels_of_units_do_not_matter():
 def test_states_that_are_not_finite_are_left_out():
     params, h0 = small_network(), small_starts()
     broken = h0.at[3:5].set(jnp.nan)
-    found = optimal_kick(CELL, params, 1.0, broken, PAIR, KEY, n_steps=6)
+    found = optimal_kick(networks.net_of(CELL, params, 1.0), broken, PAIR, KEY, n_steps=6)
     assert int(found.n_valid) == 18
     assert np.isfinite(found.direction).all()
-    nothing = optimal_kick(CELL, params, 1.0, jnp.full((20, 7), jnp.nan), PAIR, KEY, n_steps=6)
+    nothing = optimal_kick(
+        networks.net_of(CELL, params, 1.0), jnp.full((20, 7), jnp.nan), PAIR, KEY, n_steps=6
+    )
     assert int(nothing.n_valid) == 0
     assert np.isnan(nothing.direction).all()
 
@@ -273,7 +283,7 @@ def test_steps_equal_a_numpy_loop():
     weights = {name: np.asarray(x, np.float64) for name, x in params.items()}
     kicks = jax.random.normal(jax.random.key(8), (3, 6, 7))
     doses = jnp.array([0.0, 0.5, 2.0])
-    found = np.asarray(first_step(CELL, params, 0.7, h0, kicks, doses, PAIR, KEY))
+    found = np.asarray(first_step(networks.net_of(CELL, params, 0.7), h0, kicks, doses, PAIR, KEY))
     keys = jax.random.split(KEY, 20)
     noise = 0.7 * np.asarray(jax.jit(partial(white_noise, n_steps=11, dim=4))(keys), np.float64)
     expected = np.full(found.shape, 12)
@@ -289,7 +299,7 @@ def test_steps_equal_a_numpy_loop():
     np.testing.assert_array_equal(found[0, 0], found[2, 0])  # no dose, no difference
     assert len(np.unique(found)) > 5
     wild = params | {"W_rec": jnp.full((7, 7), 1e30)}
-    assert np.isnan(first_step(CELL, wild, 0.7, h0, kicks, doses, PAIR, KEY)).all()
+    assert np.isnan(first_step(networks.net_of(CELL, wild, 0.7), h0, kicks, doses, PAIR, KEY)).all()
 
 
 def test_networks_side_by_side_equal_each_alone():
@@ -298,16 +308,17 @@ def test_networks_side_by_side_equal_each_alone():
     h0 = jnp.stack([small_starts(), 2 * small_starts()])
     std = jnp.array([0.7, 1.0])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *each)
-    run = partial(optimal_kick, CELL, n_steps=6)
-    both = jax.vmap(run, in_axes=(0, 0, 0, None, 0))(stacked, std, h0, PAIR, keys)
+    run = partial(optimal_kick, n_steps=6)
+    nets = networks.net_of(CELL, stacked, std)
+    both = jax.vmap(run, in_axes=(0, 0, None, 0))(nets, h0, PAIR, keys)
     kicks = jax.random.normal(jax.random.key(8), (3, 6, 7))
-    steps = partial(first_step, CELL)
     doses = jnp.array([0.0, 0.5, 2.0])
-    axes = (0, 0, 0, None, None, None, 0)
-    together = jax.vmap(steps, in_axes=axes)(stacked, std, h0, kicks, doses, PAIR, keys)
+    axes = (0, 0, None, None, None, 0)
+    together = jax.vmap(first_step, in_axes=axes)(nets, h0, kicks, doses, PAIR, keys)
     for i in range(2):
-        same([x[i] for x in both], run(each[i], std[i], h0[i], PAIR, keys[i]), atol=1e-4)
-        alone = steps(each[i], std[i], h0[i], kicks, doses, PAIR, keys[i])
+        net = networks.net_of(CELL, each[i], std[i])
+        same([x[i] for x in both], run(net, h0[i], PAIR, keys[i]), atol=1e-4)
+        alone = first_step(net, h0[i], kicks, doses, PAIR, keys[i])
         np.testing.assert_array_equal(together[i], alone)
     assert not np.allclose(both.direction[0], both.direction[1])
 
@@ -347,7 +358,9 @@ def test_only_the_carriers_have_to_receive_the_kick(network, pushed, weights):
     groups = Groups(("pair", "nobody"), masks)
     starts = Starts(at_rest(), np.arange(P) % B)
     cell, params, std = network.cell, network.params, network.noise_std
-    run = partial(injection, cell, params, std, starts, pushed.kick, groups, (0, 2))
+    run = partial(
+        injection, networks.net_of(cell, params, std), starts, pushed.kick, groups, (0, 2)
+    )
     found = run(weights, KEY, n_random=2)
     pair, nobody = found.through
     assert pair == found.without[1] == found.optimal

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import SMALL, relabelled, switch
+from networks import SMALL, net_of, relabelled, switch
 
 from hmmrnn import InputError
 from hmmrnn.circuits.events import find_events
@@ -20,7 +20,7 @@ from hmmrnn.circuits.free_runs import counts, escapes, free_runs, settled
 from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
 from hmmrnn.circuits.recording import WARM_UP, Recording, record, recorded
 from hmmrnn.dynamics import spectra_along, spectrum
-from hmmrnn.losses import kl, ngram_shares
+from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import NO_INTERVENTION, Intervention, RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
@@ -127,8 +127,8 @@ def test_every_event_is_a_completed_transition():
 
 def test_without_intervention_runs_are_those_of_a_recording():
     keys = jax.random.split(KEY, 4)
-    run = partial(free_runs, NET.cell, NET.params, 1.0, 50, keys)
-    symbols = recorded(NET.cell, NET.params, 1.0, 50, keys).symbols
+    run = partial(free_runs, net_of(NET.cell, NET.params, 1.0), 50, keys)
+    symbols = recorded(net_of(NET.cell, NET.params, 1.0), 50, keys).symbols
     ones = Intervention(*(jnp.ones(N),) * 3, jnp.zeros(N))
     for intervention in (NO_INTERVENTION, ones):
         np.testing.assert_array_equal(run(intervention).symbols, symbols)
@@ -245,9 +245,7 @@ def test_leaving_by_a_coin_has_a_hazard_of_one_half():
     params["b_out"] = jnp.array([0, 0, -9.0])  # symbol 2 never
     n = 4_000
     left = escapes(
-        cell,
-        params,
-        1.0,
+        net_of(cell, params, 1.0),
         stacked([NO_INTERVENTION], 1),
         jnp.zeros((3, n, 1)),
         jax.random.split(KEY, (3, n)),
@@ -299,7 +297,9 @@ def test_a_network_without_noise_has_no_transition(setting):
     states = setting.starts.states
     middle = jnp.broadcast_to(jnp.median(states, axis=1, keepdims=True), states.shape)
     starts = setting.starts._replace(states=middle)
-    still = setting._replace(noise_std=jnp.zeros(()), starts=starts)
+    still = setting._replace(
+        network=setting.network.replace(noise_std=jnp.zeros(())), starts=starts
+    )
     found = outcomes(still, *[measure_baseline(still)] * 2, KEY)
     assert found.per_step.value == np.nanmax(found.rate.value) == 0
     np.testing.assert_array_equal(found.escape.value, 0)
@@ -309,9 +309,9 @@ def test_a_network_without_noise_has_no_transition(setting):
 
 def test_divergence_from_the_law_is_that_of_the_loss(setting, baseline):
     found = outcomes(setting, baseline, baseline, KEY)
-    runs = free_runs(NET.cell, NET.params, 1.0, N_STEPS, setting.keys, NO_INTERVENTION)
+    runs = free_runs(net_of(NET.cell, NET.params, 1.0), N_STEPS, setting.keys, NO_INTERVENTION)
     law = jnp.asarray(setting.law)
-    expected = kl(partial(ngram_shares, n=4), runs.probabilities, law, FLOOR)
+    expected = kl_of_law(partial(ngram_shares, n=4), runs.probabilities, law, FLOOR)
     np.testing.assert_allclose(found.kl.value, [expected], rtol=1e-4)
     own = np.asarray(ngram_shares(runs.probabilities, 4), float)
     same = outcomes(setting._replace(law=own / own.sum()), baseline, baseline, KEY)
@@ -335,10 +335,12 @@ def test_critical_pairs_are_those_of_the_network_under_the_intervention(activati
     matrices = (np.asarray(scale) * slope)[:, :, None] * w
     expected = spectrum(jnp.asarray(matrices, jnp.float32)).n_critical_pairs > 0
     gates = Intervention(recurrent_gain=gain, state_gain=scale)
-    np.testing.assert_array_equal(has_critical_pair(cell, params, gates, states), expected)
+    np.testing.assert_array_equal(has_critical_pair(net_of(cell, params), gates, states), expected)
     assert 0 < expected.sum() < 30
-    plain = spectra_along(cell, params, states).n_critical_pairs > 0
-    np.testing.assert_array_equal(has_critical_pair(cell, params, NO_INTERVENTION, states), plain)
+    plain = spectra_along(net_of(cell, params), states).n_critical_pairs > 0
+    np.testing.assert_array_equal(
+        has_critical_pair(net_of(cell, params), NO_INTERVENTION, states), plain
+    )
 
 
 def test_a_rotation_is_critical_until_it_is_weakened():
@@ -346,7 +348,7 @@ def test_a_rotation_is_critical_until_it_is_weakened():
     cell = RNNCell(n_symbols=2, hidden_size=2, noise_dim=1, activation="tanh")
     params = {"W_rec": jnp.array([[c, -s], [s, c]]), "W_in": jnp.zeros((2, 1))}
     params["W_out"] = jnp.zeros((2, 2))
-    at = partial(has_critical_pair, cell, params, states=jnp.zeros((1, 2)))
+    at = partial(has_critical_pair, net_of(cell, params), states=jnp.zeros((1, 2)))
     assert at(NO_INTERVENTION) == 1
     assert at(Intervention(recurrent_gain=0.5)) == 0
     assert at(Intervention(state_gain=0.5)) == 0
@@ -387,7 +389,7 @@ def test_relabelled_units_behave_the_same(setting, baseline):
     order = np.array([4, 2, 7, 0, 5, 1, 6, 3])
     params = relabelled(NET.params, order)
     starts = setting.starts._replace(states=setting.starts.states[..., order])
-    other = setting._replace(params=params, starts=starts)
+    other = setting._replace(network=net_of(NET.cell, params), starts=starts)
     gates = stacked([Intervention(state_gain=silenced(3).state_gain[order])], N)
     ours = measure(setting, stacked([silenced(3)], N))
     theirs = measure(other, gates)
@@ -398,20 +400,20 @@ def test_relabelled_units_behave_the_same(setting, baseline):
 
 
 def test_networks_side_by_side_equal_each_alone():
-    networks = [NET.params, switch(kick=1.0, threshold=1.5).params]
+    networks = [NET, switch(kick=1.0, threshold=1.5)]
     both = jax.tree.map(lambda *x: jnp.stack(x), *networks)
     gains = stacked([NO_INTERVENTION, silenced(3)], N)
     keys = jax.random.split(KEY, (2, 3))
     starts = jnp.broadcast_to(jnp.eye(2, N)[:, None], (2, 3, N))
-    count = partial(counts, NET.cell, noise_std=1.0, gains=gains, n_steps=60)
-    leave = partial(escapes, NET.cell, noise_std=1.0, gains=gains, starts=starts, keys=keys)
-    together = jax.vmap(lambda p, k: count(p, keys=k))(both, keys)
+    count = partial(counts, gains=gains, n_steps=60)
+    leave = partial(escapes, gains=gains, starts=starts, keys=keys)
+    together = jax.vmap(lambda net, k: count(net, keys=k))(both, keys)
     left = jax.vmap(leave)(both)
-    for i, params in enumerate(networks):
-        alone = count(params, keys=keys[i])
+    for i, net in enumerate(networks):
+        alone = count(net, keys=keys[i])
         np.testing.assert_array_equal(together.completed[i], alone.completed)
         np.testing.assert_allclose(together.ngrams[i], alone.ngrams, atol=1e-6)
-        np.testing.assert_array_equal(left.time[i], leave(params).time)
+        np.testing.assert_array_equal(left.time[i], leave(net).time)
     assert not np.array_equal(left.time[0], left.time[1])
 
 
@@ -419,7 +421,7 @@ def test_the_intervention_is_there_from_the_first_step():
     """Unit 0 starts ahead by its own offset, which a warm-up without it would not show."""
     keys = jax.random.split(KEY, 3)
     params = NET.params | {"W_in": jnp.zeros((N, 2))}
-    run = partial(free_runs, NET.cell, params, 1.0, 10, keys)
+    run = partial(free_runs, net_of(NET.cell, params, 1.0), 10, keys)
     for unit in (0, 1):
         others = silenced(1 - unit)
         np.testing.assert_array_equal(run(others).symbols, unit)
@@ -433,6 +435,6 @@ def test_what_cannot_be_measured_is_refused(setting):
         experiment(NET, recording, np.full(81, 1 / 81), KEY)
     gains = stacked([NO_INTERVENTION], N)
     with pytest.raises(InputError, match="n_steps=5"):
-        counts(NET.cell, NET.params, 1.0, gains, 5, setting.keys)
+        counts(net_of(NET.cell, NET.params, 1.0), gains, 5, setting.keys)
     with pytest.raises(InputError, match="order=17"):
-        counts(NET.cell, NET.params, 1.0, gains, 50, setting.keys, order=17)
+        counts(net_of(NET.cell, NET.params, 1.0), gains, 50, setting.keys, order=17)

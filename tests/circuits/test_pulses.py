@@ -6,7 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import FLIP_FLOP, K02, K20, M0, M2, SMALL, flip_flop, random_network, relabelled
+from networks import (
+    FLIP_FLOP,
+    K02,
+    K20,
+    M0,
+    M2,
+    SMALL,
+    flip_flop,
+    net_of,
+    random_network,
+    relabelled,
+)
 
 from hmmrnn import InputError
 from hmmrnn.circuits.clusters import cluster_starts
@@ -37,7 +48,9 @@ def random_case(seed=2):
 
 
 def pulsed(cell, params, h0, pulses, *, noise_std=1.0, key=KEY, symbol=2):
-    found = pulsed_runs(cell, params, noise_std, h0, pulses, jnp.asarray(DOSES), symbol, key)
+    found = pulsed_runs(
+        net_of(cell, params, noise_std), h0, pulses, jnp.asarray(DOSES), symbol, key
+    )
     return jax.tree.map(np.asarray, found)
 
 
@@ -112,8 +125,10 @@ def test_networks_side_by_side_equal_each_alone():
     each = [random_case(seed) for seed in (2, 3)]
     params, h0, pulses = jax.tree.map(lambda *x: jnp.stack(x), *each)
     keys = jax.random.split(KEY, 2)
-    run = partial(pulsed_runs, SMALL, symbol=2, doses=jnp.asarray(DOSES))
-    both = jax.vmap(lambda p, h, x, key: run(p, 1.0, h, x, key=key))(params, h0, pulses, keys)
+    run = partial(pulsed_runs, symbol=2, doses=jnp.asarray(DOSES))
+    both = jax.vmap(lambda p, h, x, key: run(net_of(SMALL, p), h, x, key=key))(
+        params, h0, pulses, keys
+    )
     for i, (p, h, x) in enumerate(each):
         alone = pulsed(SMALL, p, h, x, key=keys[i])
         for together, single in zip(both, alone, strict=True):
@@ -245,9 +260,7 @@ def test_pulses_without_steps_are_refused():
     for n_pulse, n_after in ((0, 15), (3, 2)):
         with pytest.raises(InputError, match=f"n_pulse={n_pulse}, n_after={n_after}"):
             pulsed_runs(
-                SMALL,
-                params,
-                1.0,
+                net_of(SMALL, params, 1.0),
                 h0,
                 pulses,
                 jnp.ones(1),

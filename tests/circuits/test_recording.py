@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import SMALL, Net
+from networks import SMALL, net_of
 
 from hmmrnn import DivergingNetworkError, InputError
 from hmmrnn.circuits.recording import WARM_UP, record, recorded
 from hmmrnn.dynamics import residency, zones
 from hmmrnn.dynamics.residency import CLUSTER, OTHER
-from hmmrnn.nets import RNNCell, init_params, simulate
+from hmmrnn.nets import RNNCell, init_params
 
 KEY = jax.random.key(3)
 WELL = RNNCell(n_symbols=2, hidden_size=1, noise_dim=1, activation="tanh", initial_state="random")
@@ -18,7 +18,7 @@ B, T = 4, 30
 
 
 def network(cell, params, noise_std=0.8):
-    return Net(params, cell, jnp.asarray(noise_std))
+    return net_of(cell, params, jnp.asarray(noise_std))
 
 
 def small(activation="relu", bias=False, seed=0):
@@ -48,8 +48,8 @@ def test_everything_follows_from_the_noise_and_the_weights(activation, bias):
 def test_the_states_are_those_of_the_simulator_after_the_warm_up():
     net = small()
     keys = jax.random.split(KEY, B)
-    found = recorded(net.cell, net.params, 0.8, T, keys)
-    truth = simulate(net.cell, net.params, 0.8, WARM_UP + T, keys)
+    found = recorded(net_of(net.cell, net.params, 0.8), T, keys)
+    truth = net_of(net.cell, net.params, 0.8).simulate(WARM_UP + T, keys)
     expected = np.swapaxes(truth.states[WARM_UP:], 0, 1)
     np.testing.assert_allclose(found.states, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(found.zone, -1)
@@ -68,11 +68,11 @@ def test_networks_under_vmap():
     nets = [small(seed=seed) for seed in range(3)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *(net.params for net in nets))
     keys = jax.random.split(KEY, B)
-    found = jax.vmap(lambda p: recorded(SMALL.clone(initial_state="random"), p, 0.8, T, keys))(
-        stacked
-    )
+    found = jax.vmap(
+        lambda p: recorded(net_of(SMALL.clone(initial_state="random"), p, 0.8), T, keys)
+    )(stacked)
     for i, net in enumerate(nets):
-        alone = recorded(net.cell, net.params, 0.8, T, keys)
+        alone = recorded(net_of(net.cell, net.params, 0.8), T, keys)
         np.testing.assert_allclose(found.states[i], alone.states, rtol=1e-4, atol=1e-6)
         np.testing.assert_array_equal(found.symbols[i], alone.symbols)
 
@@ -89,9 +89,11 @@ def test_a_deep_well_is_a_cluster_if_its_softmax_is_sharp(gain, zone):
 
 
 def test_zones_are_those_of_residency_up_to_its_draws():
-    net = small()._replace(params={**small().params, "W_rec": 2.5 * small().params["W_rec"]})
+    net = small().replace(W_rec=2.5 * small().params["W_rec"])
     found = record(net, 20, 100, KEY)
-    stay = residency(net.cell, net.params, 0.8, found.states, jax.random.key(9), n_rollouts=200)
+    stay = residency(
+        net_of(net.cell, net.params, 0.8), found.states, jax.random.key(9), n_rollouts=200
+    )
     truth = np.asarray(zones(stay.time, stay.max_probability))
     assert len(np.unique(truth)) >= 3
     assert (np.asarray(found.zone) == truth).mean() > 0.75
@@ -107,4 +109,4 @@ def test_too_few_runs_or_steps_are_refused():
 def test_a_diverging_network_is_refused(value):
     params = {**small().params, "W_rec": jnp.full((12, 12), value)}
     with pytest.raises(DivergingNetworkError, match="not finite"):
-        record(small()._replace(params=params), B, T, KEY)
+        record(small().replace(**params), B, T, KEY)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import Net, weights
+from networks import net_of, weights
 from scipy.signal import lfilter
 
 from hmmrnn.circuits.experiment import experiment, measure, measure_baseline, stacked
@@ -22,7 +22,7 @@ def homogeneous():
     w[0, 1] = w[1, 0] = -0.05
     w[2:, 2:] += 0.02
     params = weights(W_rec=w, W_in=np.eye(6), W_out=np.eye(2, 6))
-    return Net(params, RNNCell(2, 6, 6), jnp.ones(()))
+    return net_of(RNNCell(2, 6, 6), params, jnp.ones(()))
 
 
 def setting_of(network, n_runs=12, n_steps=150, key=KEY):
@@ -64,8 +64,10 @@ def test_identity_is_said_where_it_holds(plain):
     assert some.n_units == 1
     np.testing.assert_array_equal(some.outcome.per_step_ratio.value == 1, [False, True, False])
     biased = setting._replace(
-        cell=setting.cell.clone(bias=True),
-        params=setting.params | {"b_rec": 0.1 * jnp.ones(6), "b_out": jnp.zeros(2)},
+        network=net_of(
+            setting.network.cell.clone(bias=True),
+            setting.network.params | {"b_rec": 0.1 * jnp.ones(6), "b_out": jnp.zeros(2)},
+        ),
     )
     base = measure_baseline(biased)
     other = resonance(biased, base, np.ones(6, bool), KEY, gains=(0.5, 1.0, 2.0))

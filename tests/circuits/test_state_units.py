@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.circuits.clusters import Starts, cluster_starts
 from hmmrnn.circuits.recording import Recording
@@ -64,7 +65,7 @@ def held():
     controls[[0, 1], [IDLE, IDLE + 1]] = True
     cell, params = FLIP_FLOP, flip_flop()
     found = planted_carriers()
-    return holding(cell, params, NOISE_STD, cluster(0), found, controls, WEIGHTS, KEY)
+    return holding(net_of(cell, params, NOISE_STD), cluster(0), found, controls, WEIGHTS, KEY)
 
 
 def test_the_two_units_that_are_read_carry_the_state():
@@ -190,7 +191,7 @@ def test_no_carriers_and_no_controls_change_nothing():
     nobody = np.zeros(6, bool)
     found = found._replace(in_s=nobody, in_t=nobody)
     none = np.zeros((0, 6), bool)
-    held = holding(FLIP_FLOP, flip_flop(), NOISE_STD, cluster(0), found, none, WEIGHTS, KEY)
+    held = holding(net_of(FLIP_FLOP, flip_flop(), NOISE_STD), cluster(0), found, none, WEIGHTS, KEY)
     unchanged = [arm for name, arm in held.arms.items() if name != "rest clamped"]
     for arm in (*unchanged, *held.within, *held.across):
         assert arm.survival_change == (0, 0, 0)
@@ -201,9 +202,11 @@ def test_no_carriers_and_no_controls_change_nothing():
 def test_no_start_or_a_diverging_network_has_no_effects():
     none = np.zeros((0, 6), bool)
     found = planted_carriers()
-    empty = holding(FLIP_FLOP, flip_flop(), NOISE_STD, cluster(0, 0), found, none, WEIGHTS, KEY)
+    empty = holding(
+        net_of(FLIP_FLOP, flip_flop(), NOISE_STD), cluster(0, 0), found, none, WEIGHTS, KEY
+    )
     exploding = flip_flop() | {"W_rec": jnp.full((6, 6), 1e9)}
-    wild = holding(FLIP_FLOP, exploding, NOISE_STD, cluster(0), found, none, WEIGHTS, KEY)
+    wild = holding(net_of(FLIP_FLOP, exploding, NOISE_STD), cluster(0), found, none, WEIGHTS, KEY)
     for held in (empty, wild):
         assert held.arms["baseline"].n_valid == 0
         assert np.isnan(held.arms["drive of s removed"].survival).all()
@@ -230,7 +233,7 @@ def test_arms_equal_a_numpy_loop():
     h0 = jnp.asarray(rng.uniform(0, 1, (25, 7)), jnp.float32)
     arms = random_arms(params, rng)
     pair = jnp.array([0, 2])
-    found = leave(CELL, params, 0.9, h0, arms, pair, KEY, n_steps=12)
+    found = leave(net_of(CELL, params, 0.9), h0, arms, pair, KEY, n_steps=12)
     keys = jax.random.split(KEY, 25)
     noise = 0.9 * np.asarray(jax.jit(partial(white_noise, n_steps=12, dim=3))(keys), np.float64)
     W_rec, gates = np.asarray(arms.W_rec, np.float64), [np.asarray(x) for x in arms.gates]
@@ -258,10 +261,10 @@ def test_networks_side_by_side_equal_each_alone():
     h0 = jnp.asarray(rng.uniform(0, 1, (2, 25, 7)), jnp.float32)
     std, keys, pair = jnp.array([0.5, 0.9]), jax.random.split(KEY), jnp.array([0, 2])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *zip(each, arms, strict=True))
-    run = partial(leave, CELL, n_steps=12)
-    both = jax.vmap(run, in_axes=(0, 0, 0, 0, None, 0))(stacked[0], std, h0, stacked[1], pair, keys)
+    run, nets = partial(leave, n_steps=12), net_of(CELL, stacked[0], std)
+    both = jax.vmap(run, in_axes=(0, 0, 0, None, 0))(nets, h0, stacked[1], pair, keys)
     for i in range(2):
-        alone = run(each[i], std[i], h0[i], arms[i], pair, keys[i])
+        alone = run(net_of(CELL, each[i], std[i]), h0[i], arms[i], pair, keys[i])
         for together, single in zip(both, alone, strict=True):
             np.testing.assert_array_equal(together[i], single)
     assert not np.array_equal(both.time[0], both.time[1])

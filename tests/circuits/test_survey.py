@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -15,6 +17,7 @@ from hmmrnn.circuits import Sizes, survey, survey_numbers
 from hmmrnn.circuits.windows import WIDTH
 from hmmrnn.claims import CLAIMS
 from hmmrnn.hmm import HMM
+from hmmrnn.nets import Network
 from hmmrnn.report import build_report
 from hmmrnn.report.circuits import FIGURES, OF_PAIRS
 from hmmrnn.storage import plain
@@ -170,7 +173,7 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     planted, found = request.getfixturevalue(which)
     folder = fill(tmp_path / "run", smoke)
     monkeypatch.setattr(hmmrnn.cli.circuits, "survey_many", lambda *_: [found])
-    fit = Trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
+    fit = trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
     hmmrnn.cli.circuits.analyse(folder, fit, SIZES, 0)
     numbers = plain(survey_numbers(found))
     assert json.loads((folder / "circuits.json").read_text()) == json.loads(json.dumps(numbers))
@@ -199,13 +202,16 @@ def test_claims_about_the_circuit_hold_where_it_is_planted(kicked):
     assert verdicts["C8c"].holds is not False
 
 
-class Trained:
+@dataclass(frozen=True, eq=False)
+class Trained(Network):
     """What the door needs of a fit."""
 
-    def __init__(self, planted, hmm):
-        self.params, self.cell, self.noise_std = planted.params, planted.cell, planted.noise_std
-        data = type("Data", (), {"n_steps": 300})
-        self.config = type("Config", (), {"hmm": hmm, "data": data})
+    config: SimpleNamespace
+
+
+def trained(planted, hmm):
+    config = SimpleNamespace(hmm=hmm, data=SimpleNamespace(n_steps=300))
+    return Trained(planted.params, planted.noise_std, planted.cell, config)
 
 
 @pytest.mark.slow

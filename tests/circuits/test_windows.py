@@ -18,6 +18,7 @@ from networks import (
     P20,
     SMALL,
     flip_flop,
+    net_of,
     random_network,
     relabelled,
     units,
@@ -93,7 +94,7 @@ windowed = partial(windowed_runs, before=BEFORE, pair=PAIR, windows=jnp.asarray(
 def cut_random(params, h0, noise, level=None):
     level = jnp.zeros(12) if level is None else jnp.asarray(level, jnp.float32)
     groups = jnp.asarray(random_groups())
-    found = windowed(SMALL, params, h0, noise, groups=groups, level=level)
+    found = windowed(net_of(SMALL, params), h0, noise, groups=groups, level=level)
     return jax.tree.map(np.asarray, found)
 
 
@@ -101,7 +102,8 @@ def cut_planted(*groups, noise=None):
     h0, usual = kicked()
     noise = usual if noise is None else noise
     masks = of_units(*groups)
-    found = windowed(FLIP_FLOP, flip_flop(), h0, noise, groups=masks, level=jnp.zeros(7))
+    net = net_of(FLIP_FLOP, flip_flop())
+    found = windowed(net, h0, noise, groups=masks, level=jnp.zeros(7))
     return jax.tree.map(np.asarray, found)
 
 
@@ -183,12 +185,12 @@ def test_what_happens_after_all_is_read_cannot_matter():
 
 
 def test_the_push_of_each_unit_of_the_flip_flop():
-    push = np.asarray(unit_push(FLIP_FLOP, flip_flop(), *kicked(), BEFORE, PAIR))
+    push = np.asarray(unit_push(net_of(FLIP_FLOP, flip_flop()), *kicked(), BEFORE, PAIR))
     assert push.shape == (E, 7)
     np.testing.assert_allclose(push.mean(0)[[K02, P02]], 1, rtol=1e-6)
     np.testing.assert_array_equal(push[:, [K20, P20, IDLE]], 0)
     np.testing.assert_allclose(push.mean(0)[M2], 1, atol=0.03)  # silent while it should rise
-    early = unit_push(FLIP_FLOP, flip_flop(), *kicked(), BEFORE, PAIR, -8, -1)
+    early = unit_push(net_of(FLIP_FLOP, flip_flop()), *kicked(), BEFORE, PAIR, -8, -1)
     np.testing.assert_array_equal(early[:, K02], 0)
     np.testing.assert_allclose(early.mean(0)[P02], 1, rtol=1e-6)
 
@@ -196,7 +198,9 @@ def test_the_push_of_each_unit_of_the_flip_flop():
 @pytest.mark.parametrize(("first", "last", "horizon"), [(-8, 2, (3, 8)), (-25, 2, (1, 6))])
 def test_push_equals_loops_in_numpy(first, last, horizon):
     params, h0, noise = random_case()
-    found = np.asarray(unit_push(SMALL, params, h0, noise, BEFORE, PAIR, first, last, horizon))
+    found = np.asarray(
+        unit_push(net_of(SMALL, params), h0, noise, BEFORE, PAIR, first, last, horizon)
+    )
     inside = (np.arange(STEPS) - BEFORE >= first) & (np.arange(STEPS) - BEFORE < last)
     nothing = np.zeros((STEPS, 12), bool)
     clean = [by_hand(params, h0[e], noise[:, e], nothing, 0) for e in range(E)]
@@ -214,27 +218,33 @@ def test_relabelled_units_have_relabelled_pushes():
     params, h0, noise = random_case()
     order = np.random.default_rng(3).permutation(12)
     other = relabelled(params, order)
-    push = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)
+    push = unit_push(net_of(SMALL, params), h0, noise, BEFORE, PAIR)
     np.testing.assert_allclose(
-        unit_push(SMALL, other, h0[:, order], noise, BEFORE, PAIR), push[:, order], atol=2e-5
+        unit_push(net_of(SMALL, other), h0[:, order], noise, BEFORE, PAIR),
+        push[:, order],
+        atol=2e-5,
     )
 
 
 def test_the_scale_of_the_noise_changes_no_push():
     params, h0, noise = random_case()
-    push = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)
-    np.testing.assert_array_equal(unit_push(SMALL, params, 4 * h0, 4 * noise, BEFORE, PAIR), push)
+    push = unit_push(net_of(SMALL, params), h0, noise, BEFORE, PAIR)
+    np.testing.assert_array_equal(
+        unit_push(net_of(SMALL, params), 4 * h0, 4 * noise, BEFORE, PAIR), push
+    )
 
 
 def test_networks_side_by_side_equal_each_alone():
     each = [random_case(seed) for seed in (2, 3)]
     params, h0, noise = jax.tree.map(lambda *x: jnp.stack(x), *each)
-    pushes = jax.vmap(lambda p, h, x: unit_push(SMALL, p, h, x, BEFORE, PAIR))(params, h0, noise)
+    pushes = jax.vmap(lambda p, h, x: unit_push(net_of(SMALL, p), h, x, BEFORE, PAIR))(
+        params, h0, noise
+    )
     same = {"groups": jnp.asarray(random_groups()), "level": jnp.zeros(12)}
-    runs = jax.vmap(lambda p, h, x: windowed(SMALL, p, h, x, **same))(params, h0, noise)
+    runs = jax.vmap(lambda p, h, x: windowed(net_of(SMALL, p), h, x, **same))(params, h0, noise)
     for i, (p, h, x) in enumerate(each):
         np.testing.assert_allclose(
-            pushes[i], unit_push(SMALL, p, h, x, BEFORE, PAIR), rtol=1e-3, atol=1e-5
+            pushes[i], unit_push(net_of(SMALL, p), h, x, BEFORE, PAIR), rtol=1e-3, atol=1e-5
         )
         alone = cut_random(p, h, x)
         for together, single in zip(runs, alone, strict=True):
@@ -255,7 +265,7 @@ def test_one_event_that_is_not_finite_leaves_the_others_alone():
     np.testing.assert_allclose(
         broken.swing_lost[:2, :-1, 2:], ratio * whole.swing_lost[:2, :-1, 2:], rtol=1e-3, atol=1e-6
     )
-    push = unit_push(SMALL, params, h0.at[1].set(jnp.nan), noise, BEFORE, PAIR)
+    push = unit_push(net_of(SMALL, params), h0.at[1].set(jnp.nan), noise, BEFORE, PAIR)
     np.testing.assert_array_equal(np.isnan(push), np.arange(E)[:, None] == np.full(12, 1))
 
 
@@ -278,7 +288,7 @@ def test_no_event_gives_nan():
     assert np.isnan(found.swing_lost).all()
     assert np.isnan(found.clean_happens).all()
     assert found.n_events == 0
-    assert unit_push(SMALL, params, h0[:0], noise[:, :0], BEFORE, PAIR).shape == (0, 12)
+    assert unit_push(net_of(SMALL, params), h0[:0], noise[:, :0], BEFORE, PAIR).shape == (0, 12)
 
 
 def test_effects_are_means_over_events_with_paired_intervals(cut_flip_flop):
@@ -357,18 +367,18 @@ def test_steps_that_the_stretch_does_not_have_are_refused():
     with pytest.raises(InputError, match=r"34 .*25.*35"):
         cut_random(params, h0, noise[:34])
     with pytest.raises(InputError, match=r"31 .*25.*33"):
-        unit_push(SMALL, params, h0, noise[:31], BEFORE, PAIR)
+        unit_push(net_of(SMALL, params), h0, noise[:31], BEFORE, PAIR)
     for first, last in ((-26, 0), (3, 3), (0, 9), (4, 6)):
         with pytest.raises(InputError, match=f"steps {first} .. {last} - 1"):
-            unit_push(SMALL, params, h0, noise, BEFORE, PAIR, first, last)
+            unit_push(net_of(SMALL, params), h0, noise, BEFORE, PAIR, first, last)
 
 
 def test_rows_without_an_event_change_nothing():
     """Other numbers of events then run the same program."""
     params, h0, noise = random_case()
     rows = starts_of_rows(np.asarray(h0), E + 3), noise_of_rows(np.asarray(noise), E + 3)
-    push = np.asarray(unit_push(SMALL, params, *rows, BEFORE, PAIR))
-    expected = unit_push(SMALL, params, h0, noise, BEFORE, PAIR)
+    push = np.asarray(unit_push(net_of(SMALL, params), *rows, BEFORE, PAIR))
+    expected = unit_push(net_of(SMALL, params), h0, noise, BEFORE, PAIR)
     np.testing.assert_allclose(push[:E], expected, rtol=1e-4, atol=1e-6)
     assert np.isnan(push[E:]).all()
     events = Events(PAIR, np.arange(E), np.full(E, 30))

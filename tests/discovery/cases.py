@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from networks import net_of
 
 from hmmrnn.discovery.case import Case, Lag, SquaredError, checked, clean_run
 from hmmrnn.nets import RNNCell, init_params
@@ -21,8 +22,7 @@ def small_case(activation="relu", leak=0.4, loss=SquaredError(), bias=0.3, score
     params = init_params(cell, jax.random.key(1)) | {"b_rec": jnp.full(N, bias, jnp.float32)}
     normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
     case = Case(
-        cell=cell,
-        params=params,
+        network=net_of(cell, params),
         inputs=normal(T, B, D),
         h0=jnp.abs(normal(B, N)),
         target=jnp.zeros((T, B, K)),
@@ -39,9 +39,9 @@ def small_case(activation="relu", leak=0.4, loss=SquaredError(), bias=0.3, score
 
 def looped(case, group=(), window=(0, 0), instead=None, corrupted=False):
     """Readout (T, B, K) in float64, step by step; `instead` (T, B, N) replaces a group's states."""
-    params = {name: np.asarray(value, float) for name, value in case.params.items()}
-    f = np.tanh if case.cell.activation == "tanh" else lambda a: np.maximum(a, 0)
-    leak = case.cell.leak
+    params = {name: np.asarray(value, float) for name, value in case.network.params.items()}
+    f = np.tanh if case.network.cell.activation == "tanh" else lambda a: np.maximum(a, 0)
+    leak = case.network.leak
     h = np.asarray(case.other_h0 if corrupted else case.h0, float)
     out = []
     for t, x in enumerate(np.asarray(case.other_inputs if corrupted else case.inputs, float)):

@@ -60,7 +60,7 @@ def chain_case():
     case = small_case(leak=1.0, loss=Lag(0, 1), bias=5.0)
     W = np.zeros((N, N), np.float32)
     W[0, 0], W[1, 0], W[2, 1] = 0.5, 0.4, 0.3
-    return case._replace(params=case.params | {"W_rec": jnp.asarray(W)})
+    return case._replace(network=case.network.replace(W_rec=jnp.asarray(W)))
 
 
 def test_in_a_linear_network_without_loops_the_path_cut_estimate_is_exact():
@@ -80,8 +80,8 @@ def test_integrated_gradients_see_a_gate_that_opens_on_the_way():
     W[1, 0] = 1.0
     bias = jnp.zeros(N).at[1].set(-1.0)
     quiet = {"W_rec": jnp.asarray(W), "W_in": jnp.zeros((N, 3)), "b_rec": bias}
-    case = case._replace(params=case.params | quiet, h0=jnp.zeros_like(case.h0))
-    case = case._replace(params=case.params | {"W_out": jnp.zeros((2, N)).at[0, 1].set(1.0)})
+    case = case._replace(network=case.network.replace(**quiet), h0=jnp.zeros_like(case.h0))
+    case = case._replace(network=case.network.replace(W_out=jnp.zeros((2, N)).at[0, 1].set(1.0)))
     instead = jnp.zeros((1, 1, 1, N)).at[..., 0].set(5.0)
     exact = effects(case, units(case), instead)[0, 0].mean()
     assert exact == pytest.approx(4 / T, rel=1e-4)

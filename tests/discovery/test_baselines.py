@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of, weights
 from sklearn.linear_model import Ridge
 
 from hmmrnn.discovery.baselines import BASELINES, baselines
@@ -25,8 +26,7 @@ def made_by_hand(states, target, W_out=None):
     params = {"W_in": np.eye(N), "W_rec": np.zeros((N, N)), "W_out": W_out}
     inputs, h0 = jnp.asarray(states, jnp.float32), jnp.zeros((B, N))
     return Case(
-        cell=RNNCell(n_symbols=K, hidden_size=N, noise_dim=N),
-        params={name: jnp.asarray(value, jnp.float32) for name, value in params.items()},
+        network=net_of(RNNCell(n_symbols=K, hidden_size=N, noise_dim=N), weights(**params)),
         inputs=inputs,
         h0=h0,
         target=jnp.zeros((T, B, K)),
@@ -127,7 +127,7 @@ def test_static_weights_are_those_that_enter_and_leave_a_unit(data):
     case = made_by_hand(*data, W_out=np.array([[0, 0, -1, 0, 4], [0, 2, 3, 0, 0]]))
     W_rec = np.zeros((N, N), np.float32)
     W_rec[0, 1], W_rec[4, 1], W_rec[3, 3] = -5, 1, 0.5  # (receiver, sender)
-    strength = baselines(case._replace(params={**case.params, "W_rec": jnp.asarray(W_rec)}), KEY)
+    strength = baselines(case._replace(network=case.network.replace(W_rec=jnp.asarray(W_rec))), KEY)
     out, into = [0, 6 + 2, 4, 0.5, 4], [5 + 1, 1, 1, 0.5 + 1, 1 + 1]  # W_in is the identity
     np.testing.assert_array_equal(strength["weights out"], [out, out])
     np.testing.assert_array_equal(strength["weights in"], [into, into])

@@ -15,8 +15,8 @@ from .cases import KEY, WINDOWS, N, loss_of, small_case
 
 def looped_edges(case, kept, window, instead):
     """Readout in float64 with messages of edges outside `kept` from `instead` (T, B, N)."""
-    params = {name: np.asarray(value, float) for name, value in case.params.items()}
-    leak, h, out = case.cell.leak, np.asarray(case.h0, float), []
+    params = {name: np.asarray(value, float) for name, value in case.network.params.items()}
+    leak, h, out = case.network.leak, np.asarray(case.h0, float), []
     for t, x in enumerate(np.asarray(case.inputs, float)):
         recurrent = h @ params["W_rec"].T
         if window[0] <= t < window[1]:
@@ -70,7 +70,7 @@ def test_a_chain_of_edges_is_its_own_circuit():
     W_in[[0, 6], [0, 1]] = 1.0
     arrays = {"W_rec": W, "W_out": W_out, "W_in": W_in}
     case = case._replace(
-        params=case.params | {name: jnp.asarray(x) for name, x in arrays.items()},
+        network=case.network.replace(**{name: jnp.asarray(x) for name, x in arrays.items()}),
         windows={"late": (4, 12)},
     )
     states = clean_run(case).states
@@ -91,6 +91,6 @@ def test_what_does_not_exist_is_named():
     instead = stand_ins(case, "mean")
     with pytest.raises(InputError, match=r"window=never: .*early, middle, late"):
         losses_with(case, np.ones((1, N, N), bool), "never", instead)
-    silent = case._replace(params=case.params | {"W_rec": jnp.zeros((N, N))})
+    silent = case._replace(network=case.network.replace(W_rec=jnp.zeros((N, N))))
     with pytest.raises(InputError, match="W_rec"):
         edge_circuit(silent, silent, np.ones((N, N)), "early", (instead, instead), KEY)

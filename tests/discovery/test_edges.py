@@ -25,7 +25,7 @@ def wrong_case(activation="relu", leak=0.4, **other):
     """Not at its target, with stronger weights, and with a step that is not scored."""
     its = small_case(activation, leak)
     return its._replace(
-        params={**its.params, "W_rec": 2 * its.params["W_rec"]},
+        network=its.network.replace(W_rec=2 * its.network.params["W_rec"]),
         target=jax.random.normal(KEY, (T, B, K)),
         scored=np.arange(T) != 9,
         **other,
@@ -45,11 +45,11 @@ def of_each_step():
 def losses_in_loops(its, window, instead, edge=None):
     """Loss of each trial with an edge patched, by the equations in float64."""
     first, end = its.windows[window]
-    p = {name: np.asarray(value, float) for name, value in its.params.items()}
+    p = {name: np.asarray(value, float) for name, value in its.network.params.items()}
     x = np.asarray(its.inputs, float)
     w = list(its.windows).index(window)
     instead = np.broadcast_to(np.asarray(instead, float), (len(its.windows), T, B, N))[w]
-    f = {"relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}[its.cell.activation]
+    f = {"relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}[its.network.cell.activation]
     out = np.zeros((T, B, K))
     for b in range(B):
         h = np.asarray(its.h0[b], float)
@@ -58,7 +58,7 @@ def losses_in_loops(its, window, instead, edge=None):
             if edge is not None and first <= t < end:
                 i, j = edge
                 a[i] += p["W_rec"][i, j] * (instead[max(t - 1, 0), b, j] - h[j])
-            h = (1 - its.cell.leak) * h + its.cell.leak * f(a)
+            h = (1 - its.network.cell.leak) * h + its.network.cell.leak * f(a)
             out[t, b] = p["W_out"] @ h + p["b_out"]
     return loss_of(its, out, first)
 
@@ -77,7 +77,9 @@ def test_patching_is_what_loops_find(activation, leak, window, instead):
 
 def test_an_edge_of_no_weight_does_nothing():
     its = wrong_case()
-    cut = its._replace(params={**its.params, "W_rec": its.params["W_rec"].at[4, 2].set(0.0)})
+    cut = its._replace(
+        network=its.network.replace(W_rec=its.network.params["W_rec"].at[4, 2].set(0.0))
+    )
     effects = edge_effects(cut, np.array([[4, 2], [2, 4]]), "middle", constant())
     assert np.abs(effects[0]).max() < 2e-6 < 1e-3 < np.abs(effects[1]).max()
     assert (edge_attribution(cut, constant(), KEY)[:, 4, 2] == 0).all()
@@ -96,7 +98,9 @@ def test_the_message_that_is_sent_anyway_does_nothing():
 def test_attribution_is_exact_where_nothing_follows(activation, leak, instead):
     """In the last step all downstream is the readout: however far h~ is, if it is one number."""
     its = wrong_case(activation, leak, windows=LAST)
-    its = its._replace(params={**its.params, "W_out": its.params["W_out"].at[1].set(0.0)})
+    its = its._replace(
+        network=its.network.replace(W_out=its.network.params["W_out"].at[1].set(0.0))
+    )
     exact = edge_effects(its, ALL_EDGES, "last", instead()[:1]).mean(1).reshape(N, N)
     found = edge_attribution(its, instead()[:1], KEY)[0]
     assert np.abs(exact).max() > 1e-2
@@ -117,8 +121,8 @@ def test_probes_give_the_second_order_of_many_outputs():
 def test_small_replacements_are_attributed_rightly(activation, leak, loops, allowed):
     """But for loops that lead back to the edge: patched, it does not carry what comes back."""
     its = small_case(activation, leak, Lag(0, 1))
-    W_rec = its.params["W_rec"] if loops else jnp.tril(its.params["W_rec"], -1)
-    its = its._replace(params={**its.params, "W_rec": W_rec})
+    W_rec = its.network.params["W_rec"] if loops else jnp.tril(its.network.params["W_rec"], -1)
+    its = its._replace(network=its.network.replace(W_rec=W_rec))
     near = clean_run(its).states[None] + 1e-2 * of_each_step()
     exact = edge_effects(its, ALL_EDGES, "middle", near).mean(1).reshape(N, N)
     found = edge_attribution(its, near, KEY)[list(WINDOWS).index("middle")]
@@ -133,7 +137,7 @@ def test_planted_edges_of_a_ring_are_found():
     its = case_of(task, KEY)
     instead = stand_ins(its, "mean")
     found = np.abs(edge_attribution(its, instead, KEY))
-    weights = np.abs(np.asarray(task.params["W_rec"]))
+    weights = np.abs(np.asarray(task.network.params["W_rec"]))
     for w, truth in enumerate(task.truth):
         planted = (task.edges & np.outer(truth, truth)).ravel()
         assert average_precision_score(planted, found[w].ravel()) > 0.98

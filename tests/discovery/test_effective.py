@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.discovery.case import clean_run
 from hmmrnn.discovery.effective import (
@@ -23,7 +24,7 @@ from hmmrnn.discovery.effective import (
     transfer,
 )
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, RNNCell, drive, init_params, rollout, step
+from hmmrnn.nets import Intervention, RNNCell, init_params
 
 from .cases import WINDOWS, small_case
 
@@ -40,7 +41,6 @@ def each(cells):
 
 
 cells, unlike = each(CELLS), each(CELLS[1:3])  # relu that leaks, tanh that does not
-run = jax.jit(rollout, static_argnames="cell")
 
 
 def network(cell, seed=0):
@@ -52,7 +52,7 @@ def network(cell, seed=0):
 def trajectory(cell):
     """One run: parameters, the states its steps start from, its inputs."""
     params, h0, x = network(cell)
-    return params, before(h0[0], run(cell, params, h0[0], x[:, 0]).states), x[:, 0]
+    return params, before(h0[0], net_of(cell, params).run(h0[0], x[:, 0]).states), x[:, 0]
 
 
 def loops(cell, params, h, x):
@@ -71,25 +71,25 @@ def loops(cell, params, h, x):
 @unlike
 def test_connectivity_is_gate_times_wire_times_signal(cell):
     params, h, x = trajectory(cell)
-    S = connectivity(cell, params, h, x)
+    S = connectivity(net_of(cell, params), h, x)
     assert S.shape == (T, N, N)
     for t in (0, 5, T - 1):
         np.testing.assert_allclose(
             S[t], loops(cell, params, np.asarray(h[t], float), x[t]), atol=1e-5
         )
-    assert connectivity(cell, params, h[0], x[0]).shape == (N, N)
+    assert connectivity(net_of(cell, params), h[0], x[0]).shape == (N, N)
 
 
 @cells
 def test_step_jacobian_is_the_derivative_of_the_step(cell):
     params, h, x = trajectory(cell)
     derivative = jax.vmap(
-        lambda h, x: jax.jacrev(partial(step, cell, params))(h, drive(cell, params, x))
+        lambda h, x: jax.jacrev(net_of(cell, params).step)(h, net_of(cell, params).drive(x))
     )
-    J = step_jacobian(cell, params, h, x)
+    J = step_jacobian(net_of(cell, params), h, x)
     np.testing.assert_allclose(J, derivative(h, x), atol=1e-5)
     np.testing.assert_allclose(
-        jnp.diagonal(J, axis1=1, axis2=2), self_transfer(cell, params, h, x), atol=1e-6
+        jnp.diagonal(J, axis1=1, axis2=2), self_transfer(net_of(cell, params), h, x), atol=1e-6
     )
 
 
@@ -97,16 +97,16 @@ def test_step_jacobian_is_the_derivative_of_the_step(cell):
 def test_what_is_received_and_kept_makes_the_next_state(cell):
     """The Jacobian times the state is what is kept and all messages."""
     params, h, x = trajectory(cell)
-    handed_on = jnp.einsum("tij,tj->ti", step_jacobian(cell, params, h, x), h)
-    sums = (1 - cell.leak) * h + connectivity(cell, params, h, x).sum(-1)
+    handed_on = jnp.einsum("tij,tj->ti", step_jacobian(net_of(cell, params), h, x), h)
+    sums = (1 - cell.leak) * h + connectivity(net_of(cell, params), h, x).sum(-1)
     np.testing.assert_allclose(sums, handed_on, atol=1e-5)
 
 
 @cells
 def test_transfer_is_the_derivative_of_the_last_state_by_the_first(cell):
     params, h, x = trajectory(cell)
-    derivative = jax.jacrev(lambda h0: rollout(cell, params, h0, x).states[-1])(h[0])
-    found = transfer(step_jacobian(cell, params, h, x))
+    derivative = jax.jacrev(lambda h0: net_of(cell, params).run(h0, x).states[-1])(h[0])
+    found = transfer(step_jacobian(net_of(cell, params), h, x))
     assert np.abs(derivative).max() > 1e-3
     np.testing.assert_allclose(found, derivative, atol=1e-5)
 
@@ -122,10 +122,10 @@ def test_readout_sensitivity_is_the_derivative_by_the_state_after_each_step(cell
     params, h, x = trajectory(cell)
 
     def last(offset):
-        return rollout(cell, params, h[0], x, Intervention(state_offset=offset)).logits[-1]
+        return net_of(cell, params).run(h[0], x, Intervention(state_offset=offset)).logits[-1]
 
     derivative = jax.jacrev(last)(jnp.zeros((T, N)))  # (K T N)
-    found = readout_sensitivity(cell, params, h, x)
+    found = readout_sensitivity(net_of(cell, params), h, x)
     np.testing.assert_allclose(found, derivative.transpose(1, 2, 0), atol=1e-5)
     np.testing.assert_array_equal(found[-1], params["W_out"].T)
 
@@ -133,10 +133,10 @@ def test_readout_sensitivity_is_the_derivative_by_the_state_after_each_step(cell
 @unlike
 def test_projected_sums_what_each_message_does_to_the_readout(cell):
     params, h, x = trajectory(cell)
-    S = np.asarray(connectivity(cell, params, h, x), float)
-    sensitivity = np.asarray(readout_sensitivity(cell, params, h, x), float)
+    S = np.asarray(connectivity(net_of(cell, params), h, x), float)
+    sensitivity = np.asarray(readout_sensitivity(net_of(cell, params), h, x), float)
     expected = np.array([S[t].T @ sensitivity[t] for t in range(T)])
-    np.testing.assert_allclose(projected(cell, params, h, x), expected, atol=1e-5)
+    np.testing.assert_allclose(projected(net_of(cell, params), h, x), expected, atol=1e-5)
 
 
 @unlike
@@ -146,11 +146,11 @@ def test_projected_is_what_a_scaled_message_changes(cell):
     t, share = T - 3, 1e-2
     j = int(jnp.argmax(jnp.abs(h[t])))
     h_t = h[t].at[j].multiply(1 + share)  # heard by all
-    louder = step(cell, params, h_t, drive(cell, params, x[t]))
+    louder = net_of(cell, params).step(h_t, net_of(cell, params).drive(x[t]))
     louder = louder.at[j].add(-(1 - cell.leak) * share * h[t, j])  # but not kept
-    moved = rollout(cell, params, louder, x[t + 1 :]).logits[-1]
-    clean = rollout(cell, params, h[0], x).logits[-1]
-    expected = projected(cell, params, h, x)[t, j]
+    moved = net_of(cell, params).run(louder, x[t + 1 :]).logits[-1]
+    clean = net_of(cell, params).run(h[0], x).logits[-1]
+    expected = projected(net_of(cell, params), h, x)[t, j]
     assert np.abs(expected).max() > 1e-3
     np.testing.assert_allclose((moved - clean) / share, expected, rtol=0.05, atol=1e-3)
 
@@ -158,16 +158,16 @@ def test_projected_is_what_a_scaled_message_changes(cell):
 @unlike
 def test_trials_side_by_side_are_single_trials(cell):
     params, h0, x = network(cell)
-    h = before(h0, run(cell, params, h0, x).states)
+    h = before(h0, net_of(cell, params).run(h0, x).states)
     np.testing.assert_allclose(
-        connectivity(cell, params, h, x)[:, 3],
-        connectivity(cell, params, h[:, 3], x[:, 3]),
+        connectivity(net_of(cell, params), h, x)[:, 3],
+        connectivity(net_of(cell, params), h[:, 3], x[:, 3]),
         atol=1e-6,
     )
-    of_trials = jax.vmap(partial(projected, cell, params), in_axes=1, out_axes=1)(h, x)
+    of_trials = jax.vmap(partial(projected, net_of(cell, params)), in_axes=1, out_axes=1)(h, x)
     assert of_trials.shape == (T, B, N, K)
     np.testing.assert_allclose(
-        of_trials[:, 3], projected(cell, params, h[:, 3], x[:, 3]), atol=1e-5
+        of_trials[:, 3], projected(net_of(cell, params), h[:, 3], x[:, 3]), atol=1e-5
     )
 
 
@@ -176,7 +176,7 @@ def test_mean_connectivity_is_the_mean_over_trials(cell):
     its = small_case(cell.activation, cell.leak)
     steps = np.array([0, 7, 3])
     h = before(its.h0, clean_run(its).states)
-    expected = connectivity(its.cell, its.params, h, its.inputs).mean(1)[steps]
+    expected = connectivity(its.network, h, its.inputs).mean(1)[steps]
     np.testing.assert_allclose(mean_connectivity(its, steps), expected, atol=1e-6)
 
 
@@ -201,10 +201,12 @@ def test_between_groups_sums_senders_and_averages_receivers():
 def test_relu_without_leak_counts_only_active_receivers():
     cell = CELLS[0]
     params, h, x = trajectory(cell)
-    after = rollout(cell, params, h[0], x).states
-    np.testing.assert_array_equal(gates(cell, params, h, x), after > 0)
+    after = net_of(cell, params).run(h[0], x).states
+    np.testing.assert_array_equal(gates(net_of(cell, params), h, x), after > 0)
     slow = dataclasses.replace(cell, leak=0.2)
-    np.testing.assert_allclose(gates(slow, params, h, x), 0.2 * gates(cell, params, h, x))
+    np.testing.assert_allclose(
+        gates(net_of(slow, params), h, x), 0.2 * gates(net_of(cell, params), h, x)
+    )
 
 
 def test_windows_transfer_states_and_move_the_readout_at_their_end():
@@ -215,11 +217,10 @@ def test_windows_transfer_states_and_move_the_readout_at_their_end():
     h = before(case.h0, clean_run(case).states)
 
     def last(start):
-        return rollout(case.cell, case.params, start, case.inputs[first:end, 0]).states[-1]
+        return case.network.run(start, case.inputs[first:end, 0]).states[-1]
 
     np.testing.assert_allclose(through[1], jax.jacrev(last)(h[first, 0]), rtol=1e-3, atol=1e-5)
     each = [
-        projected(case.cell, case.params, h[first:end, b], case.inputs[first:end, b]).sum(0)
-        for b in range(B)
+        projected(case.network, h[first:end, b], case.inputs[first:end, b]).sum(0) for b in range(B)
     ]
     np.testing.assert_allclose(sent[1], np.mean(each, axis=0), rtol=1e-3, atol=1e-5)

@@ -23,7 +23,9 @@ def or_case():
     arrays = {"W_in": W_in, "W_rec": W_rec, "W_out": W_out, "b_rec": np.zeros(N, np.float32)}
     arrays["b_rec"][2] = 1.0
     case = case._replace(
-        params=case.params | {name: jnp.asarray(value) for name, value in arrays.items()},
+        network=case.network.replace(
+            **{name: jnp.asarray(value) for name, value in arrays.items()}
+        ),
         inputs=jnp.abs(case.inputs) + 1.0,
         windows={"late": (4, 12)},
         means=jnp.zeros((1, N)),

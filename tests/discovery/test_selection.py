@@ -32,7 +32,7 @@ def additive(loss=Lag(0, 1)):  # noqa: B008
         "W_out": jnp.stack([jnp.zeros(N), jnp.asarray(WEIGHTS, jnp.float32)]),
         "W_in": jnp.zeros((N, 3)),
     }
-    case = case._replace(params=case.params | quiet, windows={"late": (4, 12)})
+    case = case._replace(network=case.network.replace(**quiet), windows={"late": (4, 12)})
     case = case._replace(means=jnp.zeros((1, N)), other_h0=case.h0, other_inputs=case.inputs)
     return case._replace(target=clean_run(case).logits)
 
@@ -79,7 +79,7 @@ def test_a_circuit_of_additive_units_is_judged_by_its_weights():
 
 def test_sufficiency_is_what_patching_restores():
     case = additive()
-    case = case._replace(params=case.params | {"W_in": jnp.eye(N, 3)})
+    case = case._replace(network=case.network.replace(W_in=jnp.eye(N, 3)))
     case = case._replace(other_inputs=case.other_inputs - 3.0, target=clean_run(case).logits)
     instead, strength, *_ = found_in(case)
     chosen = Chosen(np.arange(N)[None] < 2, np.ones(1))

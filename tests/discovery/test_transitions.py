@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.discovery.case import clean_run
 from hmmrnn.discovery.transitions import (
@@ -16,7 +17,7 @@ from hmmrnn.discovery.transitions import (
 )
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import NetConfig, init_params, make_cell
-from hmmrnn.tasks import Planted, kick_network
+from hmmrnn.tasks import kick_network
 
 KEY = jax.random.key(3)
 
@@ -79,4 +80,4 @@ def test_a_diverging_network_is_refused():
     cell = make_cell(NetConfig(hidden_size=5, noise_dim=2), n_symbols=2)
     params = init_params(cell, KEY) | {"W_rec": 30.0 * jnp.eye(5)}
     with pytest.raises(DivergingNetworkError):
-        record_runs(Planted(params, cell, jnp.asarray(1.0), {}), Recorded(4, 50), KEY)
+        record_runs(net_of(cell, params), Recorded(4, 50), KEY)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.dynamics import development
 from hmmrnn.dynamics.development import measure_snapshot
@@ -29,9 +30,9 @@ def training(epochs=EPOCHS):
 
 
 def measure(params, epochs=EPOCHS, key=0):
-    return development(
-        CELL, jnp.asarray(epochs), params, jnp.float32(0.2), LOSS, jax.random.key(key), **SIZES
-    )
+    last = {name: value[-1] for name, value in params.items()} if len(epochs) else {}
+    net = net_of(CELL, last, jnp.float32(0.2))
+    return development(net, jnp.asarray(epochs), params, LOSS, jax.random.key(key), **SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,10 @@ def test_the_second_descent_is_that_of_the_loss(found):
 def test_every_snapshot_is_what_it_is_alone(found):
     params, keys = training(), jax.random.split(jax.random.key(3), 4)
     alone = [
-        measure_snapshot(CELL, jax.tree.map(lambda x, i=i: x[i], params), 0.2, 50, keys)
+        measure_snapshot(net_of(CELL, jax.tree.map(lambda x, i=i: x[i], params), 0.2), 50, keys)
         for i in (0, 8)
     ]
-    together = jax.vmap(lambda p: measure_snapshot(CELL, p, 0.2, 50, keys))(params)
+    together = jax.vmap(lambda p: measure_snapshot(net_of(CELL, p, 0.2), 50, keys))(params)
     for i, snapshot in zip((0, 8), alone, strict=True):
         for a, b in zip(snapshot, together, strict=True):
             np.testing.assert_allclose(a, b[i], rtol=1e-3, atol=1e-4)
@@ -109,6 +110,7 @@ def test_one_unit_has_a_development():
         "W_out": jnp.tile(jnp.array([[1.0], [-1.0]]), (3, 1, 1)),
     }
     epochs = jnp.arange(3)
-    found = development(cell, epochs, params, 1.0, np.ones(3), jax.random.key(0), **SIZES)
+    net = net_of(cell, {name: value[-1] for name, value in params.items()})
+    found = development(net, epochs, params, np.ones(3), jax.random.key(0), **SIZES)
     assert found.n_valid == 3
     assert found.paths.shape == (3, 300, 2)

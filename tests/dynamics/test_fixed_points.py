@@ -8,21 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from networks import net_of
 from scipy.linalg import hadamard
 from scipy.optimize import brentq, minimize
 from scipy.stats import beta
 
 from hmmrnn import InputError
-from hmmrnn.dynamics import distinct_points
-from hmmrnn.dynamics.distinct_points import distinct, fixed_points, numbers, summary
-from hmmrnn.dynamics.fixed_points import (
+from hmmrnn.dynamics.fixed_points import find
+from hmmrnn.dynamics.fixed_points.descent import (
     FIXED,
     INVALID,
     UNFINISHED,
-    find_fixed_points,
+    end_points,
     speed,
 )
-from hmmrnn.nets import RNNCell, init_params, readout, rollout, step
+from hmmrnn.dynamics.fixed_points.find import distinct, find_fixed_points, numbers, summary
+from hmmrnn.nets import RNNCell, init_params
 
 N = 8
 P = 96
@@ -53,11 +54,11 @@ def uniform(n_units, size=1.0, seed=0):
 
 
 def search(cell, params, h0, n_steps=500):
-    return find_fixed_points(cell, params, h0, n_steps=n_steps)
+    return end_points(net_of(cell, params), h0, n_steps=n_steps)
 
 
 def looked_at(cell, params, h0):
-    return distinct(cell, params, h0, search(cell, params, h0), jax.random.key(0))
+    return distinct(net_of(cell, params), h0, search(cell, params, h0), jax.random.key(0))
 
 
 def two_wells():
@@ -84,7 +85,9 @@ def blocked():
 def test_speed_is_half_the_squared_step():
     params, h = two_wells(), uniform(2)[0]
     move = np.tanh(1.5 * np.asarray(h, np.float64)) - h
-    assert float(speed(TANH, params, h)) == pytest.approx(float(0.5 * np.sum(move**2)), rel=1e-5)
+    assert float(speed(net_of(TANH, params), h)) == pytest.approx(
+        float(0.5 * np.sum(move**2)), rel=1e-5
+    )
 
 
 def test_two_wells_have_nine_fixed_points():
@@ -230,7 +233,7 @@ def test_networks_side_by_side_give_what_each_gives_alone():
     several = [two_wells(), ghost(), network(0.5 * np.eye(N)), network(0.9 * np.eye(1), 0.1)]
     h0 = jnp.stack([uniform(2, seed=s) for s in range(4)])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *several)
-    together = jax.jit(jax.vmap(lambda p, h: find_fixed_points(TANH, p, h)))(stacked, h0)
+    together = jax.jit(jax.vmap(lambda p, h: end_points(net_of(TANH, p), h)))(stacked, h0)
     for i, params in enumerate(several):
         alone = search(TANH, params, h0[i])
         assert np.mean(together.kind[i] == alone.kind) > 0.97
@@ -241,12 +244,15 @@ def test_networks_side_by_side_give_what_each_gives_alone():
 
 def test_the_size_of_a_chunk_changes_nothing():
     h0 = uniform(2)
-    whole, parts = search(TANH, two_wells(), h0), find_fixed_points(TANH, two_wells(), h0, chunk=36)
+    whole, parts = (
+        search(TANH, two_wells(), h0),
+        end_points(net_of(TANH, two_wells()), h0, chunk=36),
+    )
     assert parts.points.shape == (P, N)
     assert np.mean(np.linalg.norm(whole.points - parts.points, axis=1) < 1e-3) > 0.97
     for chunk, some in ((0, h0), (8, h0[:0])):
         with pytest.raises(InputError, match="at least 1 of each"):
-            find_fixed_points(TANH, two_wells(), some, chunk=chunk)
+            end_points(net_of(TANH, two_wells()), some, chunk=chunk)
 
 
 def test_what_is_not_finite_is_counted_as_invalid():
@@ -276,30 +282,26 @@ def test_starts_at_zero_and_a_single_unit():
 
 
 def test_only_the_points_with_most_starts_are_looked_at(monkeypatch):
-    monkeypatch.setattr(distinct_points, "N_SHOWN", 3)
+    monkeypatch.setattr(find, "N_SHOWN", 3)
     found = looked_at(TANH, two_wells(), uniform(2, size=1.2))
     assert (len(found.points), found.n_points) == (3, 9)
     assert np.all(np.diff(found.n_found) <= 0)
 
 
-class Driven:
-    cell = TANH
-    noise_std = jnp.float32(0.7)
-
-    def __init__(self, params):
-        self.params = params
-
-
 def test_from_a_network_to_its_points():
-    found = fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=P)
+    found = find_fixed_points(
+        net_of(TANH, two_wells(), jnp.float32(0.7)), jax.random.key(0), n_starts=P
+    )
     assert (found.n_starts, found.n_settled) == (P, P)
     assert found.n_attracted.sum() == P
     with pytest.raises(InputError, match="n_starts=0"):
-        fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=0)
+        find_fixed_points(
+            net_of(TANH, two_wells(), jnp.float32(0.7)), jax.random.key(0), n_starts=0
+        )
     broken = two_wells()
     broken["W_in"] = jnp.nan * broken["W_in"]
     with pytest.raises(InputError, match="not finite"):
-        fixed_points(Driven(broken), jax.random.key(0), n_starts=P)
+        find_fixed_points(net_of(TANH, broken, jnp.float32(0.7)), jax.random.key(0), n_starts=P)
 
 
 def flip_flop(key):
@@ -315,7 +317,7 @@ def flip_flop(key):
 
     def loss(params, key):
         x, target = trials(key)
-        return jnp.mean((rollout(TANH, params, jnp.zeros((n_runs, N)), x).logits - target) ** 2)
+        return jnp.mean((net_of(TANH, params).run(jnp.zeros((n_runs, N)), x).logits - target) ** 2)
 
     @jax.jit
     def train(key):
@@ -332,7 +334,7 @@ def flip_flop(key):
         (params, _), losses = jax.lax.scan(
             update, (params, adam.init(params)), jax.random.split(key_data, 600)
         )
-        states = rollout(TANH, params, jnp.zeros((n_runs, N)), trials(key_init)[0]).states
+        states = net_of(TANH, params).run(jnp.zeros((n_runs, N)), trials(key_init)[0]).states
         return params, losses, states
 
     return train(key)
@@ -344,15 +346,15 @@ def test_a_trained_flip_flop_keeps_each_memory_in_a_stable_fixed_point():
     found = looked_at(TANH, params, states.reshape(-1, N)[:: states.size // N // P][:P])
     assert found.n_valid == P
     stable = jnp.asarray(found.points[found.stable])
-    held = np.round(np.asarray(readout(TANH, params, stable)))
+    held = np.round(np.asarray(net_of(TANH, params).readout(stable)))
     assert {tuple(pair) for pair in held.tolist()} == {
         (a, b) for a in (-1.0, 1.0) for b in (-1.0, 1.0)
     }
-    np.testing.assert_allclose(readout(TANH, params, stable), held, atol=0.3)
+    np.testing.assert_allclose(net_of(TANH, params).readout(stable), held, atol=0.3)
     assert found.n_attracted[found.stable].sum() >= 0.95 * P
     h = stable + 0.01  # simulated, they come back
     for _ in range(500):
-        h = step(TANH, params, h, 0.0)
+        h = net_of(TANH, params).step(h, 0.0)
     np.testing.assert_allclose(h, stable, atol=1e-3)
     anywhere = looked_at(TANH, params, uniform(N))
     saddles = anywhere.fixed & (anywhere.n_unstable > 0)

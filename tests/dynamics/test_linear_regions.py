@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.distinct_points import distinct
-from hmmrnn.dynamics.fixed_points import find_fixed_points
-from hmmrnn.dynamics.linear_regions import fixed_point_of_region, region_points
+from hmmrnn.dynamics.fixed_points.descent import end_points
+from hmmrnn.dynamics.fixed_points.find import distinct
+from hmmrnn.dynamics.fixed_points.regions import fixed_point_of_region, region_points
 from hmmrnn.nets import RNNCell
 
 N = 6
@@ -60,7 +61,7 @@ def test_all_regions_give_what_enumeration_gives(seed, leak):
     w, b = random_network(seed)
     truth = enumerated(w, b)
     cell = CELL.clone(leak=leak)
-    found = region_points(cell, network(w, b), one_state_of_each_region(w, b))
+    found = region_points(net_of(cell, network(w, b)), one_state_of_each_region(w, b))
     consistent = np.asarray(found.consistent)
     expected = [any(np.array_equal(p, active) for _, active in truth) for p in PATTERNS]
     np.testing.assert_array_equal(consistent, expected)
@@ -76,8 +77,8 @@ def test_of_several_fixed_points_all_that_attract_are_found_and_counted(seed):
     assert len(truth) > 10
     h0 = np.random.default_rng(seed).uniform(0, 3, (128, N)).astype(np.float32)
     params = network(w, b)
-    search = find_fixed_points(CELL, params, jnp.asarray(h0))
-    found = distinct(CELL, params, jnp.asarray(h0), search, jax.random.key(0))
+    search = end_points(net_of(CELL, params), jnp.asarray(h0))
+    found = distinct(net_of(CELL, params), jnp.asarray(h0), search, jax.random.key(0))
     index, missed = nearest(found.points[found.fixed], truth)
     assert np.all(missed < 1e-3)  # what it calls fixed is fixed
     assert len(set(index)) == len(index)
@@ -99,8 +100,8 @@ def test_a_leak_keeps_the_fixed_points_and_moves_their_eigenvalues():
     leak, (truth, active) = 0.4, map(np.array, zip(*enumerated(w, b), strict=True))
     h0 = np.random.default_rng(0).uniform(0, 3, (128, N)).astype(np.float32)
     cell, params = CELL.clone(leak=leak), network(w, b)
-    search = find_fixed_points(cell, params, jnp.asarray(h0))
-    found = distinct(cell, params, jnp.asarray(h0), search, jax.random.key(0))
+    search = end_points(net_of(cell, params), jnp.asarray(h0))
+    found = distinct(net_of(cell, params), jnp.asarray(h0), search, jax.random.key(0))
     index, missed = nearest(found.points[found.fixed], truth)
     assert np.all(missed < 1e-3)
     assert not found.at_kink[found.fixed].any()
@@ -123,7 +124,7 @@ def nearest(points, truth):
 
 def test_without_bias_every_region_gives_the_origin():
     w, _ = random_network(1)
-    found = region_points(CELL, network(w, np.zeros(N)), one_state_of_each_region(w, 0.0))
+    found = region_points(net_of(CELL, network(w, np.zeros(N))), one_state_of_each_region(w, 0.0))
     assert np.all(found.consistent)
     assert np.all(found.points == 0)
 
@@ -132,22 +133,22 @@ def test_networks_side_by_side():
     several = [random_network(seed) for seed in range(3)]
     params = jax.tree.map(lambda *x: jnp.stack(x), *(network(*one) for one in several))
     states = jnp.stack([one_state_of_each_region(*one) for one in several])
-    together = jax.jit(jax.vmap(lambda p, h: region_points(CELL, p, h)))(params, states)
+    together = jax.jit(jax.vmap(lambda p, h: region_points(net_of(CELL, p), h)))(params, states)
     for i, one in enumerate(several):
-        alone = region_points(CELL, network(*one), states[i])
+        alone = region_points(net_of(CELL, network(*one)), states[i])
         np.testing.assert_array_equal(together.consistent[i], alone.consistent)
 
 
 def test_a_region_without_a_single_solution_and_weights_that_are_not_numbers():
     line = network(np.eye(N), np.zeros(N))  # every state of active units is fixed
-    found = fixed_point_of_region(CELL, line, jnp.ones(N))
+    found = fixed_point_of_region(net_of(CELL, line), jnp.ones(N))
     assert not found.consistent
     assert np.isnan(found.points).all()
     broken = network(np.full((N, N), np.nan), np.ones(N))
-    assert not region_points(CELL, broken, jnp.ones((3, N))).consistent.any()
+    assert not region_points(net_of(CELL, broken), jnp.ones((3, N))).consistent.any()
 
 
 def test_only_relu_has_regions():
     cell = RNNCell(n_symbols=2, hidden_size=N, noise_dim=N, activation="tanh", bias=True)
     with pytest.raises(InputError, match="activation='tanh'"):
-        region_points(cell, network(np.eye(N), np.ones(N)), jnp.ones((3, N)))
+        region_points(net_of(cell, network(np.eye(N), np.ones(N))), jnp.ones((3, N)))

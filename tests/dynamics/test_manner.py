@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.dynamics import net_cycles, pca, project
 from hmmrnn.dynamics.current import flow, flow_sums, reversal_p
@@ -116,7 +117,7 @@ def judged(w_rec, noise_std, w_out=((1, 0), (-1, 0)), n_steps=500, n_runs=48):
     cell = RNNCell(n_symbols=2, hidden_size=2, noise_dim=2, activation="tanh")
     params = {"W_in": jnp.eye(2), "W_rec": jnp.array(w_rec), "W_out": jnp.array(w_out, float)}
     runs = driven_runs(
-        cell, params, noise_std, n_steps, jax.random.split(jax.random.key(0), n_runs)
+        net_of(cell, params, noise_std), n_steps, jax.random.split(jax.random.key(0), n_runs)
     )
     weights = bootstrap_weights(n_runs, jax.random.key(1))
     points = project(pca(runs.states, 2), runs.states)

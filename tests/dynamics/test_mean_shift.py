@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import Net
+from networks import net_of
 from scipy.integrate import quad
 from scipy.special import erfcx
 from scipy.stats import norm
@@ -22,7 +22,11 @@ from hmmrnn.dynamics.mean_shift import (
     rectified_mean_shift,
 )
 from hmmrnn.dynamics.mean_shift_report import mean_shift_report
-from hmmrnn.nets import RNNCell, init_params, rollout
+from hmmrnn.nets import RNNCell, init_params
+
+
+def cell_of(activation):
+    return RNNCell(3, 12, 5, activation)
 
 
 def network(activation="relu", bias=False, n=12, seed=0, gain=1.0, leak=1.0):
@@ -88,16 +92,18 @@ def test_relu_shift_is_positive_bounded_and_scales(a, s):
 def test_without_noise_nothing_shifts_and_nan_stays():
     a = jnp.array([-1.0, 0.0, 2.0, jnp.nan])
     for activation in ("relu", "tanh"):
-        found = activation_mean_shift(activation, a, jnp.zeros(4))
+        found = activation_mean_shift(cell_of(activation), a, jnp.zeros(4))
         np.testing.assert_array_equal(found, [0, 0, 0, np.nan])
-        assert np.isnan(activation_mean_shift(activation, a, jnp.full(4, jnp.nan))).all()
+        unknown = activation_mean_shift(cell_of(activation), a, jnp.full(4, jnp.nan))
+        assert np.isnan(unknown).all()
 
 
 @pytest.mark.parametrize(("s", "error"), [(0.3, 2e-7), (1.0, 2e-7), (5.0, 5e-7), (10.0, 1e-4)])
 def test_tanh_agrees_with_quadrature(s, error):
     a = np.array([-3, -0.4, 0, 0.2, 1, 2.5])
     expected = [expected_change(np.tanh, x, s) for x in a]
-    found = activation_mean_shift("tanh", jnp.asarray(a, jnp.float32), jnp.full(6, s, jnp.float32))
+    a32, s32 = jnp.asarray(a, jnp.float32), jnp.full(6, s, jnp.float32)
+    found = activation_mean_shift(cell_of("tanh"), a32, s32)
     np.testing.assert_allclose(found, expected, atol=error)
 
 
@@ -108,8 +114,8 @@ def test_tanh_agrees_with_quadrature(s, error):
 def test_one_step_agrees_with_monte_carlo(activation, bias, leak):
     cell, params = network(activation, bias, leak=leak)
     starts = starts_of(cell)
-    exact = one_step_shift(cell, params, 1.3, starts)
-    sampled = monte_carlo_shift(cell, params, 1.3, starts, jax.random.key(1), 4000, 1)
+    exact = one_step_shift(net_of(cell, params, 1.3), starts)
+    sampled = monte_carlo_shift(net_of(cell, params, 1.3), starts, jax.random.key(1), 4000, 1)
     deviation = np.abs(sampled.mean[0] - exact) / sampled.standard_error[0]
     assert np.all(deviation < 4)
     assert np.max(np.abs(exact) / sampled.standard_error[0]) > 10  # there is something to find
@@ -118,7 +124,7 @@ def test_one_step_agrees_with_monte_carlo(activation, bias, leak):
 def test_monte_carlo_agrees_with_a_numpy_simulation():
     cell, params = network(gain=2.0)
     starts = starts_of(cell, 2)
-    found = monte_carlo_shift(cell, params, 0.8, starts, jax.random.key(2), 3000, 3)
+    found = monte_carlo_shift(net_of(cell, params, 0.8), starts, jax.random.key(2), 3000, 3)
     w, w_in = (np.asarray(params[name], float) for name in ("W_rec", "W_in"))
     rng = np.random.default_rng(0)
     for p, start in enumerate(np.asarray(starts, float)):
@@ -134,10 +140,10 @@ def test_monte_carlo_agrees_with_a_numpy_simulation():
 def test_standard_errors_are_those_of_the_mean_over_draws():
     cell, params = network()
     sample = jax.jit(
-        lambda key: monte_carlo_shift(cell, params, 1.0, starts_of(cell), key, 50, 2).mean
+        lambda key: monte_carlo_shift(net_of(cell, params, 1.0), starts_of(cell), key, 50, 2).mean
     )
     means = jnp.stack([sample(key) for key in jax.random.split(jax.random.key(3), 60)])
-    one = monte_carlo_shift(cell, params, 1.0, starts_of(cell), jax.random.key(4), 3000, 2)
+    one = monte_carlo_shift(net_of(cell, params, 1.0), starts_of(cell), jax.random.key(4), 3000, 2)
     expected = one.standard_error * np.sqrt(3000 / 50)
     assert np.median(np.std(means, axis=0) / expected) == pytest.approx(1, abs=0.1)
     assert np.ptp(means, axis=0).min() > 0  # keys differ
@@ -147,7 +153,7 @@ def test_standard_errors_are_those_of_the_mean_over_draws():
 def test_propagation_agrees_with_a_recursion_in_numpy(leak):
     cell, params = network(bias=True, gain=1.5, leak=leak)
     starts = starts_of(cell, 2)
-    found = propagated_shift(cell, params, 0.7, starts, 4)
+    found = propagated_shift(net_of(cell, params, 0.7), starts, 4)
     w, b = (np.asarray(params[name], float) for name in ("W_rec", "b_rec"))
     s = drive_std(params, 0.7)
     mean = quiet = np.asarray(starts, float)
@@ -157,14 +163,16 @@ def test_propagation_agrees_with_a_recursion_in_numpy(leak):
         mean = (1 - leak) * mean + leak * rectified
         quiet = (1 - leak) * quiet + leak * np.maximum(quiet @ w.T + b, 0)
         np.testing.assert_allclose(found[t], mean - quiet, atol=1e-5)
-    np.testing.assert_allclose(found[0], one_step_shift(cell, params, 0.7, starts), atol=1e-6)
+    np.testing.assert_allclose(
+        found[0], one_step_shift(net_of(cell, params, 0.7), starts), atol=1e-6
+    )
 
 
 def test_without_recurrence_propagation_is_exact():
     cell, params = network(gain=0.0)
     starts = starts_of(cell, 2)
     expected = drive_std(params, 2.0) / np.sqrt(2 * np.pi)
-    found = propagated_shift(cell, params, 2.0, starts, 3)
+    found = propagated_shift(net_of(cell, params, 2.0), starts, 3)
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), rtol=1e-5)
 
 
@@ -172,14 +180,16 @@ def test_units_far_above_threshold_do_not_shift():
     cell, params = network(bias=True, gain=0.2)
     params |= {"b_rec": jnp.full(12, 50.0)}
     starts = 50 + starts_of(cell)
-    found = monte_carlo_shift(cell, params, 1.0, starts, jax.random.key(5), 200, 3)
+    found = monte_carlo_shift(net_of(cell, params, 1.0), starts, jax.random.key(5), 200, 3)
     np.testing.assert_allclose(found.mean, found.linear, atol=2e-5)  # the run is linear in noise
-    assert np.all(propagated_shift(cell, params, 1.0, starts, 3) == 0)
+    assert np.all(propagated_shift(net_of(cell, params, 1.0), starts, 3) == 0)
 
 
 def test_the_linear_response_averages_to_zero():
     cell, params = network(gain=1.5)
-    found = monte_carlo_shift(cell, params, 1.0, starts_of(cell), jax.random.key(6), 2000, 4)
+    found = monte_carlo_shift(
+        net_of(cell, params, 1.0), starts_of(cell), jax.random.key(6), 2000, 4
+    )
     spread = np.asarray(found.linear_standard_error)
     moving = spread > 0
     assert moving.mean() > 0.3
@@ -192,7 +202,7 @@ def second_order(cell, params, start, noise):
     """Half of the second derivative of a run with respect to the size of its noise."""
 
     def run(size):
-        return rollout(cell, params, start, size * noise).states
+        return net_of(cell, params).run(start, size * noise).states
 
     def slope(size):
         return jax.jvp(run, (size,), (1.0,))[1]
@@ -209,7 +219,7 @@ def test_small_noise_shifts_tanh_by_its_second_order_term_and_relu_has_none():
         if activation == "relu":
             assert np.all(term == 0)
         else:
-            exact = one_step_shift(cell, params, 0.05, start)
+            exact = one_step_shift(net_of(cell, params, 0.05), start)
             np.testing.assert_allclose(term[0], exact, rtol=0.15)
 
 
@@ -218,10 +228,8 @@ def test_shifts_of_a_bias_free_relu_network_scale_with_its_noise():
     cell, params = network()
     starts = starts_of(cell)
     for shift in (one_step_shift, partial(propagated_shift, n_steps=5)):
-        one = shift(cell, params, 0.5, starts)
-        np.testing.assert_allclose(
-            3 * one, shift(cell, params, 1.5, 3 * starts), rtol=1e-3, atol=1e-6
-        )
+        one, three = (shift(net_of(cell, params, s), 2 * s * starts) for s in (0.5, 1.5))
+        np.testing.assert_allclose(3 * one, three, rtol=1e-3, atol=1e-6)
 
 
 def test_many_networks_in_one_compiled_call():
@@ -230,17 +238,17 @@ def test_many_networks_in_one_compiled_call():
     params = jax.vmap(partial(init_params, cell))(keys)
     states = jnp.abs(jax.random.normal(jax.random.key(1), (3, 5, 6)))
     stds = jnp.array([0.5, 1.0, 2.0])
-    shifts = jax.jit(jax.vmap(partial(mean_shift, cell)))(params, stds, states)
+    shifts = jax.jit(jax.vmap(mean_shift))(net_of(cell, params, stds), states)
     sample = partial(monte_carlo_shift, n_draws=7, n_steps=2)
-    sampled = jax.jit(jax.vmap(partial(sample, cell)))(params, stds, states, keys)
+    sampled = jax.jit(jax.vmap(sample))(net_of(cell, params, stds), states, keys)
     assert shifts.one_step.shape == shifts.propagated.shape == (3, 5, 6)
     for i in range(3):
         one = {name: value[i] for name, value in params.items()}
-        alone = mean_shift(cell, one, stds[i], states[i])
+        alone = mean_shift(net_of(cell, one, stds[i]), states[i])
         jax.tree.map(
             lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-5), shifts, alone
         )
-        alone = sample(cell, one, stds[i], states[i], keys[i])
+        alone = sample(net_of(cell, one, stds[i]), states[i], keys[i])
         jax.tree.map(
             lambda a, b, i=i: np.testing.assert_allclose(a[i], b, atol=1e-5), sampled, alone
         )
@@ -249,16 +257,16 @@ def test_many_networks_in_one_compiled_call():
 def test_states_that_are_not_finite_give_nan():
     cell, params = network()
     states = jnp.full((2, 12), jnp.nan)
-    assert np.isnan(one_step_shift(cell, params, 1.0, states)).all()
-    assert np.isnan(mean_shift(cell, params, 1.0, states).propagated).all()
-    found = monte_carlo_shift(cell, params, 1.0, states, jax.random.key(0), 3, 2)
+    assert np.isnan(one_step_shift(net_of(cell, params, 1.0), states)).all()
+    assert np.isnan(mean_shift(net_of(cell, params, 1.0), states).propagated).all()
+    found = monte_carlo_shift(net_of(cell, params, 1.0), states, jax.random.key(0), 3, 2)
     assert np.isnan(found.mean).all()
     assert np.isnan(found.standard_error).all()
 
 
 def test_one_draw_has_no_standard_error():
     cell, params = network()
-    found = monte_carlo_shift(cell, params, 1.0, starts_of(cell), jax.random.key(0), 1, 2)
+    found = monte_carlo_shift(net_of(cell, params, 1.0), starts_of(cell), jax.random.key(0), 1, 2)
     assert np.isfinite(found.mean).all()
     assert np.isnan(found.standard_error).all()
 
@@ -268,7 +276,7 @@ SMALL = {"n_trajectories": 6, "n_steps": 20, "n_draws": 100, "horizon": 4}
 
 def test_report_of_a_network_without_recurrence_is_known():
     cell, params = network(gain=0.0)
-    found = mean_shift_report(Net(params, cell, jnp.float32(2)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(net_of(cell, params, jnp.float32(2)), jax.random.key(0), **SMALL)
     expected = drive_std(params, 2.0) / np.sqrt(2 * np.pi)
     np.testing.assert_allclose([unit.value for unit in found.unit_shift], expected, rtol=1e-4)
     np.testing.assert_allclose(found.exact, expected, rtol=1e-4)
@@ -285,7 +293,7 @@ def test_report_of_a_network_without_recurrence_is_known():
 def test_report_separates_orders():
     """The first-order response moves single runs, and not their mean."""
     cell, params = network(gain=1.5)
-    found = mean_shift_report(Net(params, cell, jnp.float32(1)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(net_of(cell, params, jnp.float32(1)), jax.random.key(0), **SMALL)
     assert found.share[0].value == pytest.approx(1, abs=0.1)
     assert all(spread.value > 0.1 for spread in found.linear_spread)
     assert all(share.value < 0.3 for share in found.linear_share)
@@ -293,7 +301,7 @@ def test_report_separates_orders():
 
 def test_report_without_noise_has_no_shares():
     cell, params = network()
-    found = mean_shift_report(Net(params, cell, jnp.float32(0)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(net_of(cell, params, jnp.float32(0)), jax.random.key(0), **SMALL)
     assert found.shift == (0, 0, 0)
     assert all(np.isnan(share.value) for share in found.share)
 
@@ -301,7 +309,7 @@ def test_report_without_noise_has_no_shares():
 def test_report_of_one_unit_with_one_symbol():
     cell = RNNCell(n_symbols=1, hidden_size=1, noise_dim=1, activation="tanh")
     params = {"W_in": jnp.ones((1, 1)), "W_rec": jnp.full((1, 1), 1.5), "W_out": jnp.ones((1, 1))}
-    found = mean_shift_report(Net(params, cell, jnp.float32(0.7)), jax.random.key(0), **SMALL)
+    found = mean_shift_report(net_of(cell, params, jnp.float32(0.7)), jax.random.key(0), **SMALL)
     assert len(found.unit_shift) == 1
     assert found.share[0].value == pytest.approx(1, abs=0.3)
 
@@ -309,8 +317,8 @@ def test_report_of_one_unit_with_one_symbol():
 def test_report_refuses_what_it_cannot_measure():
     cell, params = network(gain=1e6)
     with pytest.raises(InputError, match="hidden states are not finite"):
-        mean_shift_report(Net(params, cell, jnp.float32(1)), jax.random.key(0), **SMALL)
+        mean_shift_report(net_of(cell, params, jnp.float32(1)), jax.random.key(0), **SMALL)
     with pytest.raises(InputError, match="n_draws=1"):
         mean_shift_report(
-            Net(params, cell, jnp.float32(1)), jax.random.key(0), **(SMALL | {"n_draws": 1})
+            net_of(cell, params, jnp.float32(1)), jax.random.key(0), **(SMALL | {"n_draws": 1})
         )

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 from scipy.stats import linregress
 
 from hmmrnn.dynamics.noise_levels import (
     LEVELS,
     fit_radius,
-    homogeneous,
     occupied_region,
     radius_by_noise,
     scaling_error,
@@ -38,10 +38,10 @@ def params_of(cell, spectral_radius=0.99, seed=0):
 def test_scaled_noise_gives_scaled_states_in_a_homogeneous_network(scale, spectral_radius):
     cell = cell_of()
     params = params_of(cell, spectral_radius)
-    assert homogeneous(cell)
-    error = scaling_error(cell, params, scale, 1_000, KEYS)
+    assert cell.homogeneous
+    error = scaling_error(net_of(cell, params), scale, 1_000, KEYS)
     assert np.all(error < 1e-4)
-    states, scaled = (driven_runs(cell, params, s, 980, KEYS).states for s in (1.0, scale))
+    states, scaled = (driven_runs(net_of(cell, params, s), 980, KEYS).states for s in (1.0, scale))
     largest = np.abs(scaled).max()
     assert largest > 0.1
     np.testing.assert_allclose(scaled, scale * states, atol=1e-4 * largest)
@@ -52,20 +52,20 @@ def test_scaled_noise_gives_scaled_states_in_a_homogeneous_network(scale, spectr
 )
 def test_and_in_no_other(options):
     cell = cell_of(**options)
-    assert not homogeneous(cell)
+    assert not cell.homogeneous
     n_steps = 3 if "initial_state" in options else 1_000  # a random start is forgotten
-    error = scaling_error(cell, params_of(cell), 3.0, n_steps, KEYS)
+    error = scaling_error(net_of(cell, params_of(cell)), 3.0, n_steps, KEYS)
     assert np.all(error > 0.05)
 
 
 def test_radius_of_a_homogeneous_network_is_proportional_to_the_noise():
     cell = cell_of()
-    runs = radius_by_noise(cell, params_of(cell), NOISE, 200, KEYS)
+    runs = radius_by_noise(net_of(cell, params_of(cell)), NOISE, 200, KEYS)
     np.testing.assert_allclose(runs.radius, NOISE[:, None] * runs.radius[1], rtol=1e-4)
     np.testing.assert_allclose(
         runs.points[3], 3 * runs.points[1], atol=1e-4 * np.abs(runs.points[3]).max()
     )
-    found = fit_radius(NOISE, runs.radius, cell, KEY)
+    found = fit_radius(NOISE, runs.radius, net_of(cell, {}), KEY)
     assert found.by_construction
     assert found.slope.value == pytest.approx(float(runs.radius[1].mean()), rel=1e-4)
     assert found.intercept.value == pytest.approx(0, abs=1e-4)
@@ -77,15 +77,17 @@ def test_radius_of_a_homogeneous_network_is_proportional_to_the_noise():
 def test_radius_is_the_mean_distance_from_the_mean_of_its_level():
     cell = cell_of(activation="tanh")
     params = params_of(cell)
-    runs = radius_by_noise(cell, params, NOISE, 200, KEYS)
-    cloud = np.asarray(driven_runs(cell, params, 1.0, 200, KEYS).states, np.float64)
+    runs = radius_by_noise(net_of(cell, params), NOISE, 200, KEYS)
+    cloud = np.asarray(driven_runs(net_of(cell, params, 1.0), 200, KEYS).states, np.float64)
     _, _, axes = np.linalg.svd((cloud - cloud.mean((0, 1))).reshape(-1, 40), full_matrices=False)
     for v in (0, 4):
-        states = np.asarray(driven_runs(cell, params, NOISE[v], 200, KEYS).states, np.float64)
+        states = np.asarray(
+            driven_runs(net_of(cell, params, NOISE[v]), 200, KEYS).states, np.float64
+        )
         away = (states - states.mean((0, 1))) @ axes[:2].T
         expected = np.linalg.norm(away, axis=-1).mean(axis=1)
         np.testing.assert_allclose(runs.radius[v], expected, rtol=1e-3)
-    found = fit_radius(NOISE, runs.radius, cell, KEY)
+    found = fit_radius(NOISE, runs.radius, net_of(cell, {}), KEY)
     assert not found.by_construction
     assert found.r_squared.value < 0.99  # tanh saturates
     assert runs.radius[4].mean() < 3 * runs.radius[1].mean()
@@ -93,7 +95,7 @@ def test_radius_is_the_mean_distance_from_the_mean_of_its_level():
 
 def test_fit_is_that_of_scipy():
     radius = jnp.abs(jax.random.normal(KEY, (5, 30))) + NOISE[:, None]
-    found = fit_radius(NOISE, radius, cell_of(), KEY)
+    found = fit_radius(NOISE, radius, net_of(cell_of(), {}), KEY)
     truth = linregress(LEVELS, np.asarray(radius).mean(axis=1))
     assert found.slope.value == pytest.approx(truth.slope, rel=1e-4)
     assert found.intercept.value == pytest.approx(truth.intercept, rel=1e-4)
@@ -102,9 +104,9 @@ def test_fit_is_that_of_scipy():
 
 
 def test_a_line_needs_two_levels_and_a_difference():
-    one = fit_radius(NOISE[:1], jnp.ones((1, 4)), cell_of(), KEY)
+    one = fit_radius(NOISE[:1], jnp.ones((1, 4)), net_of(cell_of(), {}), KEY)
     assert np.isnan([one.slope.value, one.intercept.value, one.r_squared.value]).all()
-    still = fit_radius(NOISE, jnp.zeros((5, 4)), cell_of(), KEY)
+    still = fit_radius(NOISE, jnp.zeros((5, 4)), net_of(cell_of(), {}), KEY)
     assert still.slope.value == 0
     assert np.isnan(still.r_squared.value)
 
@@ -119,15 +121,15 @@ def test_networks_side_by_side():
     @jax.vmap
     def measure(params, keys):
         return (
-            radius_by_noise(cell, params, NOISE[1:3], 50, keys).radius,
-            scaling_error(cell, params, 2.0, 50, keys),
+            radius_by_noise(net_of(cell, params), NOISE[1:3], 50, keys).radius,
+            scaling_error(net_of(cell, params), 2.0, 50, keys),
         )
 
     together, error = measure(params, keys)
     assert together.shape == (2, 2, 4)
     assert np.all(error < 1e-4)
     for i in range(2):
-        alone = radius_by_noise(cell, networks[i], NOISE[1:3], 50, keys[i]).radius
+        alone = radius_by_noise(net_of(cell, networks[i]), NOISE[1:3], 50, keys[i]).radius
         np.testing.assert_allclose(together[i], alone, rtol=1e-3)
 
 
@@ -135,9 +137,9 @@ def test_networks_side_by_side():
 def test_networks_that_diverge_or_rest_give_no_error(weight):
     cell = cell_of()
     params = {name: jnp.full_like(value, weight) for name, value in init_params(cell, KEY).items()}
-    runs = radius_by_noise(cell, params, NOISE, 50, KEYS)
-    found = fit_radius(NOISE, runs.radius, cell, KEY)
-    error = scaling_error(cell, params, 2.0, 50, KEYS)
+    runs = radius_by_noise(net_of(cell, params), NOISE, 50, KEYS)
+    found = fit_radius(NOISE, runs.radius, net_of(cell, {}), KEY)
+    error = scaling_error(net_of(cell, params), 2.0, 50, KEYS)
     region = occupied_region(np.asarray(runs.points[1]).reshape(-1, 2))
     assert np.isnan(region.area)
     assert np.isnan(error).all()
@@ -151,7 +153,7 @@ def test_networks_that_diverge_or_rest_give_no_error(weight):
 def test_one_hidden_unit():
     cell = RNNCell(n_symbols=2, hidden_size=1, noise_dim=1)
     params = {"W_in": jnp.ones((1, 1)), "W_rec": 0.5 * jnp.ones((1, 1)), "W_out": jnp.ones((2, 1))}
-    runs = radius_by_noise(cell, params, NOISE, 100, KEYS)
+    runs = radius_by_noise(net_of(cell, params), NOISE, 100, KEYS)
     assert runs.points.shape == (5, 4, 100, 2)
     assert np.all(runs.points[..., 1] == 0)
     region = occupied_region(np.asarray(runs.points[1]).reshape(-1, 2))  # points on a line

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import SMALL
+from networks import SMALL, net_of
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.noise_sensitivity import (
@@ -40,7 +40,7 @@ def linear_params():
 def linear():
     starts = jnp.array([[100.0, 120.0, 90.0], [80.0, 100.0, 100.0]])
     run = partial(noise_sensitivity, mixes=MIXES, n_rollouts=4_000, n_steps=STEPS)
-    return run(LINEAR, linear_params(), 0.7, starts, KEY)
+    return run(net_of(LINEAR, linear_params(), 0.7), starts, KEY)
 
 
 def test_covariance_of_a_linear_network(linear):
@@ -67,7 +67,7 @@ def test_mean_distance_of_a_normal_law():
     one = {"W_in": jnp.ones((1, 1)), "W_rec": jnp.zeros((1, 1)), "W_out": jnp.zeros((2, 1))}
     params = one | {"b_rec": jnp.full(1, 50.0), "b_out": jnp.zeros(2)}
     found = noise_sensitivity(
-        cell, params, 2.0, jnp.ones((1, 1)), KEY, mixes=(1.0,), n_rollouts=20_000, n_steps=2
+        net_of(cell, params, 2.0), jnp.ones((1, 1)), KEY, mixes=(1.0,), n_rollouts=20_000, n_steps=2
     )
     np.testing.assert_allclose(found.distance, 2 * np.sqrt(2 / np.pi), rtol=0.02)
     np.testing.assert_allclose(found.covariance_trace, 4, rtol=0.05)
@@ -77,7 +77,7 @@ def test_mean_distance_of_a_normal_law():
 def test_frozen_noise_alone_leaves_no_spread_at_all(n_rollouts):
     params = init_params(SMALL, jax.random.key(0))
     starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (3, 12)))
-    found = noise_sensitivity(SMALL, params, 1.0, starts, KEY, n_rollouts=n_rollouts)
+    found = noise_sensitivity(net_of(SMALL, params, 1.0), starts, KEY, n_rollouts=n_rollouts)
     spread, distance = np.asarray(found.covariance_trace), np.asarray(found.distance)
     assert np.all(spread[:, 1:] > 0)
     rounding = np.finfo(np.float32).eps * np.asarray(found.start_norm).max()
@@ -89,11 +89,11 @@ def test_starts_have_their_own_noise_and_any_axes():
     params = init_params(SMALL, jax.random.key(0))
     start = jax.nn.relu(jax.random.normal(jax.random.key(1), (12,)))
     starts = jnp.broadcast_to(start, (2, 3, 12))
-    found = noise_sensitivity(SMALL, params, 1.0, starts, KEY, n_rollouts=10)
+    found = noise_sensitivity(net_of(SMALL, params, 1.0), starts, KEY, n_rollouts=10)
     assert found.covariance_trace.shape == (2, 3, 3, 6)
     assert len(np.unique(found.covariance_trace[..., 2, 5])) == 6
     np.testing.assert_allclose(found.start_norm, np.linalg.norm(start), rtol=1e-5)
-    flat = noise_sensitivity(SMALL, params, 1.0, starts.reshape(6, 12), KEY, n_rollouts=10)
+    flat = noise_sensitivity(net_of(SMALL, params, 1.0), starts.reshape(6, 12), KEY, n_rollouts=10)
     np.testing.assert_array_equal(
         found.distance.reshape(flat.distance.shape),
         flat.distance,
@@ -104,26 +104,27 @@ def test_networks_side_by_side_equal_each_alone():
     params = jax.vmap(partial(init_params, SMALL))(jax.random.split(jax.random.key(0), 2))
     starts = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 4, 12)))
     std, keys = jnp.array([0.5, 1.5]), jax.random.split(KEY, 2)
-    run = partial(noise_sensitivity, SMALL, n_rollouts=10)
-    both = jax.jit(jax.vmap(run))(params, std, starts, keys)
+    run = partial(noise_sensitivity, n_rollouts=10)
+    both = jax.jit(jax.vmap(run))(net_of(SMALL, params, std), starts, keys)
     for i in range(2):
         own = {name: weight[i] for name, weight in params.items()}
-        for together, single in zip(both, run(own, std[i], starts[i], keys[i]), strict=True):
+        alone = run(net_of(SMALL, own, std[i]), starts[i], keys[i])
+        for together, single in zip(both, alone, strict=True):
             np.testing.assert_allclose(together[i], single, rtol=1e-4)
 
 
 def test_starts_that_are_not_finite_are_left_out():
     params = init_params(SMALL, jax.random.key(0))
     starts = jnp.ones((3, 12)).at[1, 0].set(jnp.nan).at[2, 0].set(jnp.inf)
-    found = noise_sensitivity(SMALL, params, 1.0, starts, KEY)
+    found = noise_sensitivity(net_of(SMALL, params, 1.0), starts, KEY)
     assert found.n_valid == 1
     assert np.isfinite(found.distance[0]).all()
     assert np.isnan(found.distance[1:]).all()
     assert np.isnan(found.covariance_trace[1:]).all()
     diverging = {**params, "W_rec": 1e9 * params["W_rec"]}
-    assert noise_sensitivity(SMALL, diverging, 1.0, starts, KEY).n_valid == 0
+    assert noise_sensitivity(net_of(SMALL, diverging, 1.0), starts, KEY).n_valid == 0
     with pytest.raises(InputError, match="n_rollouts=1"):
-        noise_sensitivity(SMALL, params, 1.0, starts, KEY, n_rollouts=1)
+        noise_sensitivity(net_of(SMALL, params, 1.0), starts, KEY, n_rollouts=1)
 
 
 def test_starts_are_drawn_within_their_zones():
@@ -174,7 +175,7 @@ def test_means_by_zone_have_intervals_over_starts():
 
 def test_a_start_at_the_origin_has_no_relative_spread():
     params = init_params(SMALL, jax.random.key(0))
-    found = noise_sensitivity(SMALL, params, 1.0, jnp.zeros((3, 4, 12)), KEY, n_rollouts=10)
+    found = noise_sensitivity(net_of(SMALL, params, 1.0), jnp.zeros((3, 4, 12)), KEY, n_rollouts=10)
     cluster, *_ = sensitivity_by_zone(found, KEY)
     assert cluster.covariance_trace[2][5].value > 0
     assert np.isnan(cluster.relative_trace[2][5].value)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import rotor, tanh_network, two_wells
+from networks import net_of, rotor, tanh_network, two_wells
 from scipy.integrate import quad
 
 from hmmrnn.dynamics.orbits import (
@@ -189,7 +189,7 @@ def test_rotation_is_turns_over_pairs_of_transitions():
 
 def test_a_planted_rotor_is_a_clock():
     net = rotor()
-    runs = driven_runs(net.cell, net.params, net.noise_std, 600, jax.random.split(KEY, 8))
+    runs = driven_runs(net, 600, jax.random.split(KEY, 8))
     found = summarise_orbit(orbit(plane_points(runs.states)[1], runs.changes), KEY)
     assert found.rotation.value == pytest.approx(1, abs=0.03)
     assert found.period_cv.value < 0.1
@@ -203,7 +203,7 @@ def test_runs_under_jit_and_vmap_over_networks():
     keys = jax.random.split(KEY, (3, 4))
 
     def measure(params, noise_std, keys):
-        runs = driven_runs(networks[0].cell, params, noise_std, 120, keys)
+        runs = driven_runs(net_of(networks[0].cell, params, noise_std), 120, keys)
         plane, points = plane_points(runs.states)
         return orbit(points, runs.changes), plane.explained
 
@@ -255,7 +255,7 @@ def test_points_that_are_not_finite_are_left_out(bad):
 
 def test_one_hidden_unit_has_a_line_for_a_plane():
     net = tanh_network([[1.5]], [[1], [-1]])
-    runs = driven_runs(net.cell, net.params, 0.7, 200, jax.random.split(KEY, 4))
+    runs = driven_runs(net.replace(noise_std=0.7), 200, jax.random.split(KEY, 4))
     _, points = plane_points(runs.states)
     assert points.shape == (4, 200, 2)
     found = summarise_orbit(orbit(points, runs.changes), KEY)
@@ -265,7 +265,7 @@ def test_one_hidden_unit_has_a_line_for_a_plane():
 
 def test_networks_with_nan_weights_give_nothing_and_no_error():
     broken = tanh_network(np.full((2, 2), np.nan))
-    runs = driven_runs(broken.cell, broken.params, 1.0, 50, jax.random.split(KEY, 3))
+    runs = driven_runs(broken, 50, jax.random.split(KEY, 3))
     found = summarise_orbit(orbit(plane_points(runs.states)[1], runs.changes), KEY)
     assert found.n_valid == 0
     assert np.isnan(found.rotation.value)

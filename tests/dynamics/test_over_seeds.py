@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn import dynamics
 from hmmrnn.dynamics import PCA, Runs
@@ -35,6 +36,10 @@ class Subject(NamedTuple):
     points: jax.Array
 
     @property
+    def network(self):
+        return net_of(CELL, self.params, STD)
+
+    @property
     def starts(self):
         return self.runs.states[0, :P]
 
@@ -55,7 +60,7 @@ def subject(key):
     key_params, key_runs = jax.random.split(key)
     params = init_params(CELL, key_params)
     params["W_rec"] = 2 * params["W_rec"]
-    runs = dynamics.driven_runs(CELL, params, STD, T, jax.random.split(key_runs, B))
+    runs = dynamics.driven_runs(net_of(CELL, params, STD), T, jax.random.split(key_runs, B))
     return Subject(params, runs, *plane_points(runs.states))
 
 
@@ -65,16 +70,14 @@ def several():
 
 
 def fixed_points(of, key):
-    found = dynamics.find_fixed_points(CELL, of.params, of.starts, n_steps=50)
+    found = dynamics.end_points(of.network, of.starts, n_steps=50)
     return found.points, found.residual, found.kind  # rounding may change the number of steps
 
 
 MEASURES = {
-    "driven_runs": lambda of, key: dynamics.driven_runs(
-        CELL, of.params, STD, T, jax.random.split(key, B)
-    ),
-    "find_fixed_points": fixed_points,
-    "jacobians": lambda of, key: dynamics.jacobians(CELL, of.params, of.starts),
+    "driven_runs": lambda of, key: dynamics.driven_runs(of.network, T, jax.random.split(key, B)),
+    "end_points": fixed_points,
+    "jacobians": lambda of, key: dynamics.jacobians(of.network, of.starts),
     "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),
     "time_reversed": lambda of, key: dynamics.time_reversed(
         dynamics.net_cycles(of.points), of.runs.changes.sum(1), key, n_surrogates=50
@@ -83,10 +86,10 @@ MEASURES = {
         of.points, of.runs.changes.sum(1), key, n_surrogates=20
     ),
     "radius_by_noise": lambda of, key: dynamics.radius_by_noise(
-        CELL, of.params, LEVELS, T, jax.random.split(key, B)
+        of.network, LEVELS, T, jax.random.split(key, B)
     ),
     "scaling_error": lambda of, key: dynamics.scaling_error(
-        CELL, of.params, 2.0, T, jax.random.split(key, B)
+        of.network, 2.0, T, jax.random.split(key, B)
     ),
     "emission_by_phase": lambda of, key: dynamics.emission_by_phase(
         dynamics.phase(of.points), of.runs.logits
@@ -103,24 +106,22 @@ MEASURES = {
         of.runs.states, of.runs.logits, of.runs.symbols, PAIR
     ),
     "residency": lambda of, key: dynamics.residency(
-        CELL, of.params, STD, of.starts, key, n_rollouts=4, n_steps=10, n_lanes=8
+        of.network, of.starts, key, n_rollouts=4, n_steps=10, n_lanes=8
     ),
     "noise_sensitivity": lambda of, key: dynamics.noise_sensitivity(
-        CELL, of.params, STD, of.starts, key, n_rollouts=4, n_steps=3
+        of.network, of.starts, key, n_rollouts=4, n_steps=3
     ),
     "starts_by_zone": lambda of, key: starts_by_zone(
         of.runs.states.reshape(B * T, -1), of.zone, 3, key
     ),
-    "one_step_shift": lambda of, key: one_step_shift(CELL, of.params, STD, of.starts),
-    "propagated_shift": lambda of, key: propagated_shift(CELL, of.params, STD, of.starts, 3),
+    "one_step_shift": lambda of, key: one_step_shift(of.network, of.starts),
+    "propagated_shift": lambda of, key: propagated_shift(of.network, of.starts, 3),
     "monte_carlo_shift": lambda of, key: dynamics.monte_carlo_shift(
-        CELL, of.params, STD, of.starts, key, 5, 3
+        of.network, of.starts, key, 5, 3
     ),
-    "measure_snapshot": lambda of, key: measure_snapshot(
-        CELL, of.params, STD, T, jax.random.split(key, B)
-    ),
+    "measure_snapshot": lambda of, key: measure_snapshot(of.network, T, jax.random.split(key, B)),
     "trajectory_paths": lambda of, key: trajectory_paths(
-        CELL, of.snapshots, STD, None, key, n_steps=T, n_quiet=2, quiet_steps=4
+        of.network, of.snapshots, None, key, n_steps=T, n_quiet=2, quiet_steps=4
     ),
 }
 

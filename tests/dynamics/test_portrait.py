@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import SMALL, Net, rotor, tanh_network, two_wells
+from networks import SMALL, net_of, rotor, tanh_network, two_wells
 
 from hmmrnn import InputError
 from hmmrnn.dynamics import end_states, portrait
@@ -40,7 +40,7 @@ def test_transition_rate_agrees_with_a_numpy_simulation():
 def test_end_states_of_two_wells():
     network = two_wells()
     starts = jnp.array([[0.5, 0.1], [0.2, -0.8], [-0.4, 0.3], [-0.9, -0.1], [0.6, 0.2]])
-    found = end_states(network.cell, network.params, starts, 400)
+    found = end_states(network, starts, 400)
     assert (found.n_starts, found.n_settled, found.n_distinct) == (5, 5, 4)
     root = 0.858_560  # h = tanh(1.5 h)
     np.testing.assert_allclose(np.abs(found.states), root, atol=1e-4)
@@ -48,14 +48,14 @@ def test_end_states_of_two_wells():
 
 def test_a_cycle_without_noise_does_not_settle():
     network = rotor()
-    found = end_states(network.cell, network.params, jnp.eye(2) * 0.5, 300)
+    found = end_states(network, jnp.eye(2) * 0.5, 300)
     assert found.n_settled == 0
     assert found.n_distinct == 0
     assert np.isnan(found.distance_from_origin)
 
 
 def test_bias_free_relu_below_one_rests_at_the_origin():
-    network = Net(init_params(SMALL, jax.random.key(1)), SMALL, jnp.float32(1))
+    network = net_of(SMALL, init_params(SMALL, jax.random.key(1)), jnp.float32(1))
     found = portrait(network, jax.random.key(0), n_trajectories=4, n_steps=60)
     assert (found.end.n_settled, found.end.n_distinct) == (200, 1)
     assert found.end.distance_from_origin < 1e-3
@@ -66,7 +66,7 @@ def test_scaling_all_noise_changes_no_transition_of_a_bias_free_relu_network():
     params = init_params(SMALL, jax.random.key(2))
     a, b = (
         portrait(
-            Net(params, SMALL, jnp.float32(s)), jax.random.key(0), n_trajectories=4, n_steps=80
+            net_of(SMALL, params, jnp.float32(s)), jax.random.key(0), n_trajectories=4, n_steps=80
         )
         for s in (0.5, 4.0)
     )

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import SMALL
+from networks import SMALL, net_of
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.residency import residency, zone_means, zone_shares, zones
 from hmmrnn.dynamics.transitions import preferred_symbols
 from hmmrnn.intervals import bootstrap_weights
-from hmmrnn.nets import RNNCell, init_params, rollout
+from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(7)
@@ -35,7 +35,7 @@ WELL = parameters([[1.5]], [[1], [-1]])
 def one_by_one(cell, params, noise_std, states, keys, n_steps):
     """Residency times and sign changes (P, R), one rollout of the simulator after the other."""
     noise = noise_std * white_noise(keys, n_steps, cell.noise_dim)
-    run = jax.jit(partial(rollout, cell, params))
+    run = jax.jit(net_of(cell, params).run)
     times, changes = [], []
     for h in states:
         first = np.asarray(params["W_out"] @ h)
@@ -59,7 +59,7 @@ def test_equal_to_the_simulator_followed_by_counting(activation):
     params["W_rec"] = 2.2 * params["W_rec"]
     states = jax.nn.relu(jax.random.normal(jax.random.key(1), (6, 12)))
     states = states.at[2].set(0.0)  # all logits are equal there
-    found = residency(cell, params, 0.8, states, KEY, n_rollouts=5, n_steps=12)
+    found = residency(net_of(cell, params, 0.8), states, KEY, n_rollouts=5, n_steps=12)
     keys = jax.random.split(KEY, (1, 5))[0]
     times, changes = one_by_one(cell, params, 0.8, states, keys, 12)
     assert len(np.unique(times)) > 3
@@ -79,14 +79,14 @@ def test_equal_to_the_simulator_followed_by_counting(activation):
 def test_the_number_of_lanes_changes_nothing(n_lanes):
     params = init_params(SMALL, jax.random.key(0))
     states = jax.nn.relu(jax.random.normal(jax.random.key(1), (12, 12)))
-    run = partial(residency, SMALL, params, 1.0, states, KEY, n_rollouts=5, n_steps=9)
+    run = partial(residency, net_of(SMALL, params, 1.0), states, KEY, n_rollouts=5, n_steps=9)
     for one, other in zip(run(n_lanes=n_lanes), run(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_leaving_by_a_coin_takes_a_geometric_time():
     states = jnp.array([[0.5], [-0.5]])
-    found = residency(tanh_cell(1), MEMORYLESS, 1.0, states, KEY, n_rollouts=20_000)
+    found = residency(net_of(tanh_cell(1), MEMORYLESS, 1.0), states, KEY, n_rollouts=20_000)
     np.testing.assert_allclose(found.time, 2, atol=4 * np.sqrt(2 / 20_000))
     np.testing.assert_allclose(found.time_std, np.sqrt(2), rtol=0.05)
     np.testing.assert_array_equal(found.symbol, [0, 1])
@@ -95,7 +95,9 @@ def test_leaving_by_a_coin_takes_a_geometric_time():
 
 def test_a_rollout_that_never_leaves_counts_all_steps():
     states = jnp.array([[0.5]])
-    found = residency(tanh_cell(1), MEMORYLESS, 1.0, states, KEY, n_rollouts=20_000, n_steps=3)
+    found = residency(
+        net_of(tanh_cell(1), MEMORYLESS, 1.0), states, KEY, n_rollouts=20_000, n_steps=3
+    )
     assert float(found.time[0]) == pytest.approx(1 / 2 + 2 / 4 + 3 / 4, rel=0.01)
     assert float(found.censored[0]) == pytest.approx(1 / 8, rel=0.1)
 
@@ -103,9 +105,9 @@ def test_a_rollout_that_never_leaves_counts_all_steps():
 def test_states_share_their_noise():
     """Equal states get equal times; without memory the other symbol's are the complement."""
     states = jnp.array([[0.5], [0.1], [0.5], [-0.3]])
-    found = residency(tanh_cell(1), MEMORYLESS, 1.0, states, KEY, n_rollouts=3)
+    found = residency(net_of(tanh_cell(1), MEMORYLESS, 1.0), states, KEY, n_rollouts=3)
     assert found.time[0] == found.time[1] == found.time[2]
-    first = residency(tanh_cell(1), MEMORYLESS, 1.0, states, KEY, n_rollouts=3, n_steps=1)
+    first = residency(net_of(tanh_cell(1), MEMORYLESS, 1.0), states, KEY, n_rollouts=3, n_steps=1)
     np.testing.assert_allclose(first.censored[0] + first.censored[3], 1)
 
 
@@ -113,20 +115,22 @@ def test_each_run_has_noise_of_its_own():
     params = init_params(SMALL, jax.random.key(0))
     states = jax.nn.relu(jax.random.normal(jax.random.key(1), (4, 12)))
     runs = jnp.stack([states, states, 2 * states])
-    found = residency(SMALL, params, 1.0, runs, KEY, n_rollouts=5, n_steps=9)
+    found = residency(net_of(SMALL, params, 1.0), runs, KEY, n_rollouts=5, n_steps=9)
     keys = jax.random.split(KEY, (3, 5))
     for i in range(3):
         times, _ = one_by_one(SMALL, params, 1.0, runs[i], keys[i], 9)
         np.testing.assert_allclose(found.time[i], times.mean(1), rtol=1e-6)
     assert not np.array_equal(found.time[0], found.time[1])
     assert found.n_valid == 12
-    reversed_runs = residency(SMALL, params, 1.0, runs[:, ::-1], KEY, n_rollouts=5, n_steps=9)
+    reversed_runs = residency(
+        net_of(SMALL, params, 1.0), runs[:, ::-1], KEY, n_rollouts=5, n_steps=9
+    )
     np.testing.assert_array_equal(reversed_runs.time[:, ::-1], found.time)
 
 
 def test_two_wells_agree_with_a_numpy_simulation():
     states = jnp.array([[0.86], [0.2], [-0.86], [-0.05]])
-    found = residency(tanh_cell(1), WELL, 0.6, states, KEY, n_rollouts=4_000)
+    found = residency(net_of(tanh_cell(1), WELL, 0.6), states, KEY, n_rollouts=4_000)
     rng = np.random.default_rng(0)
     for state, ours, censored in zip(np.asarray(states), found.time, found.censored, strict=True):
         h = np.full(4_000, state[0])
@@ -147,7 +151,7 @@ def test_a_rotor_leaves_when_it_has_turned_to_the_boundary():
     angles = np.array([1.5, 1.0, 0.3, -0.5, -1.2])
     states = jnp.asarray(0.01 * np.stack([np.cos(angles), np.sin(angles)], axis=1), jnp.float32)
     params = parameters([[c, -s], [s, c]], [[1, 0], [-1, 0]])
-    found = residency(tanh_cell(2), params, 0.0, states, KEY, n_rollouts=2)
+    found = residency(net_of(tanh_cell(2), params, 0.0), states, KEY, n_rollouts=2)
     np.testing.assert_array_equal(found.time, np.ceil((np.pi / 2 - angles) / 0.1))
     np.testing.assert_array_equal(found.time_std, 0)
     # x first rises where the angle is negative, then falls: one change of sign
@@ -158,7 +162,7 @@ def test_a_logit_of_independent_values_turns_in_two_of_three_steps():
     """Three values in random order have the middle one as an extreme in 4 of 6 orders."""
     params = parameters([[0]], [[1], [0]], b_rec=[0], b_out=[5, 0])
     cell = tanh_cell(1, bias=True)
-    found = residency(cell, params, 1.0, jnp.array([[0.0]]), KEY, n_rollouts=2_000)
+    found = residency(net_of(cell, params, 1.0), jnp.array([[0.0]]), KEY, n_rollouts=2_000)
     assert float(found.sign_change_rate[0]) == pytest.approx(2 / 3, abs=0.01)
     assert float(found.sign_changes[0]) == pytest.approx(59 * 2 / 3, rel=0.015)
     assert (float(found.time[0]), float(found.censored[0])) == (60, 1)
@@ -167,7 +171,7 @@ def test_a_logit_of_independent_values_turns_in_two_of_three_steps():
 @pytest.mark.parametrize("n_symbols", [1, 3])
 def test_a_network_that_never_switches(n_symbols):
     params = parameters(np.zeros((2, 2)), np.zeros((n_symbols, 2)))
-    found = residency(tanh_cell(2, n_symbols), params, 1.0, jnp.ones((4, 2)), KEY)
+    found = residency(net_of(tanh_cell(2, n_symbols), params, 1.0), jnp.ones((4, 2)), KEY)
     np.testing.assert_array_equal(found.time, 60)
     np.testing.assert_array_equal(found.censored, 1)
     np.testing.assert_array_equal(found.sign_changes, 0)
@@ -177,7 +181,7 @@ def test_a_network_that_never_switches(n_symbols):
 def test_all_that_leaves_at_once_has_no_rate_of_sign_changes():
     cell = RNNCell(n_symbols=2, hidden_size=1, noise_dim=1, activation="tanh", bias=True)
     params = parameters([[0]], [[0], [1]], b_rec=[9], b_out=[0, 0])
-    found = residency(cell, params, 1.0, jnp.array([[-0.5]]), KEY, n_rollouts=1)
+    found = residency(net_of(cell, params, 1.0), jnp.array([[-0.5]]), KEY, n_rollouts=1)
     assert (float(found.time[0]), float(found.sign_changes[0])) == (1, 0)
     assert np.isnan(found.sign_change_rate[0])
     assert np.isnan(found.time_std[0])
@@ -185,8 +189,8 @@ def test_all_that_leaves_at_once_has_no_rate_of_sign_changes():
 
 def test_states_that_are_not_finite_are_marked_and_leave_the_others_alone():
     states = jnp.array([[0.5], [np.nan], [-0.5], [np.inf], [-np.inf]])
-    found = residency(tanh_cell(1), WELL, 0.6, states, KEY)
-    alone = residency(tanh_cell(1), WELL, 0.6, states[jnp.array([0, 2])], KEY)
+    found = residency(net_of(tanh_cell(1), WELL, 0.6), states, KEY)
+    alone = residency(net_of(tanh_cell(1), WELL, 0.6), states[jnp.array([0, 2])], KEY)
     assert found.n_valid == 2
     np.testing.assert_array_equal(found.symbol, [0, -1, 1, -1, -1])
     for name in ("time", "time_std", "censored", "sign_changes", "sign_change_rate"):
@@ -200,11 +204,13 @@ def test_a_network_that_diverges_has_no_residency_time():
     cell = RNNCell(n_symbols=2, hidden_size=1, noise_dim=1)
     params = parameters([[1e9]], [[1], [0]])
     states = jnp.array([[1.0], [np.nan]])
-    found = residency(cell, params, 1.0, states, KEY)
+    found = residency(net_of(cell, params, 1.0), states, KEY)
     assert found.n_valid == 0
     assert np.isnan(found.time).all()
     np.testing.assert_array_equal(found.symbol, [0, -1])
-    silent = residency(cell, params | {"W_rec": jnp.full((1, 1), jnp.nan)}, 1.0, states, KEY)
+    silent = residency(
+        net_of(cell, params | {"W_rec": jnp.full((1, 1), jnp.nan)}, 1.0), states, KEY
+    )
     assert silent.n_valid == 0
 
 
@@ -213,7 +219,8 @@ def test_the_scale_of_noise_and_states_changes_no_time():
     params = init_params(SMALL, jax.random.key(0))
     states = jax.nn.relu(jax.random.normal(jax.random.key(1), (12, 12)))
     one, four = (
-        residency(SMALL, params, s, s * states, KEY, n_rollouts=5, n_steps=9) for s in (1.0, 4.0)
+        residency(net_of(SMALL, params, s), s * states, KEY, n_rollouts=5, n_steps=9)
+        for s in (1.0, 4.0)
     )
     np.testing.assert_array_equal(one.time, four.time)
     np.testing.assert_array_equal(one.sign_changes, four.sign_changes)
@@ -221,7 +228,7 @@ def test_the_scale_of_noise_and_states_changes_no_time():
 
 
 def test_nothing_to_measure_is_refused():
-    run = partial(residency, tanh_cell(1), WELL, 1.0)
+    run = partial(residency, net_of(tanh_cell(1), WELL, 1.0))
     with pytest.raises(InputError, match=r"states .*\(0, 1\)"):
         run(jnp.zeros((0, 1)), KEY)
     for name in ("n_rollouts", "n_steps", "n_lanes"):
@@ -234,11 +241,11 @@ def test_networks_side_by_side_equal_each_alone():
     params["W_rec"] = params["W_rec"] * jnp.array([0.5, 2.5])[:, None, None]  # short and long times
     states = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 9, 12)))
     std, keys = jnp.array([0.5, 1.5]), jax.random.split(KEY, 2)
-    run = partial(residency, SMALL, n_rollouts=4, n_steps=20, n_lanes=16)
-    both = jax.jit(jax.vmap(run))(params, std, states, keys)
+    run = partial(residency, n_rollouts=4, n_steps=20, n_lanes=16)
+    both = jax.jit(jax.vmap(run))(net_of(SMALL, params, std), states, keys)
     for i in range(2):
         own = {name: weight[i] for name, weight in params.items()}
-        alone = run(own, std[i], states[i], keys[i])
+        alone = run(net_of(SMALL, own, std[i]), states[i], keys[i])
         for together, single in zip(both, alone, strict=True):
             np.testing.assert_allclose(together[i], single, rtol=1e-5)
     assert not np.array_equal(both.time[0], both.time[1])
@@ -249,7 +256,7 @@ def test_memory_is_that_of_the_lanes():
     cell = RNNCell(n_symbols=3)
     params = init_params(cell, jax.random.key(0))
     states = jax.ShapeDtypeStruct((100_000, 150), jnp.float32)
-    compiled = residency.lower(cell, params, 1.0, states, KEY).compile()
+    compiled = residency.lower(net_of(cell, params), states, KEY).compile()
     analysis = compiled.memory_analysis()
     assert analysis.temp_size_in_bytes < 0.5 * analysis.argument_size_in_bytes
 

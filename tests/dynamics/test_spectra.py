@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from networks import net_of
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.runs import driven_runs
@@ -17,7 +18,7 @@ from hmmrnn.dynamics.spectra import (
     spectra_along,
     spectrum,
 )
-from hmmrnn.nets import RNNCell, drive, init_params, step
+from hmmrnn.nets import RNNCell, init_params
 
 
 def network(activation="relu", bias=False, n=12, seed=0):
@@ -38,12 +39,12 @@ def test_jacobian_of_relu_is_the_weights_of_the_active_units():
     active = w @ np.asarray(h) > 0
     assert 0 < active.sum() < len(active)
     np.testing.assert_array_equal(
-        jacobian(cell, params, h), np.asarray(params["W_rec"]) * active[:, None]
+        jacobian(net_of(cell, params), h), np.asarray(params["W_rec"]) * active[:, None]
     )
     driven = w @ np.asarray(h) + np.asarray(params["W_in"], float) @ np.asarray(x) > 0
     assert np.any(driven != active)
     np.testing.assert_array_equal(
-        jacobian(cell, params, h, drive(cell, params, x)),
+        jacobian(net_of(cell, params), h, net_of(cell, params).drive(x)),
         np.asarray(params["W_rec"]) * driven[:, None],
     )
 
@@ -55,7 +56,7 @@ def test_jacobian_of_tanh_has_its_slopes(bias):
     a = w @ np.asarray(h, float) + np.asarray(params["W_in"], float) @ np.asarray(x, float)
     a = a + (np.asarray(params["b_rec"], float) if bias else 0)
     np.testing.assert_allclose(
-        jacobian(cell, params, h, drive(cell, params, x)),
+        jacobian(net_of(cell, params), h, net_of(cell, params).drive(x)),
         (1 - np.tanh(a) ** 2)[:, None] * w,
         atol=1e-6,
     )
@@ -65,16 +66,20 @@ def test_jacobian_of_tanh_has_its_slopes(bias):
 def test_jacobian_agrees_with_finite_differences(activation):
     cell, params, h, _ = network(activation, bias=True)
     change = 1e-2
-    found = np.asarray(jacobian(cell, params, h))
+    found = np.asarray(jacobian(net_of(cell, params), h))
     for j, unit in enumerate(change * jnp.eye(len(h))):
-        slope = (step(cell, params, h + unit, 0.0) - step(cell, params, h - unit, 0.0)) / 2 / change
+        slope = (
+            (net_of(cell, params).step(h + unit, 0.0) - net_of(cell, params).step(h - unit, 0.0))
+            / 2
+            / change
+        )
         np.testing.assert_allclose(found[:, j], slope, atol=1e-3)
 
 
 def test_eigenvalues_are_those_of_the_full_matrix():
     cell, params, _, _ = network(n=30)
     states = jax.random.normal(jax.random.key(1), (20, 30))
-    matrices = jacobians(cell, params, states)
+    matrices = jacobians(net_of(cell, params), states)
     found = eigenvalues(matrices)
     assert np.all(np.diff(np.abs(found), axis=1) <= 1e-6)
     for matrix, values in zip(np.asarray(matrices, float), found, strict=True):
@@ -156,9 +161,9 @@ def test_huge_entries_are_unstable_without_a_warning():
 def test_chunks_do_not_change_the_spectrum():
     cell, params, _, _ = network()
     states = jax.random.normal(jax.random.key(2), (11, 12))
-    whole = spectrum(jacobians(cell, params, states))
+    whole = spectrum(jacobians(net_of(cell, params), states))
     for chunk in (1, 4, 11, 100):
-        found = spectra_along(cell, params, states, chunk=chunk)
+        found = spectra_along(net_of(cell, params), states, chunk=chunk)
         for one, other in zip(found, whole, strict=True):
             assert one.shape == other.shape
             np.testing.assert_allclose(one, other, atol=1e-6)
@@ -168,7 +173,7 @@ def test_chunks_do_not_change_the_spectrum():
 def test_few_states_and_one_unit(n_states, n_units):
     cell = RNNCell(n_symbols=1, hidden_size=n_units, noise_dim=1)
     params = init_params(cell, jax.random.key(0))
-    found = spectra_along(cell, params, jnp.ones((n_states, n_units)))
+    found = spectra_along(net_of(cell, params), jnp.ones((n_states, n_units)))
     assert found.eigenvalues.shape == (n_states, n_units)
     assert found.n_unstable.shape == found.n_critical_pairs.shape == (n_states,)
 
@@ -176,10 +181,10 @@ def test_few_states_and_one_unit(n_states, n_units):
 def test_states_that_are_not_finite_give_nan_and_empty_chunks_are_refused():
     cell, params, _, _ = network("tanh")
     states = jnp.stack([jnp.full(12, jnp.nan), jnp.zeros(12)])
-    found = spectra_along(cell, params, states)
+    found = spectra_along(net_of(cell, params), states)
     assert np.isnan(found.n_unstable).tolist() == [True, False]
     with pytest.raises(InputError, match="chunk=0"):
-        spectra_along(cell, params, states, chunk=0)
+        spectra_along(net_of(cell, params), states, chunk=0)
 
 
 def test_compiled_code_is_told_to_take_eigenvalues_on_the_host():
@@ -187,7 +192,7 @@ def test_compiled_code_is_told_to_take_eigenvalues_on_the_host():
     with pytest.raises(InputError, match="on the host"):
         jax.jit(spectrum)(jnp.zeros((1, 2, 2)))
     with pytest.raises(InputError, match="on the host"):
-        jax.vmap(partial(spectra_along, cell, params))(jnp.zeros((2, 1, 12)))
+        jax.vmap(partial(spectra_along, net_of(cell, params)))(jnp.zeros((2, 1, 12)))
 
 
 def test_jacobians_of_many_networks_in_one_compiled_call():
@@ -195,10 +200,10 @@ def test_jacobians_of_many_networks_in_one_compiled_call():
     keys = jax.random.split(jax.random.key(0), 3)
     params = jax.vmap(partial(init_params, cell))(keys)
     states = jax.random.normal(jax.random.key(1), (3, 5, 6))
-    found = jax.jit(jax.vmap(partial(jacobians, cell)))(params, states)
+    found = jax.jit(jax.vmap(jacobians))(net_of(cell, params, jnp.ones(3)), states)
     for s in range(3):
         one = {name: value[s] for name, value in params.items()}
-        np.testing.assert_array_equal(found[s], jacobians(cell, one, states[s]))
+        np.testing.assert_array_equal(found[s], jacobians(net_of(cell, one), states[s]))
     assert spectrum(found.reshape(-1, 6, 6)).n_unstable.shape == (15,)
 
 
@@ -206,10 +211,10 @@ def test_a_network_below_one_has_no_unstable_direction_and_a_strong_one_has():
     """The spectral norm bounds every eigenvalue of diag(active) W_rec."""
     cell, params, _, _ = network(n=20)
     keys = jax.random.split(jax.random.key(3), 2)
-    states = driven_runs(cell, params, 1.0, 30, keys).states.reshape(-1, 20)
+    states = driven_runs(net_of(cell, params, 1.0), 30, keys).states.reshape(-1, 20)
     norm = float(np.linalg.norm(params["W_rec"], 2))
-    weak = spectra_along(cell, params | {"W_rec": 0.9 / norm * params["W_rec"]}, states)
+    weak = spectra_along(net_of(cell, params | {"W_rec": 0.9 / norm * params["W_rec"]}), states)
     assert weak.n_unstable.sum() == 0
     assert np.abs(weak.eigenvalues).max() <= 0.9
     positive = params | {"W_rec": jnp.abs(params["W_rec"])}  # all units active, Perron root > 1
-    assert np.all(spectra_along(cell, positive, jnp.abs(states) + 1).n_unstable >= 1)
+    assert np.all(spectra_along(net_of(cell, positive), jnp.abs(states) + 1).n_unstable >= 1)

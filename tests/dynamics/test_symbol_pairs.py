@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.manner import evidence, manner
@@ -139,7 +140,7 @@ def test_networks_and_pairs_side_by_side_under_jit():
     keys = jax.random.split(jax.random.key(1), (2, 4))
 
     def one(params, keys, pair):
-        runs = driven_runs(cell, params, 1.0, 60, keys)
+        runs = driven_runs(net_of(cell, params, 1.0), 60, keys)
         return pair_sums(runs.states, runs.logits, runs.symbols, pair)
 
     pairs = jnp.asarray(all_pairs(3))

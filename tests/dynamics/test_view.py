@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import tanh_network
+from networks import net_of, tanh_network
 
 from hmmrnn import InputError
 from hmmrnn.dynamics import pca
@@ -28,7 +28,7 @@ def stacked(*networks):
 def view(cell, params, snapshots=None, epochs=(9,), std=STD, **options):
     options = {"n_steps": STEPS, "n_quiet": 4, "quiet_steps": 10} | options
     return trajectory_view(
-        cell, params, snapshots, np.array(epochs), std, jax.random.key(3), **options
+        net_of(cell, params, std), snapshots, np.array(epochs), jax.random.key(3), **options
     )
 
 
@@ -40,7 +40,7 @@ def distances(points):
 def test_three_units_are_only_turned_so_distances_stay():
     cell, params = rotor()
     found = view(cell, params)
-    run = driven_runs(cell, params, STD, STEPS, jax.random.key(3)[None])
+    run = driven_runs(net_of(cell, params, STD), STEPS, jax.random.key(3)[None])
     np.testing.assert_allclose(
         distances(found.driven[0]), distances(run.states[0]), rtol=2e-3, atol=2e-3
     )
@@ -56,7 +56,7 @@ def test_quiet_paths_follow_the_equation_from_states_of_the_driven_one():
     cell, params = rotor()
     found = view(cell, params)
     states = np.asarray(
-        driven_runs(cell, params, STD, STEPS, jax.random.key(3)[None]).states[0], np.float64
+        driven_runs(net_of(cell, params, STD), STEPS, jax.random.key(3)[None]).states[0], np.float64
     )
     assert found.quiet.shape == (1, 4, 11, 3)
     for path, start in zip(found.quiet[0], (0, 26, 53, 79), strict=True):
@@ -96,7 +96,9 @@ def test_a_given_plane_is_used():
     plane = pca(jax.random.normal(jax.random.key(1), (50, 3)), 3)
     found = view(cell, params, plane=plane)
     np.testing.assert_allclose(found.explained, plane.explained, rtol=1e-3)
-    start = np.asarray(driven_runs(cell, params, STD, STEPS, jax.random.key(3)[None]).states[0, 0])
+    start = np.asarray(
+        driven_runs(net_of(cell, params, STD), STEPS, jax.random.key(3)[None]).states[0, 0]
+    )
     expected = np.asarray(plane.axes) @ (start - np.asarray(plane.mean))
     np.testing.assert_allclose(found.driven[0, 0], expected, rtol=2e-3, atol=1e-4)
 
@@ -189,7 +191,7 @@ def test_many_networks_at_once():
 
     def paths(params, key):
         snapshots = jax.tree.map(lambda value: jnp.stack([value / 2, value]), params)
-        return trajectory_paths(cell, snapshots, 1.0, None, key, **sizes)
+        return trajectory_paths(net_of(cell, params), snapshots, None, key, **sizes)
 
     together = jax.jit(jax.vmap(paths))(stacked(*networks), keys)
     for i, params in enumerate(networks):

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import Net, weights
+from networks import net_of, weights
 
 from hmmrnn import InputError, hmm
 from hmmrnn.errors import DivergingNetworkError
@@ -28,7 +30,7 @@ def planted(k=3):
         b_out=np.zeros(k),
     )
     cell = RNNCell(n_symbols=k, hidden_size=n, noise_dim=2, bias=True)
-    return Net(params, cell, jnp.float32(1))
+    return net_of(cell, params, jnp.float32(1))
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def test_a_symbol_that_is_never_generated_is_the_largest_error():
 def exploding(growth):
     """One unit that grows by `growth` in each step, whatever its noise."""
     network = planted()
-    size = network.cell.hidden_size
+    size = network.hidden_size
     network.params["W_rec"] = growth * jnp.eye(size)
     network.params["W_in"] = jnp.abs(network.params["W_in"]) + 1
     return network
@@ -176,6 +178,6 @@ def test_the_hmm_of_each_comparison_is_its_own(twin, perfect):
 
 
 def test_networks_of_different_cells_do_not_run_side_by_side(twin):
-    other = planted()._replace(cell=RNNCell(n_symbols=3, hidden_size=5, noise_dim=2, bias=True))
+    other = replace(planted(), cell=RNNCell(n_symbols=3, hidden_size=5, noise_dim=2, bias=True))
     with pytest.raises(InputError, match="different cells"):
         next(compare_many([planted(), other], twin, jax.random.key(0), Sizes(**SIZES)))

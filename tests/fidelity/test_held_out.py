@@ -173,7 +173,7 @@ def test_snapshots_are_compared_with_held_out_data(data):
     network = planted()
     params = {name: np.stack([p, 2 * p]) for name, p in network.params.items()}
     right, wrong = kl_through_training(
-        network.cell, jax.tree.map(jax.numpy.asarray, params), network.noise_std, data, N_STEPS, KEY
+        network, jax.tree.map(jax.numpy.asarray, params), data, N_STEPS, KEY
     )
     assert right.value < 0.1 < wrong.value
 

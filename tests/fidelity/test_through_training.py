@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn import hmm
 from hmmrnn.fidelity import kl_through_training
@@ -27,8 +28,10 @@ def snapshots(*laws):
     }
 
 
-def measure(params, **options):
-    return kl_through_training(CELL, params, jnp.float32(1), TWIN, 20, jax.random.key(0), **options)
+def measure(params, key=0, n_steps=20, **options):
+    last = {name: value[-1] for name, value in params.items()}
+    net = net_of(CELL, last, jnp.float32(1))
+    return kl_through_training(net, params, TWIN, n_steps, jax.random.key(key), **options)
 
 
 def test_each_snapshot_has_the_divergence_of_its_law():
@@ -47,15 +50,11 @@ def test_a_snapshot_that_diverges_is_nan_and_spares_the_others():
 
 def test_the_key_decides():
     a = measure(snapshots(Q), n_sequences=100)
-    b = kl_through_training(
-        CELL, snapshots(Q), jnp.float32(1), TWIN, 20, jax.random.key(1), n_sequences=100
-    )
+    b = measure(snapshots(Q), key=1, n_sequences=100)
     assert a == measure(snapshots(Q), n_sequences=100)
     assert a != b
 
 
 def test_sequences_shorter_than_the_word_are_compared_whole():
-    found = kl_through_training(
-        CELL, snapshots(Q), jnp.float32(1), TWIN, 2, jax.random.key(0), n_sequences=2_000
-    )
+    found = measure(snapshots(Q), n_steps=2, n_sequences=2_000)
     assert found[0].value == pytest.approx(2 * np.sum(Q * np.log(Q / P)), rel=0.1)

@@ -21,7 +21,7 @@ def fit(config, loss, *, volatility=None, validation=None, floor=(0.5, 0.1), **o
         bad_steps=np.zeros(len(loss), np.int32),
     )._replace(**others)
     floor = Floor(*(np.float32(f) for f in floor))
-    return Fit({}, records, Snapshots(np.array([0]), {}), floor, np.float32(1), config)
+    return Fit({}, np.float32(1), config.cell, records, Snapshots(np.array([0]), {}), floor, config)
 
 
 def compared(value, exact=None, spread=0.015):

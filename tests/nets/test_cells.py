@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 from scipy import stats
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import NetConfig, drive, init_params, initial_state, make_cell, readout, step
+from hmmrnn.nets import NetConfig, init_params, make_cell
 from hmmrnn.nets.cells import Gates
 
 from .oracles import KINDS, D, K, N, kind_name, looped, network, relative_error
@@ -67,10 +68,10 @@ def test_step_and_readout_are_one_turn_of_the_loop(config):
         name: jnp.asarray(rng.normal(size=N))
         for name in ("recurrent_gain", "noise_gain", "state_gain", "state_offset")
     }
-    found = step(cell, params, h, drive(cell, params, x), Gates(**gates))
+    found = net_of(cell, params).step(h, net_of(cell, params).drive(x), Gates(**gates))
     states, logits = looped(config.activation, params, h, [x], **gates)
     assert relative_error(found, states[0]) < 1e-5
-    assert relative_error(readout(cell, params, jnp.asarray(states[0])), logits[0]) < 1e-5
+    assert relative_error(net_of(cell, params).readout(jnp.asarray(states[0])), logits[0]) < 1e-5
 
 
 @kinds
@@ -78,7 +79,7 @@ def test_a_drive_of_zero_is_no_input(config):
     cell, params = network(config)
     h = jnp.asarray(np.random.default_rng(1).normal(size=N))
     states, _ = looped(config.activation, params, h, np.zeros((1, D)))
-    assert relative_error(step(cell, params, h, 0.0), states[0]) < 1e-5
+    assert relative_error(net_of(cell, params).step(h, 0.0), states[0]) < 1e-5
 
 
 def test_drive_and_readout_take_any_number_of_steps_at_once():
@@ -86,15 +87,17 @@ def test_drive_and_readout_take_any_number_of_steps_at_once():
     rng = np.random.default_rng(2)
     x, h = jnp.asarray(rng.normal(size=(2, 5, D))), jnp.asarray(rng.normal(size=(2, 5, N)))
     W_in, W_out, b_out = (np.asarray(params[name], float) for name in ("W_in", "W_out", "b_out"))
-    assert relative_error(drive(cell, params, x), np.einsum("nd,abd->abn", W_in, x)) < 1e-5
+    assert relative_error(net_of(cell, params).drive(x), np.einsum("nd,abd->abn", W_in, x)) < 1e-5
     expected = np.einsum("kn,abn->abk", W_out, h) + b_out
-    assert relative_error(readout(cell, params, h), expected) < 1e-5
+    assert relative_error(net_of(cell, params).readout(h), expected) < 1e-5
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_the_jacobian_of_a_relu_step_is_w_rec_masked_by_active_units(bias):
     cell, params = network(NetConfig(hidden_size=N, noise_dim=D, bias=bias))
-    jacobian = jax.jit(jax.jacfwd(lambda h, x: step(cell, params, h, drive(cell, params, x))))
+    jacobian = jax.jit(
+        jax.jacfwd(lambda h, x: net_of(cell, params).step(h, net_of(cell, params).drive(x)))
+    )
     n_active = []
     for seed in range(5):
         rng = np.random.default_rng(seed)
@@ -110,7 +113,9 @@ def test_the_jacobian_of_a_tanh_step_is_w_rec_scaled_by_the_slopes():
     cell, params = network(KINDS[2])
     rng = np.random.default_rng(3)
     h, x = rng.normal(size=N), rng.normal(size=D)
-    jacobian = jax.jit(jax.jacrev(lambda h, x: step(cell, params, h, drive(cell, params, x))))
+    jacobian = jax.jit(
+        jax.jacrev(lambda h, x: net_of(cell, params).step(h, net_of(cell, params).drive(x)))
+    )
     slopes = 1 - looped("tanh", params, h, [x])[0][0] ** 2
     expected = np.diag(slopes) @ np.asarray(params["W_rec"])
     np.testing.assert_allclose(jacobian(h, x), expected, atol=1e-6)
@@ -119,7 +124,7 @@ def test_the_jacobian_of_a_tanh_step_is_w_rec_scaled_by_the_slopes():
 def test_the_zero_initial_state_is_zero_whatever_the_key():
     cell = make_cell(KINDS[0], K)
     for seed in range(3):
-        np.testing.assert_array_equal(initial_state(cell, jax.random.key(seed)), np.zeros(N))
+        np.testing.assert_array_equal(net_of(cell).initial_state(jax.random.key(seed)), np.zeros(N))
 
 
 def test_the_random_initial_state_is_the_activation_of_a_standard_normal_draw():
@@ -127,9 +132,9 @@ def test_the_random_initial_state_is_the_activation_of_a_standard_normal_draw():
     h = {
         activation: np.stack(
             [
-                initial_state(
-                    make_cell(NetConfig(5000, D, activation, initial_state="random"), K), key
-                )
+                net_of(
+                    make_cell(NetConfig(5000, D, activation, initial_state="random"), K)
+                ).initial_state(key)
                 for key in keys
             ]
         )
@@ -177,4 +182,4 @@ def test_weights_that_are_not_those_of_the_cell_are_refused(wrong):
     params = init_params(cell, jax.random.key(0))
     del params["W_rec"]
     with pytest.raises(InputError, match="W_rec"):
-        step(cell, params | wrong, jnp.zeros(N), 0.0)
+        net_of(cell, params | wrong).step(jnp.zeros(N), 0.0)

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, RNNCell, drive, make_cell, preactivation, rollout, step
+from hmmrnn.nets import Intervention, RNNCell, make_cell
 from hmmrnn.nets.cells import ACTIVATIONS, Gates
 
 from .oracles import KINDS, D, K, N, T, kind_name, network, relative_error
@@ -46,7 +47,7 @@ def test_a_leaky_network_follows_its_equation_with_and_without_gates(config):
     cell, params = leaky(config, 0.3)
     for gates in ({}, GATES):
         arrays = {name: jnp.asarray(value) for name, value in gates.items()}
-        found = rollout(cell, params, H0, NOISE, Intervention(**arrays))
+        found = net_of(cell, params).run(H0, NOISE, Intervention(**arrays))
         assert relative_error(found.states, looped(cell, params, H0, **gates)) < 1e-5
 
 
@@ -56,11 +57,11 @@ def test_without_a_leak_the_step_is_compiled_as_it_was_before_there_was_one(conf
     assert cell == cell.clone(leak=1.0)
 
     def plain(h, x):
-        a = preactivation(cell, params, h, drive(cell, params, x))
+        a = net_of(cell, params).preactivation(h, net_of(cell, params).drive(x))
         return 1.0 * ACTIVATIONS[cell.activation](a) + 0.0
 
     def now(h, x, cell=cell):
-        return step(cell, params, h, drive(cell, params, x))
+        return net_of(cell, params).step(h, net_of(cell, params).drive(x))
 
     def program(function):
         return jax.jit(function).lower(H0, NOISE[0]).as_text().replace(function.__name__, "")
@@ -75,25 +76,25 @@ def test_gates_on_the_state_act_after_the_leak():
     """Only then is a held unit at its value at once, instead of going there slowly."""
     cell, params = leaky(KINDS[1], 0.2)
     held = Gates(state_gain=jnp.zeros(N), state_offset=jnp.full(N, 1.5))
-    x = drive(cell, params, NOISE[0])
-    np.testing.assert_array_equal(step(cell, params, H0, x, held), jnp.full(N, 1.5))
-    halved = step(cell, params, H0, x, Gates(state_gain=0.5))
-    np.testing.assert_allclose(halved, 0.5 * step(cell, params, H0, x), rtol=1e-6)
+    x = net_of(cell, params).drive(NOISE[0])
+    np.testing.assert_array_equal(net_of(cell, params).step(H0, x, held), jnp.full(N, 1.5))
+    halved = net_of(cell, params).step(H0, x, Gates(state_gain=0.5))
+    np.testing.assert_allclose(halved, 0.5 * net_of(cell, params).step(H0, x), rtol=1e-6)
 
 
 def test_without_drive_a_silent_unit_forgets_by_the_leak():
     cell, params = leaky(KINDS[0], 0.2)
     still = {name: 0 * value for name, value in params.items()}
-    states = rollout(cell, still, H0, 0 * NOISE).states
+    states = net_of(cell, still).run(H0, 0 * NOISE).states
     expected = 0.8 ** np.arange(1, T + 1)[:, None] * np.asarray(H0)
     np.testing.assert_allclose(states, expected, rtol=1e-5)
 
 
 def test_a_fixed_point_does_not_depend_on_the_leak():
     cell, params = network(KINDS[3], gain=0.5)
-    end = rollout(cell, params, H0, jnp.zeros((200, D))).states[-1]
+    end = net_of(cell, params).run(H0, jnp.zeros((200, D))).states[-1]
     assert jnp.abs(end).max() > 0.1
-    slow = rollout(cell.clone(leak=0.3), params, end, jnp.zeros((20, D))).states
+    slow = net_of(cell.clone(leak=0.3), params).run(end, jnp.zeros((20, D))).states
     np.testing.assert_allclose(slow, jnp.broadcast_to(end, slow.shape), atol=1e-5)
 
 
@@ -102,7 +103,7 @@ def test_a_wrong_leak_is_refused(leak):
     cell = RNNCell(n_symbols=K, hidden_size=N, noise_dim=D, leak=leak)
     params = network(KINDS[0])[1]
     with pytest.raises(InputError, match="leak="):
-        step(cell, params, H0, 0.0)
+        net_of(cell, params).step(H0, 0.0)
 
 
 def test_configurations_make_cells_without_a_leak():

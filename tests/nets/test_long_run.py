@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 import pytest
-from networks import Net
+from networks import net_of
 
 from hmmrnn.nets import LongRun, NetConfig, long_run, make_cell
 
@@ -15,7 +15,7 @@ def net(*rho, gain=1.0, noise_std=1.0):
         "W_rec": jnp.diag(jnp.array(rho, jnp.float32)),
         "W_out": gain * jnp.eye(2),
     }
-    return Net(params, CELL, jnp.float32(noise_std))
+    return net_of(CELL, params, jnp.float32(noise_std))
 
 
 @pytest.mark.parametrize(

@@ -6,26 +6,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 from scipy import special, stats
 
+import hmmrnn.nets.network as simulator
 from hmmrnn import InputError
-from hmmrnn.nets import (
-    NO_INTERVENTION,
-    Intervention,
-    NetConfig,
-    generate,
-    make_cell,
-    rollout,
-    simulate,
-    simulator,
-)
-from hmmrnn.nets.simulator import GENERATION_BATCH
+from hmmrnn.nets import NO_INTERVENTION, Intervention, NetConfig, Network, make_cell
 
 from .oracles import KINDS, D, K, N, T, kind_name, looped, network, relative_error
 
 kinds = pytest.mark.parametrize("config", KINDS, ids=kind_name)
-roll = jax.jit(rollout, static_argnames="cell")
-sim = jax.jit(simulate, static_argnames=("cell", "n_steps"))
+
+
+@partial(jax.jit, static_argnames="cell")
+def roll(cell, params, h0, noise, *gates):
+    return net_of(cell, params).run(h0, noise, *gates)
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def sim(cell, params, noise_std, n_steps, keys, *gates):
+    return net_of(cell, params, noise_std).simulate(n_steps, keys, *gates)
+
+
 GATES = Intervention._fields
 RELU = KINDS[0]
 
@@ -62,11 +64,11 @@ def test_a_batch_and_its_gradients_are_those_of_each_trajectory_alone(config, sh
     gates = some_gates(shape)
 
     def together(params, starts, noises):
-        batch = rollout(cell, params, starts, noises.swapaxes(0, 1), gates)
+        batch = net_of(cell, params).run(starts, noises.swapaxes(0, 1), gates)
         return jax.tree.map(lambda x: jnp.swapaxes(x, 0, 1), batch)
 
     def apart(params, starts, noises):
-        return jax.vmap(lambda h0, x: rollout(cell, params, h0, x, gates))(starts, noises)
+        return jax.vmap(lambda h0, x: net_of(cell, params).run(h0, x, gates))(starts, noises)
 
     def loss(run, params, *data):
         return sum(jnp.sum(jnp.sin(x)) for x in run(params, *data))
@@ -91,7 +93,7 @@ def test_large_batches_step_by_step_are_the_same_runs(config, monkeypatch):
     gates = Intervention(state_gain=jnp.asarray(rng.uniform(0.5, 1, (T, N)), jnp.float32))
 
     def run(params, h0, noise):
-        made = rollout(cell, params, h0, noise, gates)
+        made = net_of(cell, params).run(h0, noise, gates)
         return jnp.sum(jnp.sin(made.logits)) + jnp.sum(jnp.cos(made.states)), made
 
     inputs = params, *(jnp.asarray(x, jnp.float32) for x in (h0, noise))
@@ -111,7 +113,7 @@ def test_large_batches_step_by_step_are_the_same_runs(config, monkeypatch):
 def test_simulating_many_keys_is_simulating_each(config, initial_state):
     cell, params = network(dataclasses.replace(config, initial_state=initial_state))
     keys, gates = jax.random.split(jax.random.key(4), (3, 2)), some_gates((T, N))
-    runs = simulate(cell, params, 0.7, T, keys, gates)
+    runs = net_of(cell, params, 0.7).simulate(T, keys, gates)
     assert runs.states.shape == (T, 3, 2, N)
     for place in np.ndindex(3, 2):
         alone = sim(cell, params, 0.7, T, keys[place], gates)
@@ -123,7 +125,7 @@ def test_shapes_that_do_not_belong_together_are_named():
     cell, params = network(RELU)
     h0, noise = map(jnp.asarray, drawn(0))
     with pytest.raises(InputError, match=r"h0 has shape \(7,\).*\(12, 2, 4\)"):
-        inspect.unwrap(rollout)(cell, params, h0, jnp.stack([noise, noise], axis=1))
+        inspect.unwrap(Network.run)(net_of(cell, params), h0, jnp.stack([noise, noise], axis=1))
     with pytest.raises(InputError, match=r"state_gain has shape \(12, 2, 7\).*vmap"):
         roll(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
 
@@ -284,7 +286,7 @@ def test_vmap_over_starts_and_noise_equals_a_loop():
     cell, params = network(RELU)
     pairs = [drawn(seed) for seed in range(4)]
     h0, noise = (np.stack(part) for part in zip(*pairs, strict=True))
-    batch = jax.jit(jax.vmap(partial(rollout, cell, params)))(h0, noise)
+    batch = jax.jit(jax.vmap(net_of(cell, params).run))(h0, noise)
     for i in range(4):
         for found, alone in zip(batch, roll(cell, params, h0[i], noise[i]), strict=True):
             np.testing.assert_allclose(np.asarray(found)[i], alone, rtol=1e-5, atol=1e-6)
@@ -299,7 +301,7 @@ def test_vmap_over_keys_noise_levels_networks_and_silenced_units_equals_a_loop()
     gains = 1 - np.eye(N, dtype=np.float32)
 
     def states(key, level, params, gain):
-        return simulate(cell, params, level, T, key, Intervention(state_gain=gain)).states
+        return net_of(cell, params, level).simulate(T, key, Intervention(state_gain=gain)).states
 
     nested = states
     for axis in range(4):
@@ -362,7 +364,10 @@ def test_the_noise_of_a_run_is_independent_normal_with_the_asked_deviation():
     assert abs(lagged) < 4 / np.sqrt(states.size)
 
 
-N_SEQUENCES, N_STEPS = 2 * GENERATION_BATCH + 452, 20  # three batches that do not come out even
+N_SEQUENCES, N_STEPS = (
+    2 * simulator.GENERATION_BATCH + 452,
+    20,
+)  # three batches that do not come out even
 
 
 def silent_readout(law):
@@ -377,7 +382,9 @@ def silent_readout(law):
 @pytest.mark.parametrize("law", [(1 / 3, 1 / 3, 1 / 3), (0.05, 0.25, 0.7)], ids=str)
 def test_generated_symbols_follow_the_softmax_of_a_constant_readout(law):
     cell, params = silent_readout(law)
-    symbols = np.asarray(generate(cell, params, 1.0, N_SEQUENCES, N_STEPS, jax.random.key(10)))
+    symbols = np.asarray(
+        net_of(cell, params, 1.0).generate(N_SEQUENCES, N_STEPS, jax.random.key(10))
+    )
     assert symbols.shape == (N_SEQUENCES, N_STEPS)
     assert np.issubdtype(symbols.dtype, np.integer)
     assert symbols.min() == 0
@@ -398,9 +405,11 @@ def test_generated_symbols_follow_the_softmax_of_a_constant_readout(law):
 
 def test_generated_sequences_are_all_different_across_batches():
     cell, params = silent_readout((1 / 3, 1 / 3, 1 / 3))
-    symbols = np.asarray(generate(cell, params, 1.0, N_SEQUENCES, N_STEPS, jax.random.key(11)))
+    symbols = np.asarray(
+        net_of(cell, params, 1.0).generate(N_SEQUENCES, N_STEPS, jax.random.key(11))
+    )
     assert len(np.unique(symbols, axis=0)) == N_SEQUENCES  # 3^20 sequences: repeats are bugs
-    other = np.asarray(generate(cell, params, 1.0, N_SEQUENCES, N_STEPS, jax.random.key(12)))
+    other = np.asarray(net_of(cell, params, 1.0).generate(N_SEQUENCES, N_STEPS, jax.random.key(12)))
     assert abs(np.mean(symbols == other) - 1 / 3) < 4 * np.sqrt(2 / 9 / symbols.size)
 
 
@@ -412,7 +421,9 @@ def test_generated_symbols_have_the_frequencies_of_the_loops_softmax():
     for i in range(len(law)):
         _, logits = looped("relu", params, np.zeros(N), 1.5 * rng.normal(size=(3, D)))
         law[i] = special.softmax(logits, axis=1)
-    symbols = np.asarray(generate(cell, params, 1.5, N_SEQUENCES, N_STEPS, jax.random.key(14)))
+    symbols = np.asarray(
+        net_of(cell, params, 1.5).generate(N_SEQUENCES, N_STEPS, jax.random.key(14))
+    )
     shares = np.stack([(symbols == k).mean(axis=0) for k in range(K)], axis=-1)[:3]
     error = np.sqrt(law.var(axis=0) / len(law) + shares * (1 - shares) / N_SEQUENCES)
     assert np.abs((shares - law.mean(axis=0)) / error).max() < 4
@@ -425,6 +436,6 @@ def test_generate_follows_an_intervention_and_takes_few_sequences():
     kick = Intervention(state_offset=np.linspace(1.0, 9.0, N))
     sharp = params | {"W_out": 50 * params["W_out"]}
     _, logits = looped("relu", sharp, np.zeros(N), np.zeros((4, D)), state_offset=kick.state_offset)
-    symbols = np.asarray(generate(cell, sharp, 0.0, 3, 4, key, kick))
+    symbols = np.asarray(net_of(cell, sharp, 0.0).generate(3, 4, key, kick))
     assert np.diff(np.sort(logits, axis=1)[:, -2:], axis=1).min() > 20
     np.testing.assert_array_equal(symbols, np.tile(logits.argmax(axis=1), (3, 1)))

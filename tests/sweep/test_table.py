@@ -40,7 +40,7 @@ def make_run(folder, config, seed=0, status="finished"):
         records = Records(**values)._replace(bad_steps=np.full(n, 2, np.int32))
         floor = Floor(np.float32(0.75), np.float32(0.125))
         snapshots = Snapshots(np.array([0]), {})
-        save_fit(folder, Fit({}, records, snapshots, floor, np.float32(1.5), config))
+        save_fit(folder, Fit({}, np.float32(1.5), config.cell, records, snapshots, floor, config))
         storage.write_json(folder / "fidelity.json", FIDELITY)
     write_manifest(folder, RunSpec(config, 1.5, seed), status, 12.5)
     return folder

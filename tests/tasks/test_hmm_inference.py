@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, rollout
+from hmmrnn.nets import Intervention
 from hmmrnn.tasks import hmm_inference, trained_inference
 from hmmrnn.tasks.hmm_inference import fit_kinks, next_state_law
 
 KEY = jax.random.key(5)
 B, T = 64, 100
-run = jax.jit(rollout, static_argnames="cell")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,7 @@ def trained():
 
 def outputs(task):
     """States and readout in float64."""
-    found = run(task.cell, task.params, task.h0, task.inputs)
+    found = task.network.run(task.h0, task.inputs)
     return np.asarray(found.states, float), np.asarray(found.logits, float)
 
 
@@ -46,18 +45,18 @@ def divergence(target, readout):
     return np.mean(np.sum(np.exp(exact) * (exact - found), axis=-1))
 
 
-@partial(jax.jit, static_argnames="cell")
-def _silenced(cell, params, h0, inputs):
+@jax.jit
+def _silenced(network, h0, inputs):
     def one(gain):
-        return rollout(cell, params, h0, inputs, Intervention(state_gain=gain)).logits
+        return network.run(h0, inputs, Intervention(state_gain=gain)).logits
 
-    return jax.lax.map(one, 1 - jnp.eye(cell.hidden_size), batch_size=8)
+    return jax.lax.map(one, 1 - jnp.eye(network.hidden_size), batch_size=8)
 
 
 def silencing(task):
     """Each unit's KL(target | readout) and its largest change of the readout, when it is silent."""
     clean = outputs(task)[1]
-    silent = np.asarray(_silenced(task.cell, task.params, task.h0, task.inputs), float)
+    silent = np.asarray(_silenced(task.network, task.h0, task.inputs), float)
     loss = np.array([divergence(task.target, readout) for readout in silent])
     return loss, np.abs(silent - clean).max((1, 2, 3))
 
@@ -146,9 +145,9 @@ def test_the_truth_is_what_silencing_finds(planted):
     assert np.median(change[planted.truth[0]]) > 1
     assert change[planted.unconnected].max() <= 1e-6
     assert planted.edges.sum() == 64
-    W = np.asarray(planted.params["W_rec"])
+    W = np.asarray(planted.network.params["W_rec"])
     circuit = np.where(planted.edges, W, 0).astype(np.float32)
-    only = planted._replace(params={**planted.params, "W_rec": jnp.asarray(circuit)})
+    only = planted._replace(network=planted.network.replace(W_rec=jnp.asarray(circuit)))
     np.testing.assert_allclose(outputs(only)[1], outputs(planted)[1], atol=1e-4)
 
 
@@ -180,16 +179,16 @@ def test_contamination_connects_the_distractors_and_noise_is_private(kind, reque
     clean = request.getfixturevalue(kind)
     make = {"planted": partial(hmm_inference, n_kinks=8), "trained": trained_inference}[kind]
     task = make(KEY, contamination=0.1, noise_std=0.2)
-    W, core = np.asarray(task.params["W_rec"]), task.groups["filter"]
+    W, core = np.asarray(task.network.params["W_rec"]), task.groups["filter"]
     within, into = W[np.ix_(core, core)], W[np.ix_(core, ~core)]
     np.testing.assert_array_equal(  # so a training, too, repeats
-        within, np.asarray(clean.params["W_rec"])[np.ix_(core, core)]
+        within, np.asarray(clean.network.params["W_rec"])[np.ix_(core, core)]
     )
     assert into.std() == pytest.approx(0.1 * np.abs(within).mean(), rel=0.2)
     assert not task.unconnected.any()
     np.testing.assert_array_equal(task.target, clean.target)
     np.testing.assert_array_equal(task.truth, clean.truth)
-    n = task.cell.hidden_size
+    n = task.network.cell.hidden_size
     assert np.asarray(task.inputs[..., -n:]).std() == pytest.approx(0.2, rel=0.01)
     assert divergence(task.target, outputs(task)[1]) > divergence(clean.target, outputs(clean)[1])
 
@@ -222,7 +221,7 @@ def test_the_truth_of_the_trained_network_is_what_silencing_finds(trained):
 def test_another_key_trains_another_network(trained):
     other = trained_inference(jax.random.key(6))
     spectra = [
-        np.abs(np.linalg.eigvals(np.asarray(task.params["W_rec"])[np.ix_(core, core)]))
+        np.abs(np.linalg.eigvals(np.asarray(task.network.params["W_rec"])[np.ix_(core, core)]))
         for task in (trained, other)
         for core in [task.groups["filter"]]
     ]
@@ -235,13 +234,13 @@ def test_the_order_of_units_and_the_trials_depend_on_the_key(planted):
     assert (other.truth != planted.truth).any()
     assert (other.latent != planted.latent).any()
     again = hmm_inference(KEY, n_kinks=8)
-    jax.tree.map(np.testing.assert_array_equal, again.params, planted.params)
+    jax.tree.map(np.testing.assert_array_equal, again.network.params, planted.network.params)
     np.testing.assert_array_equal(again.inputs, planted.inputs)
 
 
 def test_the_filter_works_without_any_distractors():
     task = hmm_inference(KEY, n_distractors=0)
-    assert task.cell.hidden_size == 4
+    assert task.network.cell.hidden_size == 4
     assert task.truth.all()
     assert divergence(task.target, outputs(task)[1]) < 1e-3
 

@@ -1,7 +1,5 @@
 """Planted networks: the equations that they state, and what silencing their parts does."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +7,7 @@ import pytest
 
 from hmmrnn.circuits.events import find_events
 from hmmrnn.dynamics.transitions import preferred_symbols
-from hmmrnn.nets import Intervention, Network, rollout
-from hmmrnn.nets.noise import white_noise
+from hmmrnn.nets import Intervention, Network
 from hmmrnn.tasks.kick_circuit import (
     N_KICK,
     N_POPULATION,
@@ -30,10 +27,9 @@ def planted():
     return kick_network(jax.random.key(0))
 
 
-@partial(jax.jit, static_argnames="cell")
-def run(cell, params, h0, gates):
-    noise = white_noise(jax.random.split(KEY, B), T, cell.noise_dim)
-    return rollout(cell, params, h0, noise, gates)
+@jax.jit
+def run(network, h0, gates):
+    return network.run(h0, network.noise(jax.random.split(KEY, B), T), gates)
 
 
 def run_of(net, silent=None, no_noise=None, h0=None):
@@ -48,7 +44,7 @@ def run_of(net, silent=None, no_noise=None, h0=None):
         noise_gain=jnp.asarray(ones if no_noise is None else ones - no_noise),
     )
     start = jnp.zeros((B, net.cell.hidden_size)) if h0 is None else h0
-    found = run(net.cell, net.params, start, gates)
+    found = run(net.bare, start, gates)
     first = SETTLED if h0 is None else 0
     symbols = np.asarray(preferred_symbols(found.logits)).T[:, first:]
     return np.swapaxes(found.states, 0, 1)[:, first:], symbols

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, rollout
+from hmmrnn.nets import Intervention
 from hmmrnn.tasks import ring_attractor
 from hmmrnn.tasks.task import without_path
 
@@ -18,11 +18,10 @@ WORKERS = {"hold": {"ring"}, "travel": {"ring", "right"}, "cue": {"ring", "relay
 B = 8
 conditions = pytest.mark.parametrize("condition", CONDITIONS)
 make = partial(ring_attractor, n_trials=B)
-run = jax.jit(rollout, static_argnames="cell")
 
 
 def logits_of(task):
-    return np.asarray(run(task.cell, task.params, task.h0, task.inputs).logits)
+    return np.asarray(task.network.run(task.h0, task.inputs).logits)
 
 
 def angle(logits):
@@ -33,30 +32,30 @@ def degrees_apart(one, other):
     return np.degrees(np.abs(np.angle(np.exp(1j * (one - other)))))
 
 
-@partial(jax.jit, static_argnames="cell")
-def _changes(cell, params, h0, inputs, inside):
-    clean = rollout(cell, params, h0, inputs).logits
+@jax.jit
+def _changes(network, h0, inputs, inside):
+    clean = network.run(h0, inputs).logits
 
     def change(unit):
-        gain = jnp.ones((len(inputs), cell.hidden_size)).at[:, unit].set(1 - inside)
-        silenced = rollout(cell, params, h0, inputs, Intervention(state_gain=gain)).logits
+        gain = jnp.ones((len(inputs), network.hidden_size)).at[:, unit].set(1 - inside)
+        silenced = network.run(h0, inputs, Intervention(state_gain=gain)).logits
         return jnp.linalg.norm(silenced - clean, axis=-1).max()
 
-    return jax.lax.map(change, jnp.arange(cell.hidden_size), batch_size=16)
+    return jax.lax.map(change, jnp.arange(network.hidden_size), batch_size=16)
 
 
 def changes(task, window):
     """The largest change of the readout when each unit is silent in a window, (N,)."""
     inside = np.zeros(len(task.inputs), np.float32)
     inside[slice(*task.windows[window])] = 1
-    return np.asarray(_changes(task.cell, task.params, task.h0, task.inputs, jnp.asarray(inside)))
+    return np.asarray(_changes(task.network, task.h0, task.inputs, jnp.asarray(inside)))
 
 
 def by_the_equations(task):
     """Readout of the documented equations in float64: a loop over steps, on the ring's own axis."""
     theta = 2 * np.pi * np.arange(32) / 32
     inner = np.cos(theta[:, None] - theta)
-    params = {name: np.asarray(value, float) for name, value in task.params.items()}
+    params = {name: np.asarray(value, float) for name, value in task.network.params.items()}
     ring = np.flatnonzero(task.groups["ring"])
     place = np.arctan2(*params["W_out"][::-1, ring])  # which ring unit is where, by its readout
     C = np.asarray(task.h0, float)[:, ring[np.argsort(np.rint(place * 16 / np.pi) % 32)]]
@@ -160,7 +159,7 @@ def test_contamination_connects_all_distractors_and_leaves_the_target():
     np.testing.assert_array_equal(task.truth, clean.truth)
     np.testing.assert_array_equal(task.edges, clean.edges)
     np.testing.assert_array_equal(task.target, clean.target)
-    W, ring = np.asarray(task.params["W_rec"]), task.groups["ring"]
+    W, ring = np.asarray(task.network.params["W_rec"]), task.groups["ring"]
     within = np.abs(W[np.ix_(ring, ring)]).mean()
     assert within == pytest.approx(0.125)
     into = W[np.ix_(ring, distractors)]
@@ -174,30 +173,30 @@ def test_the_edges_alone_do_the_task(condition):
     task = make(KEY, condition)
     n_edges = {"static": 992, "travelling": 992 + 64, "jumping": 992 + 32}  # C to itself: 32 zeros
     assert task.edges.sum() == n_edges[condition]
-    W = jnp.where(jnp.asarray(task.edges), task.params["W_rec"], 0.0)
-    only = task._replace(params={**task.params, "W_rec": W})
+    W = jnp.where(jnp.asarray(task.edges), task.network.params["W_rec"], 0.0)
+    only = task._replace(network=task.network.replace(W_rec=W))
     missed = degrees_apart(angle(logits_of(only)[-1]), task.latent[-1])
     assert missed.max() < (3.3 if condition == "jumping" else 0.01)
-    none = task._replace(params={**task.params, "W_rec": 0 * W})
+    none = task._replace(network=task.network.replace(W_rec=0 * W))
     assert np.abs(logits_of(none)[-1]).max() < 0.01
 
 
 def test_echoes_do_what_the_ring_does_and_are_not_read():
     task = make(KEY, "jumping")
-    states = np.asarray(run(task.cell, task.params, task.h0, task.inputs).states)
+    states = np.asarray(task.network.run(task.h0, task.inputs).states)
     ring, echoes = (states[..., task.groups[name]] for name in ("ring", "echoes"))
     ring, echoes = ring.reshape(-1, 32), echoes.reshape(-1, 64)
     difference = np.abs(echoes[:, :, None] - ring[:, None]).max(0)
     assert (np.sort(difference, axis=1)[:, 0] < 1e-5).all()
     assert (np.bincount(difference.argmin(1)) == 2).all()
-    np.testing.assert_array_equal(task.params["W_out"][:, ~task.groups["ring"]], 0)
+    np.testing.assert_array_equal(task.network.params["W_out"][:, ~task.groups["ring"]], 0)
     assert states[..., task.groups["random"]].std() > 0.1
 
 
 def test_one_network_for_all_conditions_and_another_for_each_key():
     tasks = [make(KEY, condition) for condition in CONDITIONS]
     for task in tasks[1:]:
-        jax.tree.map(np.testing.assert_array_equal, task.params, tasks[0].params)
+        jax.tree.map(np.testing.assert_array_equal, task.network.params, tasks[0].network.params)
     np.testing.assert_array_equal(np.sum(list(tasks[0].groups.values()), axis=0), 1)
     again, other = make(KEY, "jumping"), make(jax.random.key(4), "jumping")
     np.testing.assert_array_equal(again.inputs, tasks[2].inputs)
@@ -211,7 +210,7 @@ def test_each_unit_has_noise_of_its_own():
     noise = np.asarray(task.inputs[..., 34:]).reshape(-1, 256)
     assert noise.std() == pytest.approx(0.3, rel=0.01)
     assert np.abs(np.corrcoef(noise.T)[~np.eye(256, dtype=bool)]).max() < 0.15
-    np.testing.assert_array_equal(task.params["W_in"][:, 34:], np.eye(256))
+    np.testing.assert_array_equal(task.network.params["W_in"][:, 34:], np.eye(256))
     quiet = make(KEY, "static")
     assert not quiet.inputs.any()
     np.testing.assert_array_equal(quiet.target, task.target)
@@ -219,7 +218,7 @@ def test_each_unit_has_noise_of_its_own():
 
 def test_the_circuit_works_without_any_distractors():
     task = make(KEY, "static", n_echoes=0, n_random=0)
-    assert task.cell.hidden_size == 128
+    assert task.network.cell.hidden_size == 128
     assert not task.unconnected.any()
     np.testing.assert_allclose(logits_of(task), task.target, atol=1e-5)
 

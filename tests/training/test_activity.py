@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn import load, train
-from hmmrnn.nets import simulate
 from hmmrnn.training import RunSpec, loss_floor
 from hmmrnn.training.data import fresh_batch
 from hmmrnn.training.run import train_run
@@ -41,7 +41,7 @@ def test_it_is_added_to_what_is_minimised_and_recorded_apart(smoke, penalised, f
     assert float(with_.loss) == float(without.loss) == float(plain)
     key_run, _ = jax.random.split(KEY)
     keys, _ = jax.vmap(jax.random.split, out_axes=1)(jax.random.split(key_run, 64))
-    states = simulate(smoke.cell, params, 0.5, smoke.data.n_steps, keys).states
+    states = net_of(smoke.cell, params, 0.5).simulate(smoke.data.n_steps, keys).states
     expected = np.mean(np.square(np.asarray(states, float))) / 0.5**2
     assert float(with_.activity) == pytest.approx(expected, rel=1e-5)
     assert float(value - plain) == pytest.approx(0.3 * expected, rel=1e-4)
@@ -54,7 +54,11 @@ def test_its_gradient_is_that_of_finite_differences(smoke, penalised, found):
 
     @jax.jit
     def mean_square(w):
-        states = simulate(smoke.cell, {**params, "W_rec": w}, 0.5, smoke.data.n_steps, keys).states
+        states = (
+            net_of(smoke.cell, {**params, "W_rec": w}, 0.5)
+            .simulate(smoke.data.n_steps, keys)
+            .states
+        )
         return jnp.mean(activity(states, 0.5))
 
     rng = np.random.default_rng(0)

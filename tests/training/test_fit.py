@@ -2,10 +2,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn import train
 from hmmrnn.hmm import ngram_law, preset
-from hmmrnn.nets import generate
 from hmmrnn.training import TrainConfig, loss_floor
 from hmmrnn.training.fit import snapshot_epochs
 
@@ -91,7 +91,7 @@ def test_floor_of_chi2_is_zero_and_of_kl_is_not(smoke):
 
 def kl_of_pairs(fit, params, n_steps=12):
     """KL(network | HMM) of pairs of symbols, counted in sequences of the network."""
-    x = np.asarray(generate(fit.cell, params, 1.0, 4000, n_steps, jax.random.key(1)))
+    x = np.asarray(net_of(fit.cell, params, 1.0).generate(4000, n_steps, jax.random.key(1)))
     share = np.bincount((3 * x[:, :-1] + x[:, 1:]).ravel(), minlength=9) / x[:, 1:].size
     law = ngram_law(fit.config.hmm, 2, n_steps).ravel()
     return np.sum(share * np.log(np.maximum(share, 1e-12) / law))

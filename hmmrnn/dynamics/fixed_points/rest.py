@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hmmrnn.arrays import Params
-from hmmrnn.nets import RNNCell, step
+from hmmrnn.nets import Network
 
 RELATIVE_TOLERANCE = 1e-3
 
@@ -25,15 +24,13 @@ class EndStates(NamedTuple):
     distance_from_origin: float  # median over the settled ones, relative; NaN if none settled
 
 
-def end_states(
-    cell: RNNCell, params: Params, starts: Float[Array, "P N"], n_steps: int
-) -> EndStates:
+def end_states(network: Network, starts: Float[Array, "P N"], n_steps: int) -> EndStates:
     """Run every start for `n_steps` steps without noise and compare where they end.
 
     Lengths are relative to the mean norm of the starts; two end states are the same if they are
     closer than 0.1 % of it. A slow approach counts as not settled: raise `n_steps`.
     """
-    return end_states_of(starts, *relax(cell, params, starts, n_steps))
+    return end_states_of(starts, *relax(network, starts, n_steps))
 
 
 def end_states_of(
@@ -57,15 +54,15 @@ def end_states_of(
     )
 
 
-@partial(jax.jit, static_argnames=("cell", "n_steps"))
+@partial(jax.jit, static_argnames="n_steps")
 def relax(
-    cell: RNNCell, params: Params, starts: Float[Array, "P N"], n_steps: int
+    network: Network, starts: Float[Array, "P N"], n_steps: int
 ) -> tuple[Float[Array, "P N"], Float[Array, " P"]]:
     """States after `n_steps` steps without noise, and |F(h) - h| there."""
 
     def one(h: Float[Array, " N"]) -> tuple[Array, Array]:
-        end = jax.lax.fori_loop(0, n_steps, lambda _, h: step(cell, params, h, 0.0), h)
-        return end, jnp.linalg.norm(step(cell, params, end, 0.0) - end)
+        end = jax.lax.fori_loop(0, n_steps, lambda _, h: network.step(h, 0.0), h)
+        return end, jnp.linalg.norm(network.step(end, 0.0) - end)
 
     return jax.vmap(one)(starts)
 

@@ -12,12 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from hmmrnn.arrays import Params
-from hmmrnn.dynamics.fixed_points import in_chunks
+from hmmrnn.dynamics.fixed_points.descent import in_chunks
 from hmmrnn.dynamics.spectra import jacobian
 from hmmrnn.errors import InputError
 from hmmrnn.linear_algebra import solve
-from hmmrnn.nets import RNNCell, preactivation, step
+from hmmrnn.nets import Network
 
 TOLERANCE = 1e-5
 """A unit may be on the wrong side of its kink by this share of the length of h*."""
@@ -30,9 +29,9 @@ class RegionPoints(NamedTuple):
     consistent: Bool[Array, "*P"]  # h* is in its region, and so is a fixed point of the network
 
 
-@partial(jax.jit, static_argnames=("cell", "chunk"))
+@partial(jax.jit, static_argnames="chunk")
 def region_points(
-    cell: RNNCell, params: Params, states: Float[Array, "P N"], *, chunk: int = 256
+    network: Network, states: Float[Array, "P N"], *, chunk: int = 256
 ) -> RegionPoints:
     """The fixed point of the region that each state lies in, for `chunk` of them side by side.
 
@@ -41,10 +40,10 @@ def region_points(
     Raises:
         InputError: a cell that is not piecewise linear, no state, or a chunk below 1.
     """
-    return in_chunks(lambda h: fixed_point_of_region(cell, params, h), states, chunk)
+    return in_chunks(lambda h: fixed_point_of_region(network, h), states, chunk)
 
 
-def fixed_point_of_region(cell: RNNCell, params: Params, h: Float[Array, " N"]) -> RegionPoints:
+def fixed_point_of_region(network: Network, h: Float[Array, " N"]) -> RegionPoints:
     """The fixed point h* of the affine map that holds at h, and whether it is one of the network.
 
     It is if F(h*) = h*: an active unit that should be silent would have h*_i < 0, which relu does
@@ -55,11 +54,11 @@ def fixed_point_of_region(cell: RNNCell, params: Params, h: Float[Array, " N"]) 
     Raises:
         InputError: a cell that is not piecewise linear.
     """
-    if cell.activation != "relu":
-        raise InputError(f"activation={cell.activation!r}: only relu has linear regions")
-    active = preactivation(cell, params, h, 0.0) > 0
-    offset = cell.leak * jnp.where(active, params.get("b_rec", 0.0), 0.0)
-    point = solve(jnp.eye(len(h)) - jacobian(cell, params, h), offset)
+    if not network.piecewise_linear:
+        raise InputError(f"activation={network.cell.activation!r}: only relu has linear regions")
+    active = network.preactivation(h, 0.0) > 0
+    offset = network.leak * jnp.where(active, network.params.get("b_rec", 0.0), 0.0)
+    point = solve(jnp.eye(len(h)) - jacobian(network, h), offset)
     point = jnp.where(jnp.all(jnp.isfinite(point)), point, jnp.nan)
-    missed = jnp.max(jnp.abs(step(cell, params, point, 0.0) - point)) / cell.leak
+    missed = jnp.max(jnp.abs(network.step(point, 0.0) - point)) / network.leak
     return RegionPoints(point, missed <= TOLERANCE * jnp.max(jnp.abs(point)))

@@ -1,6 +1,5 @@
 """Which fixed and slow points a network has, how many starts lead to each, and which are stable."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,21 +8,21 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy.stats import binomtest
 
-from hmmrnn.arrays import Key, Params, Scalar
-from hmmrnn.dynamics.end_states import RELATIVE_TOLERANCE, end_states_of
-from hmmrnn.dynamics.fixed_points import (
+from hmmrnn.arrays import Key, Scalar
+from hmmrnn.dynamics.fixed_points.descent import (
     FIXED,
     INVALID,
     SLOW,
     UNFINISHED,
-    FixedPoints,
+    EndPoints,
 )
+from hmmrnn.dynamics.fixed_points.rest import RELATIVE_TOLERANCE, end_states_of
+from hmmrnn.dynamics.fixed_points.search import Search, search, settle
 from hmmrnn.dynamics.pca import PCA, pca, project
-from hmmrnn.dynamics.point_search import Search, search, settle
 from hmmrnn.dynamics.runs import expect_variance
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import LEVEL, Estimate
-from hmmrnn.nets import Network, RNNCell, step
+from hmmrnn.nets import Network
 
 SAME = 1e-2
 """Points closer than this share of the mean norm of the starts are one point."""
@@ -46,7 +45,7 @@ AT_KINK = 1e-5
 NOT_NUMBERS = ("points", "eigenvalues", "plane", "starts_in_plane", "points_in_plane")
 
 
-class DistinctPoints(NamedTuple):
+class FixedPoints(NamedTuple):
     """G distinct end points, fixed ones first, then by the number of starts that lead to them.
 
     Fixed points have two counts. `n_found`: starts from which the descent on q ended there.
@@ -79,9 +78,9 @@ class DistinctPoints(NamedTuple):
     points_in_plane: Float[np.ndarray, "G 2"]
 
 
-def fixed_points(
+def find_fixed_points(
     network: Network, key: Key, *, n_starts: int = 1_000, plane: PCA | None = None
-) -> DistinctPoints:
+) -> FixedPoints:
     """Find the fixed and slow points of a network without input from states of driven runs.
 
     Each start is the last state of a run of its own, so that the starts are independent.
@@ -90,13 +89,13 @@ def fixed_points(
     Raises:
         InputError: no start, or hidden states that are not finite.
     """
-    found = search(network.cell, network.params, network.noise_std, key, n_starts)
-    return fixed_points_of(network.cell, network.params, found, key, plane)
+    network = network.bare
+    return fixed_points_of(network, search(network, key, n_starts), key, plane)
 
 
 def fixed_points_of(
-    cell: RNNCell, params: Params, found: Search, key: Key, plane: PCA | None = None
-) -> DistinctPoints:
+    network: Network, found: Search, key: Key, plane: PCA | None = None
+) -> FixedPoints:
     """What a search found, grouped (host); `key` is that of the search.
 
     Raises:
@@ -104,17 +103,16 @@ def fixed_points_of(
     """
     expect_variance(found.known)
     _, key_nearby = jax.random.split(key)
-    return _grouped(cell, params, found, key_nearby, plane)
+    return _grouped(network, found, key_nearby, plane)
 
 
 def distinct(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     starts: Float[Array, "P N"],
-    found: FixedPoints,
+    found: EndPoints,
     key: Key,
     plane: PCA | None = None,
-) -> DistinctPoints:
+) -> FixedPoints:
     """Group the end points of `starts`, and see which points attract and which are stable.
 
     The starts are also run without noise, and the places where they come to rest are finished like
@@ -125,12 +123,10 @@ def distinct(
     stability is decided by simulation (`returns`), and the eigenvalues are those of the
     region that the farthest of the nearby states is in after 20 steps.
     """
-    return _grouped(cell, params, settle(cell, params, starts, found), key, plane)
+    return _grouped(network, settle(network, starts, found), key, plane)
 
 
-def _grouped(
-    cell: RNNCell, params: Params, search: Search, key: Key, plane: PCA | None
-) -> DistinctPoints:
+def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> FixedPoints:
     """As `distinct`, with the starts already settled."""
     starts, found, at_rest = search.starts, search.found, search.at_rest
     scale = float(found.scale)
@@ -149,13 +145,13 @@ def _grouped(
     n_attracted = np.zeros(len(chosen), int)
     ends = np.asarray(quiet.states)[settled]
     n_attracted[fixed] = _attracted(ends, chosen[fixed], SAME * scale)
-    kink = _at_kink(cell, params, chosen, AT_KINK * scale)
+    kink = _at_kink(network, chosen, AT_KINK * scale)
     filled = np.pad(chosen, [(0, _n_filled(len(chosen)) - len(chosen)), (0, 0)])
-    near = _nearby(cell, params, jnp.asarray(filled), SAME * scale, key)
+    near = _nearby(network, jnp.asarray(filled), SAME * scale, key)
     places = np.where(kink[:, None], near.approach[: len(chosen)], chosen)
-    spectrum = spectra_along(cell, params, jnp.asarray(places), chunk=1)  # one shape for any G
+    spectrum = spectra_along(network, jnp.asarray(places), chunk=1)  # one shape for any G
     returns = np.asarray(near.returns)[: len(chosen)]
-    return DistinctPoints(
+    return FixedPoints(
         points=chosen,
         fixed=fixed,
         n_found=np.array([np.sum(members < len(starts)) for members in groups], int),
@@ -182,7 +178,7 @@ def _grouped(
     )
 
 
-def summary(found: DistinctPoints) -> str:
+def summary(found: FixedPoints) -> str:
     """What was found, in a few sentences with their counts."""
     n_fixed, n_stable = int(np.sum(found.fixed)), int(np.sum(found.stable))
     n_other = found.n_starts - found.n_fixed - found.n_slow
@@ -202,7 +198,7 @@ def summary(found: DistinctPoints) -> str:
     return " ".join(sentences + [_told(found, int(i)) for i in largest if found.n_attracted[i] > 0])
 
 
-def _told(found: DistinctPoints, i: int) -> str:
+def _told(found: FixedPoints, i: int) -> str:
     norm, share = found.from_origin[i], found.attracted[i]
     name = "the origin" if norm < SAME else f"a fixed point {norm:.2g} mean norms from the origin"
     return (
@@ -211,7 +207,7 @@ def _told(found: DistinctPoints, i: int) -> str:
     )
 
 
-def numbers(found: DistinctPoints) -> dict[str, Any]:
+def numbers(found: FixedPoints) -> dict[str, Any]:
     """What a table needs: everything but states and spectra, and the summary."""
     kept = {k: v for k, v in found._asdict().items() if k not in NOT_NUMBERS}
     return kept | {"summary": summary(found)}
@@ -262,10 +258,8 @@ class _Nearby(NamedTuple):
     approach: Float[Array, "G N"]  # the farthest of the nearby states, after some steps
 
 
-@partial(jax.jit, static_argnames="cell")
-def _nearby(
-    cell: RNNCell, params: Params, points: Float[Array, "G N"], distance: Scalar, key: Key
-) -> _Nearby:
+@jax.jit
+def _nearby(network: Network, points: Float[Array, "G N"], distance: Scalar, key: Key) -> _Nearby:
     """Run states at `distance` from each point, or rather their images, without noise.
 
     One is back when 1 % of the distance is left, or coming back while what is left, its greatest
@@ -273,12 +267,12 @@ def _nearby(
     """
 
     def tick(h: Array, _: None) -> tuple[Array, Array]:
-        h = step(cell, params, h, 0.0)
+        h = network.step(h, 0.0)
         return h, jnp.linalg.norm(h - points[:, None], axis=-1)
 
     offsets = jax.random.normal(key, (len(points), N_NEARBY, points.shape[1]), points.dtype)
     offsets *= distance / jnp.linalg.norm(offsets, axis=-1, keepdims=True)
-    begin = step(cell, params, points[:, None] + offsets, 0.0)
+    begin = network.step(points[:, None] + offsets, 0.0)
     h, early = jax.lax.scan(tick, begin, length=APPROACH_STEPS)
     _, later = jax.lax.scan(tick, h, length=NEARBY_STEPS - APPROACH_STEPS)
     windows = jnp.concatenate([early, later]).reshape(4, -1, *early.shape[1:]).max(axis=1)
@@ -288,11 +282,11 @@ def _nearby(
 
 
 def _at_kink(
-    cell: RNNCell, params: Params, points: Float[np.ndarray, "G N"], tolerance: float
+    network: Network, points: Float[np.ndarray, "G N"], tolerance: float
 ) -> Bool[np.ndarray, " G"]:
     """Whether a relu unit that has any input stands at zero."""
-    if cell.activation != "relu":
+    if not network.piecewise_linear:
         return np.zeros(len(points), bool)
-    weights = np.asarray(params["W_rec"])
-    inputs = points @ weights.T + np.asarray(params.get("b_rec", 0.0))  # whatever the leak
+    weights = np.asarray(network.params["W_rec"])
+    inputs = points @ weights.T + np.asarray(network.params.get("b_rec", 0.0))  # whatever the leak
     return np.any((np.abs(inputs) <= tolerance) & np.any(weights != 0, axis=1), axis=1)

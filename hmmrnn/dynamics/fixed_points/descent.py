@@ -19,10 +19,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import HIGHEST, Params, Scalar
+from hmmrnn.arrays import HIGHEST, Scalar
 from hmmrnn.errors import InputError
 from hmmrnn.linear_algebra import solve
-from hmmrnn.nets import RNNCell, step
+from hmmrnn.nets import Network
 
 FIXED, SLOW, UNFINISHED, INVALID = range(4)
 """Kinds of end points: q vanishes; q > 0 but no way leads down; the steps ran out; not finite."""
@@ -60,7 +60,7 @@ Record = TypeVar("Record", bound=tuple)
 Map = Callable[[Array], Array]
 
 
-class FixedPoints(NamedTuple):
+class EndPoints(NamedTuple):
     """Where the descent from P starts ended. Lengths are relative to `scale`."""
 
     points: Float[Array, "P N"]
@@ -78,20 +78,19 @@ class FixedPoints(NamedTuple):
         return jnp.sum(self.kind != INVALID, axis=-1)
 
 
-def speed(cell: RNNCell, params: Params, h: Float[Array, " N"]) -> Float[Array, ""]:
+def speed(network: Network, h: Float[Array, " N"]) -> Float[Array, ""]:
     """q(h) = 1/2 |F(h) - h|^2, zero at a fixed point (Sussillo & Barak 2013, eq. 1)."""
-    return _half_square(step(cell, params, h, 0.0) - h)
+    return _half_square(network.step(h, 0.0) - h)
 
 
-def find_fixed_points(
-    cell: RNNCell,
-    params: Params,
+def end_points(
+    network: Network,
     starts: Float[Array, "P N"],
     scale: Scalar | None = None,
     *,
     n_steps: int = 500,
     chunk: int = 256,
-) -> FixedPoints:
+) -> EndPoints:
     """Descend on q from every start for at most `n_steps` steps, then finish by Newton steps.
 
     Lengths are measured by `scale`, by default the mean norm of the starts. `chunk` starts are
@@ -101,22 +100,21 @@ def find_fixed_points(
         InputError: no start, or a chunk below 1.
     """
     scale = mean_norm(starts) if scale is None else jnp.asarray(scale)
-    return _find(cell, params, starts, scale, jnp.asarray(n_steps), chunk)
+    return _find(network, starts, scale, jnp.asarray(n_steps), chunk)
 
 
-@partial(jax.jit, static_argnames=("cell", "chunk"))
+@partial(jax.jit, static_argnames="chunk")
 def _find(
-    cell: RNNCell,
-    params: Params,
+    network: Network,
     starts: Float[Array, "P N"],
     scale: Float[Array, ""],
     n_steps: Int[Array, ""],
     chunk: int,
-) -> FixedPoints:
+) -> EndPoints:
     def relative(u: Array) -> Array:
-        return step(cell, params, scale * u, 0.0) / scale
+        return network.step(scale * u, 0.0) / scale
 
-    def one(start: Float[Array, " N"]) -> FixedPoints:
+    def one(start: Float[Array, " N"]) -> EndPoints:
         low = descend(lambda u: _half_square(relative(u) - u), start, n_steps)
         end = _newton(relative, low.point)
         residual = jnp.linalg.norm(relative(end) - end)
@@ -124,7 +122,7 @@ def _find(
         kind = jnp.where(lowest, SLOW, UNFINISHED)
         kind = jnp.where(residual <= RESIDUAL_TOLERANCE, FIXED, kind)
         kind = jnp.where(jnp.isfinite(residual), kind, INVALID)
-        return FixedPoints(
+        return EndPoints(
             points=scale * end,
             q=0.5 * (scale * residual) ** 2,
             residual=residual,
