@@ -34,7 +34,7 @@ def one(plan: Plan, n: int, n_steps: int) -> Comparison:
     """
     config, units = plan.config(n, n_steps), max(1, SEQUENCES_PER_CALL // n)
     key_x, key_y, key_loss = jax.random.split(jax.random.key(0), 3)
-    x, y = fresh_batch(config, key_x), fresh_batch(config, key_y)
+    x, y = (fresh_batch(config, config.target.parts.train, key) for key in (key_x, key_y))
     graded = jax.jit(jax.value_and_grad(reference, has_aux=True))
     value = float(graded(x, y, key_loss)[0][0])
     theirs, note = None, f"value {value:.4f}"
@@ -51,7 +51,7 @@ def one(plan: Plan, n: int, n_steps: int) -> Comparison:
         theirs,
         plan.rounds,
         units=units,
-        floor=plan.floor(loss_flops(n, n_steps, config.hmm.n_symbols)),
+        floor=plan.floor(loss_flops(n, n_steps, config.target.n_symbols)),
         note=note,
         baseline="geomloss",
     )

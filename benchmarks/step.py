@@ -38,7 +38,8 @@ def our_steps(config: TrainConfig, number: int) -> Work:
     """Each call goes on by `number` steps in one compiled scan, as training does."""
     key_init, key_target, key_steps = jax.random.split(jax.random.key(0), 3)
     state = init_state(config, key_init)
-    targets = jax.vmap(partial(fresh_batch, config))(jax.random.split(key_target, number))
+    draw = partial(fresh_batch, config, config.target.parts.train)
+    targets = jax.vmap(draw)(jax.random.split(key_target, number))
 
     @partial(jax.jit, donate_argnums=0)
     def steps(state: TrainState, targets: Array, keys: Array) -> tuple[TrainState, Records]:
@@ -60,5 +61,5 @@ def our_steps(config: TrainConfig, number: int) -> Work:
 def their_steps(plan: Plan, config: TrainConfig, number: int) -> Work:
     """Each call goes on by `number` steps of the baseline."""
     trainer = plan.trainer(config)
-    target = plan.torch.tensor(fresh_batch(config, jax.random.key(1)))
+    target = plan.torch.tensor(fresh_batch(config, config.target.parts.train, jax.random.key(1)))
     return lambda: [trainer.step(target) for _ in range(number)]

@@ -57,6 +57,7 @@ class ByFolder(LoadFileScheduling):
         return nodeid.partition("::")[0].rpartition("/")[0]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     return ByFolder(config, log)
 

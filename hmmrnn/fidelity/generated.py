@@ -1,6 +1,6 @@
 """The sequences that a network is judged by: the work of `compare` that a device does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,7 +9,8 @@ from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Network
+from hmmrnn.fidelity.compared import Fidelity
+from hmmrnn.nets import LongRun, Network
 
 
 class Sizes(NamedTuple):
@@ -36,6 +37,14 @@ class Generated(NamedTuple):
 
     short: Int[Array, "B T"]
     long: Int[Array, "b t"]
+
+
+class Yardstick(NamedTuple):
+    """What networks of one target are judged by."""
+
+    sizes: Sizes  # of what they generate
+    keys: tuple[Key, Key]  # of the short and the long sequences
+    judged: Callable[[Generated, LongRun], Fidelity]  # of a network whose short ones are finite
 
 
 def generated(network: Network, sizes: Sizes, keys: tuple[Key, Key]) -> Generated:
