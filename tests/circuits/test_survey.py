@@ -205,7 +205,7 @@ class Trained:
     def __init__(self, planted, hmm):
         self.params, self.cell, self.noise_std = planted.params, planted.cell, planted.noise_std
         data = type("Data", (), {"n_steps": 300})
-        self.config = type("Config", (), {"hmm": hmm, "data": data})
+        self.config = type("Config", (), {"target": hmm, "data": data})
 
 
 @pytest.mark.slow
