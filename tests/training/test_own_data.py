@@ -15,6 +15,7 @@ from hmmrnn.sequences.parts import Part
 from hmmrnn.training import RunSpec, loss_floor, read_spec
 from hmmrnn.training.data import ended_as, make_data, one_hot
 from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run_folder import expect_same
 
 KEY = jax.random.key(0)
 LAW = {"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (2,)}
@@ -158,6 +159,17 @@ def test_the_folder_holds_the_data(spec, finished, config):
     fit = load(finished)
     assert fit.config == config
     assert np.isfinite(fit.records.validation_loss).all()
+
+
+def test_a_folder_that_calls_it_hmm_is_the_same_run(spec, finished, tmp_path):
+    """As formats up to 3 did."""
+    folder = shutil.copytree(finished, tmp_path / "older")
+    fields = storage.read_json(folder / "config.json")
+    older = {"hmm": fields.pop("target"), **fields, "format": 3}
+    storage.write_json(folder / "config.json", older)
+    assert read_spec(folder) == spec
+    expect_same(folder, spec)
+    assert load(folder).config.target == spec.config.target
 
 
 def test_interrupted_it_ends_in_the_same_bits(spec, finished, tmp_path):
