@@ -27,7 +27,6 @@ from hmmrnn.cli.launch import launch
 from hmmrnn.dynamics import portrait
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity import compare
-from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import Network
 from hmmrnn.storage import plain, read_json, write_json
@@ -76,7 +75,7 @@ def run(cell: Cell) -> dict:
 
 def measured(fit: Fit) -> dict[str, float | None]:
     """Fidelity and dynamics of the trained network, with what a sample of the HMM itself shows."""
-    fidelity = compare(fit, fit.config.hmm, jax.random.key(0), n_steps=fit.config.data.n_steps)
+    fidelity = compare(fit, fit.config.target, jax.random.key(0), n_steps=fit.config.data.n_steps)
     numbers: dict[str, float | None] = {}
     for n in (2, 4, 6):
         numbers[f"kl{n}"] = fidelity.kl[n].network.value
@@ -102,8 +101,7 @@ def rotation(fit: Fit) -> float | None:
 @partial(jax.jit, static_argnames="config")
 def kl_of_6grams(config: TrainConfig, params: dict[str, Array], key: Array) -> Array:
     """KL(exact law | network) of 6-grams, sampling of symbols integrated out, 2000 sequences."""
-    assert isinstance(config.hmm, HMM)
-    law = ngram_law(config.hmm, 6, config.data.n_steps).reshape(-1)
+    law = config.target.compared_law(6, config.data.n_steps)
     keys = jax.random.split(key, 2000)
     logits = Network(params, 1.0, config.cell).simulate(config.data.n_steps, keys).logits
     p = jax.nn.softmax(jnp.swapaxes(logits, 0, 1))

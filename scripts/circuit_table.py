@@ -17,7 +17,6 @@ import jax
 import numpy as np
 
 from hmmrnn.dynamics import across_networks
-from hmmrnn.hmm import name_of
 from hmmrnn.intervals import Estimate
 from hmmrnn.training.run_folder import read_spec
 
@@ -59,7 +58,7 @@ def read(folder: Path) -> tuple[str, Fields]:
     config = read_spec(folder).config
     found = json.loads((folder / "circuits.json").read_text(encoding="utf-8"))
     size = f"batch {config.train.batch_size}, {config.data.n_steps} steps"
-    return f"`{name_of(config.hmm)}`, {config.loss.title}, {size}", found
+    return f"`{config.target.label}`, {config.loss.title}, {size}", found
 
 
 def each_rows(folder: Path, found: Fields) -> list[tuple[str, ...]]:

@@ -135,7 +135,7 @@ def axes_in_plane(network: Evidence) -> Finding:
     shares = (network.dynamics.get("readout") or {}).get("share_in_plane")
     if not shares:
         return Finding(np.nan, None, reason=network.why_not("dynamics"))
-    pairs = list(combinations(range(network.config.hmm.n_symbols), 2))
+    pairs = list(combinations(range(network.config.target.n_symbols), 2))
     first, second = sorted(network.dynamics["manner"]["symbols"])
     share = shares[pairs.index((first, second))]
     if share is None:

@@ -98,8 +98,8 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
 
 
 def _kl_through_training(fit: Fit, key: Key) -> list[Estimate]:
-    hmm, n_steps = fit.config.hmm, fit.config.data.n_steps
-    return kl_through_training(fit, fit.snapshots.params, hmm, n_steps, key)
+    target, n_steps = fit.config.target, fit.config.data.n_steps
+    return kl_through_training(fit, fit.snapshots.params, target, n_steps, key)
 
 
 def write(folder: Path, measured: Measured, sisters: dict[str, Any], seed: int) -> None:

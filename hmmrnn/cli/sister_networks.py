@@ -47,11 +47,7 @@ def sister_networks(folder: Path, pattern: str) -> dict[str, Any]:
         if path.resolve() == folder.resolve() or not (path / "dynamics.json").exists():
             continue
         theirs = read_spec(path).config
-        same = theirs.hmm == ours.hmm and (theirs.loss, theirs.net) == (
-            ours.loss,
-            ours.net,
-        )
-        if not same:
+        if (theirs.target, theirs.loss, theirs.net) != (ours.target, ours.loss, ours.net):
             raise InputError(f"others={pattern}: {path} has another HMM, loss or network")
         fields = read_json(path / "dynamics.json")
         if "problem" in fields:

@@ -15,6 +15,7 @@ from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.surprise import entropy_draws, surprise, surprise_beyond
 from hmmrnn.hmm import HMM, ngram_law, sample_batch, symbol_transitions
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
+from hmmrnn.targets import Target
 
 Weights = Float[np.ndarray, "R B"]  # bootstrap samples
 ORDERS = (1, 2, 3, 4, 5, 6)
@@ -60,15 +61,24 @@ class ScaleKeys(NamedTuple):
     matched: Key
 
 
+def compared_orders(target: Target, n_steps: int) -> list[int]:
+    """Lengths n <= 6 whose n-grams are not too many, and of data occur ten times each; 1 always.
+
+    With fewer, their divergence would tell of the size of the data.
+    """
+    k, held_out = target.n_symbols, target.parts.held_out
+    return [1, *(n for n in ORDERS[1:n_steps] if k**n <= MAX_NGRAMS and held_out.supports(n))]
+
+
 def scale_of(hmm: HMM, sizes: Sizes, keys: ScaleKeys) -> tuple[Scale, Generated]:
     """The scale of an HMM, and the HMM sample whose statistics are the floors."""
-    n_steps, k = sizes.n_steps, hmm.n_symbols
+    n_steps = sizes.n_steps
     key_partners, key_matched = jax.random.split(keys.matched)
     weights = bootstrap_weights(sizes.n_sequences, keys.weights)
     scale = Scale(
         hmm=hmm,
         sizes=sizes,
-        orders=[n for n in ORDERS if n <= n_steps and (n == 1 or k**n <= MAX_NGRAMS)],
+        orders=compared_orders(hmm, n_steps),
         weights=weights,
         long_weights=bootstrap_weights(sizes.n_long, keys.long_weights),
         matched_weights=bootstrap_weights(sizes.n_matched, key_matched),

@@ -7,7 +7,7 @@ from hmmrnn.fidelity import Compared
 from hmmrnn.intervals import Estimate
 from hmmrnn.nets import LongRun
 from hmmrnn.report.numbers import beside, span, text
-from hmmrnn.sequences import OF_HMM, Words
+from hmmrnn.targets import OF_HMM, Words
 
 ORBIT = 0.75
 BACK_AND_FORTH = 0.25
@@ -65,7 +65,7 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = O
         if not math.isnan(kl.value):
             parts.append(
                 f"Its {n}-grams lie {text(kl.value, kl.low, kl.high)} nats from "
-                f"{words.targets} law, "
+                f"the {words.target}'s law, "
                 f"{words.of_sample} {beside(kl.floor, kl.low, kl.high)}"
             )
     if not dynamics:
@@ -127,13 +127,13 @@ def _of_fidelity(fidelity: dict[str, Any], words: Words) -> list[Number]:
     rows = (
         (
             f"KL of {n}-grams (nats)",
-            f"distance of the generated sequences from {words.targets} law",
-            f"undefined: it generates nothing that {words.the_target} can",
+            f"distance of the generated sequences from the {words.target}'s law",
+            f"undefined: it generates nothing that the {words.target} can",
         ),
         (
             "excess surprise (nats per symbol)",
-            f"below zero: more typical than {words.targets} own sequences",
-            f"undefined: it generates nothing that {words.the_target} can",
+            f"below zero: more typical than the {words.target}'s own sequences",
+            f"undefined: it generates nothing that the {words.target} can",
         ),
         ("volatility (per step)", "how often the symbol changes", "not finite"),
         (

@@ -31,8 +31,7 @@ from filelock import Timeout
 
 from hmmrnn.errors import FolderInUseError, InputError, StorageError
 from hmmrnn.nets import LongRun, init_params
-from hmmrnn.sequences import SymbolSequences, write_sequences
-from hmmrnn.sequences.target import DATA_FILE
+from hmmrnn.sequences import DATA_FILE
 from hmmrnn.settings import values_before
 from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, TrainConfig
@@ -140,8 +139,7 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
     elif occupied:
         expect_same(folder, spec)
         return
-    if isinstance(spec.config.hmm, SymbolSequences):
-        write_sequences(folder / DATA_FILE, spec.config.hmm)
+    spec.config.target.write(folder)
     if spec.origin is not None:
         write_arrays(folder / ORIGIN, spec.origin.arrays)
     write_json(folder / CONFIG, spec.to_dict())

@@ -12,7 +12,6 @@ from jaxtyping import Array, Bool, Float, Int
 from hmmrnn.arrays import Key, Keys, Scalar
 from hmmrnn.losses import Generated, Objective, Transport
 from hmmrnn.nets import Network, init_params, straight_through
-from hmmrnn.sequences import SymbolSequences
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import (
     FixedData,
@@ -246,7 +245,7 @@ def epoch(
         state, last = train_step(config, state, noise_std, target, key_rest, own.rest)
         records = jax.tree.map(lambda r, last: jnp.append(r, last), records, last)
     summary = _summary(records)
-    if fixed or isinstance(config.hmm, SymbolSequences):
+    if len(data.validation):
         summary = summary._replace(
             validation_loss=_if_due(
                 config,

@@ -210,7 +210,7 @@ class Trained(Network):
 
 
 def trained(planted, hmm):
-    config = SimpleNamespace(hmm=hmm, data=SimpleNamespace(n_steps=300))
+    config = SimpleNamespace(target=hmm, data=SimpleNamespace(n_steps=300))
     return Trained(planted.params, planted.noise_std, planted.cell, config)
 
 
