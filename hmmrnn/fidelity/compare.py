@@ -18,6 +18,7 @@ from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
 from hmmrnn.nets import LongRun, Network, long_run
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.sequences import Target
 
 
@@ -79,6 +80,7 @@ def compare_many(
                 f"the network has {network.n_symbols} symbols, the "
                 f"{'HMM' if isinstance(hmm, HMM) else 'data'} {hmm.n_symbols}"
             )
+        keep_programs_of(network.cell)
     if not isinstance(hmm, HMM):
         yield from compare_with_data(networks, hmm, key, sizes)
         return
