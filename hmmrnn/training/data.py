@@ -4,7 +4,6 @@ Of data, fresh sequences are random windows of the training part, the fixed set 
 it, end to end. Sequences that end before `data.n_steps` are padded with -1, which is zero one-hot.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -67,7 +66,7 @@ def _sequences(config: TrainConfig, key: Key) -> FixedData:
     return FixedData(*(symbols[i * third : (i + 1) * third].astype(jnp.int8) for i in range(2)))
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def _own_terms(config: TrainConfig, data: FixedData) -> OwnTerms | None:
     term = own_term(config.loss)
     if term is None or not len(data.validation):

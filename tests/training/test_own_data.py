@@ -13,7 +13,8 @@ from hmmrnn.losses import Generated, LossConfig
 from hmmrnn.sequences import SymbolSequences, parts_of, windows, write_sequences
 from hmmrnn.training import RunSpec, loss_floor, read_spec
 from hmmrnn.training.data import ended_as, make_data, one_hot, random_windows
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run import train_run
+from hmmrnn.training.signals import InterruptedRun
 
 KEY = jax.random.key(0)
 LAW = {"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (2,)}
