@@ -28,7 +28,7 @@ from hmmrnn.discovery import (
     stand_ins,
     units,
 )
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
 
 PART = 5

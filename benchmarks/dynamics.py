@@ -27,7 +27,7 @@ from benchmarks.plan import Plan
 from benchmarks.residency import two_groups
 from hmmrnn.arrays import Params
 from hmmrnn.dynamics.development import N_RUNS, SNAPSHOTS_AT_ONCE, measure_snapshot
-from hmmrnn.dynamics.fixed_points import find_fixed_points
+from hmmrnn.dynamics.fixed_points.descent import end_points
 from hmmrnn.dynamics.kramers_moyal import bin_edges, drift_diffusion, readout_difference
 from hmmrnn.dynamics.mean_shift import monte_carlo_shift
 from hmmrnn.dynamics.noise_sensitivity import MIXES, N_STEPS, noise_sensitivity
@@ -35,7 +35,7 @@ from hmmrnn.dynamics.orbits import N_BINS, TURN, orbit, plane_points
 from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, spectra_along
 from hmmrnn.dynamics.surrogates import phase_shuffled
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
 
 Draw = Callable[[int], Any]
@@ -45,14 +45,13 @@ Draw = Callable[[int], Any]
 class Subject(NamedTuple):
     """The network that is looked at, and its runs."""
 
-    cell: RNNCell
-    params: Params
+    network: Network
     runs: Runs
     points: Float[Array, "B T 2"]  # of the runs, in the plane of their first two components
 
     def states(self, number: int) -> Float[Array, "P N"]:
         """As many states, evenly spread over the runs."""
-        every = self.runs.states.reshape(-1, self.cell.hidden_size)
+        every = self.runs.states.reshape(-1, self.network.hidden_size)
         return every[:: len(every) // number][:number]
 
 
@@ -62,8 +61,9 @@ def subject(plan: Plan, activation: str = "relu", noise_std: float = 1.0) -> Sub
     cell = RNNCell(3, n_units, 2 * n_units // 3, activation)
     key_params, key_runs = jax.random.split(jax.random.key(0))
     params = two_groups(cell, key_params)
-    runs = driven_runs(net_of(cell, params, noise_std), n_steps, jax.random.split(key_runs, n_runs))
-    return Subject(cell, params, runs, plane_points(runs.states)[1])
+    network = Network(params, noise_std, cell)
+    runs = driven_runs(network, n_steps, jax.random.split(key_runs, n_runs))
+    return Subject(network, runs, plane_points(runs.states)[1])
 
 
 def cases(plan: Plan) -> Iterator[Comparison]:
@@ -82,9 +82,9 @@ def fixed_points(plan: Plan, of: Subject) -> Comparison:
     starts = of.states(n_starts)
 
     def ours() -> Any:  # noqa: ANN401
-        return find_fixed_points(of, starts)
+        return end_points(of.network, starts)
 
-    case = f"fixed points from {n_starts} states, {of.cell.activation}"
+    case = f"fixed points from {n_starts} states, {of.network.cell.activation}"
     if plan.ours_only:
         return alone(plan, case, ours)
     found = ours()
@@ -92,7 +92,7 @@ def fixed_points(plan: Plan, of: Subject) -> Comparison:
     # two descents from one start may end at different zeros, so each must end at one
     both = (found.points, jnp.array(theirs(), jnp.float32))
     for name, points in zip(("ours", "the loop's"), both, strict=True):
-        rest = jnp.linalg.norm(of.step(points, 0.0) - points, axis=1)
+        rest = jnp.linalg.norm(of.network.step(points, 0.0) - points, axis=1)
         expect_equal(f"{case}: residual of {name}", rest / found.scale, 0.0, 1e-3)
     labels = {"baseline": f"scipy + torch ({part} starts)", "share": part / n_starts}
     return against(plan, case, ours, theirs, **labels)
@@ -104,7 +104,10 @@ def descents(
     """Minima of 1/2 |F(h) - h|^2; lengths are relative to `scale`, as in ours."""
     import torch
 
-    W, tanh = plan.torch.tensor(of.params["W_rec"]).double(), of.cell.activation == "tanh"
+    W, tanh = (
+        plan.torch.tensor(of.network.params["W_rec"]).double(),
+        of.network.cell.activation == "tanh",
+    )
 
     def value_and_gradient(u: np.ndarray) -> tuple[float, np.ndarray]:
         h = torch.from_numpy(u)
@@ -128,12 +131,12 @@ def spectra(plan: Plan, of: Subject) -> Comparison:
     states = of.states(n_states)
 
     def ours() -> Any:  # noqa: ANN401
-        return spectra_along(of, states)
+        return spectra_along(of.network, states)
 
     case = f"spectra of {n_states} states"
     if plan.ours_only:
         return alone(plan, case, ours)
-    theirs = partial(spectra_loop, plan, of.params, states[:part])
+    theirs = partial(spectra_loop, plan, of.network.params, states[:part])
     found, (values, unstable, critical) = ours(), theirs()
     moduli = np.sort(np.abs(found.eigenvalues[:part]))
     expect_equal(f"{case}: moduli", moduli, np.sort(np.abs(values)), 1e-3)
@@ -170,20 +173,18 @@ def sensitivity(plan: Plan, of: Subject) -> Comparison:
     starts, key = of.states(n_starts), jax.random.key(1)
 
     def ours() -> Any:  # noqa: ANN401
-        return noise_sensitivity(
-            Network(of.params, 1.0, of.cell), starts, key, n_rollouts=n_rollouts
-        )
+        return noise_sensitivity(of.network, starts, key, n_rollouts=n_rollouts)
 
     case = f"noise sensitivity of {n_starts} states, {n_rollouts} rollouts"
     if plan.ours_only:
         return alone(plan, case, ours)
     keys = jax.random.split(key, (n_starts, 1 + n_rollouts))
-    theirs = partial(sensitivity_loop, plan, of.params, starts)
+    theirs = partial(sensitivity_loop, plan, of.network.params, starts)
     found = ours()
-    trace, distance = theirs(lambda p: white_noise(keys[p], N_STEPS, of.cell.noise_dim))
+    trace, distance = theirs(lambda p: white_noise(keys[p], N_STEPS, of.network.cell.noise_dim))
     expect_equal(f"{case}: trace", found.covariance_trace, trace, 1e-3)
     expect_equal(f"{case}: distance", found.distance, distance, 1e-3)
-    shape = N_STEPS, 1 + n_rollouts, of.cell.noise_dim
+    shape = N_STEPS, 1 + n_rollouts, of.network.cell.noise_dim
     return against(plan, case, ours, partial(theirs, lambda _: shape))
 
 
@@ -333,10 +334,10 @@ def shift(plan: Plan, of: Subject) -> Comparison:
     """Noisy runs and their linear response; PyTorch draw by draw, all starts of one together."""
     n_starts, n_draws, n_steps = (4, 10, 3) if plan.small else (64, 100, 20)
     starts, key = of.states(n_starts), jax.random.key(3)
-    compiled = jax.jit(partial(monte_carlo_shift, of.cell, n_draws=n_draws, n_steps=n_steps))
+    compiled = jax.jit(partial(monte_carlo_shift, n_draws=n_draws, n_steps=n_steps))
 
     def ours() -> Any:  # noqa: ANN401
-        return compiled(of.params, 1.0, starts, key)
+        return compiled(of.network, starts, key)
 
     case = f"mean shift of {n_starts} states, {n_draws} draws of {n_steps} steps"
     if plan.ours_only:
@@ -344,12 +345,12 @@ def shift(plan: Plan, of: Subject) -> Comparison:
     keys = jax.random.split(key, n_draws)
 
     def same(i: int) -> Array:
-        return white_noise(jax.random.split(keys[i], n_starts), n_steps, of.cell.noise_dim)
+        return white_noise(jax.random.split(keys[i], n_starts), n_steps, of.network.cell.noise_dim)
 
-    theirs = partial(shift_loop, plan, of.params, starts, n_steps, n_draws)
+    theirs = partial(shift_loop, plan, of.network.params, starts, n_steps, n_draws)
     for name, mine, other in zip(("mean", "error") * 2, ours(), theirs(same), strict=True):
         expect_equal(f"{case}: {name}", mine, other, 1e-3)
-    shape = n_steps, n_starts, of.cell.noise_dim
+    shape = n_steps, n_starts, of.network.cell.noise_dim
     return against(plan, case, ours, partial(theirs, lambda _: shape))
 
 
@@ -391,11 +392,11 @@ def snapshots(plan: Plan, of: Subject) -> Comparison:
     """The measures of every snapshot, several at once; our own function, one after the other."""
     n_snapshots, n_steps = (3, 20) if plan.small else (16, 300)
     keys = jax.random.split(jax.random.key(4), n_snapshots)
-    every = jax.vmap(partial(two_groups, of.cell))(keys)
+    every = jax.vmap(partial(two_groups, of.network.cell))(keys)
     keys = jax.random.split(jax.random.key(5), N_RUNS)
 
     def one(params: Params) -> Any:  # noqa: ANN401
-        return measure_snapshot(of.replace(noise_std=1.0, **params), n_steps, keys)
+        return measure_snapshot(of.network.replace(**params), n_steps, keys)
 
     compiled = jax.jit(lambda params: jax.lax.map(one, params, batch_size=SNAPSHOTS_AT_ONCE))
 

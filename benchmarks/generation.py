@@ -12,7 +12,7 @@ import jax
 
 from benchmarks.measure import Comparison, compare
 from benchmarks.plan import Plan
-from hmmrnn.nets import init_params
+from hmmrnn.nets import Network, init_params
 
 PART = 100
 

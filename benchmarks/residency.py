@@ -25,7 +25,7 @@ from benchmarks.plan import Plan
 from hmmrnn.arrays import Params
 from hmmrnn.dynamics.residency import N_ROLLOUTS, N_STEPS, residency
 from hmmrnn.dynamics.runs import driven_runs
-from hmmrnn.nets import RNNCell
+from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
 
 N_STATES = 5_000

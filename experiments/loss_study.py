@@ -28,7 +28,7 @@ from hmmrnn.dynamics import portrait
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity import compare
 from hmmrnn.hmm import HMM, ngram_law
-from hmmrnn.losses import kl, ngram_shares
+from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import Network
 from hmmrnn.storage import plain, read_json, write_json
 from hmmrnn.training import Fit, TrainConfig
@@ -107,7 +107,7 @@ def kl_of_6grams(config: TrainConfig, params: dict[str, Array], key: Array) -> A
     keys = jax.random.split(key, 2000)
     logits = Network(params, 1.0, config.cell).simulate(config.data.n_steps, keys).logits
     p = jax.nn.softmax(jnp.swapaxes(logits, 0, 1))
-    return kl(lambda p: ngram_shares(p, 6), p, jnp.asarray(law, p.dtype), 1e-9)
+    return kl_of_law(lambda p: ngram_shares(p, 6), p, jnp.asarray(law, p.dtype), 1e-9)
 
 
 def recorded(cell: Cell, folder: Path) -> bool:

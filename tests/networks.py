@@ -9,7 +9,7 @@ SMALL = RNNCell(n_symbols=3, hidden_size=12, noise_dim=5)
 """The cell of random networks."""
 
 
-def net_of(cell, params, noise_std=1.0):
+def net_of(cell, params=(), noise_std=1.0):
     """The network of a cell with these parameters."""
     return Network(dict(params), noise_std, cell)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 import hmmrnn as hr
 from hmmrnn import InputError, interop, nets
@@ -128,7 +129,7 @@ def test_the_analyses_take_it(torch, tmp_path, linear3):
         n_matched=8,
     )  # fmt: skip
     assert found.kl[2].network.value > 0
-    points = hr.dynamics.fixed_points(net, jax.random.key(1), n_starts=8)
+    points = hr.dynamics.find_fixed_points(net, jax.random.key(1), n_starts=8)
     assert points.from_origin.min() < 1e-3  # without biases the origin is one of them
 
 

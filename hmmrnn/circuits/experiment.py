@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hmmrnn.analysis import of_one_cell, side_by_side
 from hmmrnn.arrays import Key, Keys, host_generator
 from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.dynamics import jacobians, of_one_cell, side_by_side, spectrum
+from hmmrnn.dynamics import jacobians, spectrum
 from hmmrnn.errors import InputError
 from hmmrnn.nets import (
     NO_INTERVENTION,

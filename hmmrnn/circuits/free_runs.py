@@ -18,10 +18,7 @@ from hmmrnn.circuits.recording import WARM_UP
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.errors import InputError
 from hmmrnn.losses import MAX_NGRAMS, ngram_shares
-from hmmrnn.nets import (
-    Intervention,
-    Network,
-)
+from hmmrnn.nets import Intervention, Network
 
 Numbers = np.ndarray | Array
 """Made by jax, taken to the host by `measure`."""

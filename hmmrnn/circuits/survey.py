@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.account import account
 from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
@@ -21,7 +22,7 @@ from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.summary import Row, row
 from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, Holds, at, criteria, network_verdict
-from hmmrnn.dynamics import expect_finite, of_one_cell, side_by_side
+from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
@@ -66,10 +67,7 @@ def survey(
         InputError: fewer than 4 runs or 100 steps.
         DivergingNetworkError: hidden states that are not finite.
     """
-    (found,) = survey_many([network], [law], key, sizes)
-    if isinstance(found, DivergingNetworkError):
-        raise found
-    return found
+    return the_only(survey_many([network], [law], key, sizes))
 
 
 def survey_many(
@@ -98,12 +96,8 @@ def survey_many(
         experiment(network, fresh, law, keys.experiment, n_runs=sizes.n_runs, n_steps=sizes.n_steps)
         for network, law, (_, fresh) in zip(networks, laws, recordings, strict=True)
     ]
-    baselines = measure_baselines(trials)
-    for network, trial, baseline in zip(networks, trials, baselines, strict=True):
-        try:
-            yield _survey_of(network, recordings.pop(0), trial, baseline, keys)
-        except DivergingNetworkError as error:
-            yield error
+    each = zip(networks, recordings, trials, measure_baselines(trials), strict=True)
+    yield from one_by_one(partial(_survey_of, keys), each)
 
 
 class _Keys(NamedTuple):
@@ -129,11 +123,11 @@ def _recordings(sizes: Sizes, keys: _Keys, network: Network) -> tuple[Recording,
 
 
 def _survey_of(
+    keys: _Keys,
     network: Network,
     recordings: tuple[Recording, Recording],
     trial: Experiment,
     baseline: Measured,
-    keys: _Keys,
 ) -> CircuitSurvey:
     """The survey of one network from its recordings and its free runs."""
     for recording in recordings:

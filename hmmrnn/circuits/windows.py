@@ -211,7 +211,8 @@ def unit_push(
     h = jnp.concatenate([h0[None], lead.states])[-1]
     rest = noise[start : before + horizon[1]]
     inside = jnp.arange(len(rest)) < last - first
-    silence = jnp.zeros(network.hidden_size, h0.dtype)
+    n_units = network.hidden_size
+    silence = jnp.zeros(n_units, h0.dtype)
 
     def margin_of(logits: Array) -> Array:
         return logits[..., pair[1]] - logits[..., pair[0]]
@@ -220,9 +221,7 @@ def unit_push(
         cut = replacing(inside[:, None] & mask, silence)
         return margin_of(network.run(h, rest, cut).logits)
 
-    masks = jnp.eye(
-        network.hidden_size + 1, network.hidden_size, k=-1, dtype=bool
-    )  # first: no unit
+    masks = jnp.eye(n_units + 1, n_units, k=-1, dtype=bool)  # first: no unit
     margin = jax.lax.map(run, masks)
     clean = jnp.concatenate([margin_of(lead.logits), margin[0]])
     n_end = horizon[1] - horizon[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
+from hmmrnn.analysis import the_only
 from hmmrnn.cli.launch import define_run_flag, warn_of_unbounded
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
@@ -31,9 +32,7 @@ def evaluate(folder: Path, fit: Fit, n_sequences: int, seed: int) -> Fidelity:
     Raises:
         DivergingNetworkError: a network that diverges within the sequences.
     """
-    (found,) = measure(n_sequences, seed, [fit])
-    if isinstance(found, DivergingNetworkError):
-        raise found
+    found = the_only(measure(n_sequences, seed, [fit]))
     write(folder, found)
     return found
 

@@ -5,7 +5,7 @@
 | as a whole        |                                                                        |
 |-------------------|------------------------------------------------------------------------|
 | `portrait`        | principal components, transitions, dwell times, rotation, rest         |
-| `fixed_points`    | fixed and slow points without noise, and how many starts lead to each  |
+| `find_fixed_points` | fixed and slow points without noise, and how many starts lead to each  |
 | `orbit`           | phase, radius, period; `time_reversed`, `phase_shuffled` surrogates    |
 | `radius_by_noise` | the orbit at several noise levels                                      |
 | `emission_by_phase`, `readout_axes` | what the readout sees of the orbit                   |
@@ -32,13 +32,13 @@ from hmmrnn.dynamics.change_points import (
 )
 from hmmrnn.dynamics.current import Flow, flow, flow_sums
 from hmmrnn.dynamics.development import Development, development
-from hmmrnn.dynamics.distinct_points import DistinctPoints, fixed_points
-from hmmrnn.dynamics.distinct_points import summary as fixed_point_summary
-from hmmrnn.dynamics.end_states import EndStates, end_states
-from hmmrnn.dynamics.fixed_points import FixedPoints, find_fixed_points, speed
+from hmmrnn.dynamics.fixed_points.descent import EndPoints, end_points, speed
+from hmmrnn.dynamics.fixed_points.find import FixedPoints, find_fixed_points
+from hmmrnn.dynamics.fixed_points.find import summary as fixed_point_summary
+from hmmrnn.dynamics.fixed_points.regions import RegionPoints, region_points
+from hmmrnn.dynamics.fixed_points.rest import EndStates, end_states
 from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_dynamics
 from hmmrnn.dynamics.kramers_moyal import KramersMoyal, drift_diffusion, kramers_moyal
-from hmmrnn.dynamics.linear_regions import RegionPoints, region_points
 from hmmrnn.dynamics.local_dynamics import LocalDynamics, local_dynamics
 from hmmrnn.dynamics.manner import Manner, manner
 from hmmrnn.dynamics.mean_shift import MeanShift, mean_shift, monte_carlo_shift
@@ -64,7 +64,6 @@ from hmmrnn.dynamics.readout_geometry import (
 )
 from hmmrnn.dynamics.residency import ZONES, Residency, residency, zone_shares, zones
 from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite, finite_runs
-from hmmrnn.dynamics.side_by_side import of_one_cell, side_by_side
 from hmmrnn.dynamics.spectra import Spectrum, jacobian, jacobians, spectra_along, spectrum
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.survey import Course, Sizes, Survey, survey, survey_many
@@ -85,8 +84,8 @@ __all__ = [
     "ChangePoint",
     "Course",
     "Development",
-    "DistinctPoints",
     "Emission",
+    "EndPoints",
     "EndStates",
     "FixedPoints",
     "Flow",
@@ -118,6 +117,7 @@ __all__ = [
     "driven_runs",
     "dwell_moments",
     "emission_by_phase",
+    "end_points",
     "end_states",
     "expect_finite",
     "find_fixed_points",
@@ -125,7 +125,6 @@ __all__ = [
     "first_jump",
     "fit_radius",
     "fixed_point_summary",
-    "fixed_points",
     "flow",
     "flow_sums",
     "global_dynamics",
@@ -140,7 +139,6 @@ __all__ = [
     "net_cycles",
     "noise_sensitivity",
     "occupied_region",
-    "of_one_cell",
     "orbit",
     "pair_sums",
     "pca",
@@ -156,7 +154,6 @@ __all__ = [
     "residency",
     "scaling_error",
     "second_descent",
-    "side_by_side",
     "spectra_along",
     "spectrum",
     "speed",

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.end_states import EndStates, end_states
+from hmmrnn.dynamics.fixed_points.rest import EndStates, end_states
 from hmmrnn.dynamics.pca import PCA, padded, pca, project
 from hmmrnn.dynamics.runs import Runs, finite_runs
 from hmmrnn.dynamics.transitions import dwell_moments, net_cycles

@@ -8,21 +8,21 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
 from hmmrnn.arrays import Key, Params
 from hmmrnn.dynamics.development import Development, Snapshot, development_of, measure_snapshots
-from hmmrnn.dynamics.distinct_points import DistinctPoints, fixed_points_of
-from hmmrnn.dynamics.distinct_points import numbers as fixed_point_numbers
+from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of
+from hmmrnn.dynamics.fixed_points.find import numbers as fixed_point_numbers
+from hmmrnn.dynamics.fixed_points.search import Search, search
 from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_of, level_runs
 from hmmrnn.dynamics.global_dynamics import numbers as global_numbers
 from hmmrnn.dynamics.local_dynamics import LocalDynamics, Near, local_of, near_states
 from hmmrnn.dynamics.local_dynamics import numbers as local_numbers
 from hmmrnn.dynamics.noise_levels import NoiseRuns
-from hmmrnn.dynamics.point_search import Search, search
 from hmmrnn.dynamics.portrait import Portrait, portrait_of
 from hmmrnn.dynamics.portrait import numbers as portrait_numbers
 from hmmrnn.dynamics.residency import residency, zones
 from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite
-from hmmrnn.dynamics.side_by_side import of_one_cell, side_by_side
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import Network
@@ -53,7 +53,7 @@ class Survey(NamedTuple):
 
     portrait: Portrait
     globally: GlobalDynamics
-    fixed: DistinctPoints
+    fixed: FixedPoints
     locally: LocalDynamics
     view: TrajectoryView
     development: Development | None  # None for a training without snapshots
@@ -66,10 +66,7 @@ def survey(network: Network, course: Course, key: Key, sizes: Sizes = Sizes()) -
         InputError: sizes that are too small, or a network of one symbol.
         DivergingNetworkError: hidden states that are not finite.
     """
-    (found,) = survey_many([network], [course], key, sizes)
-    if isinstance(found, DivergingNetworkError):
-        raise found
-    return found
+    return the_only(survey_many([network], [course], key, sizes))
 
 
 def survey_many(
@@ -96,11 +93,7 @@ def survey_many(
         (network, _snapshots(course)) for network, course in zip(networks, courses, strict=True)
     ]
     found = side_by_side(partial(measure, key, sizes), each)
-    for network, course in zip(networks, courses, strict=True):
-        try:
-            yield _survey_of(network, course, found.pop(0), key)
-        except DivergingNetworkError as error:
-            yield error
+    yield from one_by_one(partial(_survey_of, key), zip(networks, courses, found, strict=True))
 
 
 class _Keys(NamedTuple):
@@ -156,7 +149,7 @@ def _snapshots(course: Course) -> dict[str, Array] | None:
     return dict(course.params) if len(course.epochs) else None
 
 
-def _survey_of(network: Network, course: Course, found: Measured, key: Key) -> Survey:
+def _survey_of(key: Key, network: Network, course: Course, found: Measured) -> Survey:
     """What follows from the measures of one network, most of it on the host."""
     keys = _Keys(*jax.random.split(key, 7))
     runs = found.runs

@@ -6,7 +6,7 @@ from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 from hmmrnn.fidelity.generated import Sizes
 from hmmrnn.fidelity.held_out import held_out_law
 from hmmrnn.fidelity.matching import matched_distances
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.surprise import excess_surprise, surprise
 from hmmrnn.fidelity.through_training import kl_through_training
 
@@ -21,7 +21,7 @@ __all__ = [
     "dwell_mean",
     "excess_surprise",
     "held_out_law",
-    "kl",
+    "kl_from_law",
     "kl_through_training",
     "matched_distances",
     "ngram_shares",

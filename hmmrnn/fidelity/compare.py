@@ -2,17 +2,18 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hmmrnn.analysis import of_one_cell, side_by_side, the_only
 from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.generated import Generated, Sizes, generated
 from hmmrnn.fidelity.held_out import compare_with_data
 from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
@@ -48,9 +49,7 @@ def compare(
         DivergingNetworkError: a network that diverges within `n_steps`.
     """
     sizes = Sizes(n_sequences, n_steps, n_long, n_long_steps, n_matched)
-    (found,) = compare_many([network], hmm, key, sizes)
-    if isinstance(found, DivergingNetworkError):
-        raise found
+    found = the_only(compare_many([network], hmm, key, sizes))
     if found.long_run.problem is not None:
         warnings.warn(f"this network is {found.long_run.problem}", stacklevel=2)
     return found
@@ -73,7 +72,7 @@ def compare_many(
             small.
     """
     sizes.expect_valid()
-    networks = [network.bare for network in networks]
+    networks = of_one_cell(networks)
     for network in networks:
         if network.n_symbols != hmm.n_symbols:
             raise InputError(
@@ -86,7 +85,9 @@ def compare_many(
         return
     key_net, *_, key_long = jax.random.split(key, 6)
     key_long_net, *_ = jax.random.split(key_long, 3)
-    made = generated_side_by_side(networks, sizes, (key_net, key_long_net))
+    made = side_by_side(
+        partial(generated, sizes, (key_net, key_long_net)), [(network,) for network in networks]
+    )
     words = tuple(np.asarray(jax.random.key_data(key)).tolist())
     scale, floor = _scale_and_floor(hmm, sizes, words, str(jax.random.key_impl(key)))
     for network, sequences in zip(networks, made, strict=True):

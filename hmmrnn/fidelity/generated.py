@@ -1,10 +1,7 @@
 """The sequences that a network is judged by: the work of `compare` that a device does."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key
@@ -38,28 +35,10 @@ class Generated(NamedTuple):
     long: Int[Array, "b t"]
 
 
-def generated(network: Network, sizes: Sizes, keys: tuple[Key, Key]) -> Generated:
+def generated(sizes: Sizes, keys: tuple[Key, Key], network: Network) -> Generated:
     """Sequences of one network, the short and the long ones each from a key."""
     key_short, key_long = keys
     return Generated(
         network.generate(sizes.n_sequences, sizes.n_steps, key_short),
         network.generate(sizes.n_long, sizes.n_long_steps, key_long),
     )
-
-
-def generated_side_by_side(
-    networks: Sequence[Network], sizes: Sizes, keys: tuple[Key, Key]
-) -> list[Generated]:
-    """Sequences of networks of one shape under the same noise, each by one vmapped call.
-
-    Raises:
-        InputError: networks of different cells.
-    """
-    first = networks[0]
-    if any(network.cell != first.cell for network in networks):
-        raise InputError("networks of different cells cannot run side by side; group them by cell")
-    if len(networks) == 1:  # as compiled for one network alone
-        return [generated(first, sizes, keys)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
-    found = jax.vmap(lambda network: generated(network, sizes, keys))(stacked)
-    return [Generated(*sequences) for sequences in zip(*found, strict=True)]

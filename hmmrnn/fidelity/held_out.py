@@ -5,7 +5,7 @@ beside it stands the floor: the same number of the training part itself.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from hmmrnn.analysis import side_by_side
 from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated_side_by_side
+from hmmrnn.fidelity.generated import Generated, Sizes, generated
 from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
 from hmmrnn.fidelity.matching import matched_distances
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.statistics import MAX_NGRAMS, ORDERS, Statistics, Weights, rows, worst_row
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
 from hmmrnn.nets import LongRun, Network, long_run
@@ -106,7 +107,10 @@ def compare_with_data(
     scale, train, floor = _scale_and_floor(data, sizes, words, str(jax.random.key_impl(key)))
     weights = bootstrap_weights(len(train.short), keys.weights)
     long_weights = bootstrap_weights(len(train.long), keys.long_weights)
-    made_by_each = generated_side_by_side(networks, scale.sizes, (keys.net, keys.long_net))
+    made_by_each = side_by_side(
+        partial(generated, scale.sizes, (keys.net, keys.long_net)),
+        [(network,) for network in networks],
+    )
     for network, made in zip(networks, made_by_each, strict=True):
         if bool(jnp.any(made.short < 0)):
             yield DivergingNetworkError(
@@ -239,7 +243,7 @@ def _statistics(scale: Scale, of: Sample) -> Statistics:
 def _kl(scale: Scale, of: Sample, n: int) -> Estimate:
     law = smoothed_law(scale.counts[n])
     shares = ngram_shares(jnp.asarray(of.short), n, scale.data.n_symbols)
-    return estimate(lambda means: kl(means, law), shares, of.weights)
+    return estimate(lambda means: kl_from_law(means, law), shares, of.weights)
 
 
 def _matched(scale: Scale, short: np.ndarray) -> Estimate:

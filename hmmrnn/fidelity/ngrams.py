@@ -23,7 +23,7 @@ def ngram_shares(symbols: Int[Array, "B T"], n: int, n_symbols: int) -> Float[Ar
     return count / n_windows
 
 
-def kl(shares: Float[np.ndarray, "R G"], law: np.ndarray) -> Float[np.ndarray, " R"]:
+def kl_from_law(shares: Float[np.ndarray, "R G"], law: np.ndarray) -> Float[np.ndarray, " R"]:
     """KL(shares | law) in nats for each row, given that the n-gram is one that the law allows.
 
     What the law excludes is counted by `impossible_share`; it would make the divergence infinite.

@@ -11,7 +11,7 @@ from hmmrnn.arrays import Key
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 from hmmrnn.fidelity.generated import Generated, Sizes
 from hmmrnn.fidelity.matching import matched_distances
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.surprise import entropy_draws, surprise, surprise_beyond
 from hmmrnn.hmm import HMM, ngram_law, sample_batch, symbol_transitions
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
@@ -126,7 +126,7 @@ def _first(means: np.ndarray) -> np.ndarray:
 def _kl(scale: Scale, symbols: Int[Array, "B T"], n: int) -> Estimate:
     law = ngram_law(scale.hmm, n, symbols.shape[1])
     shares = ngram_shares(symbols, n, scale.hmm.n_symbols)
-    return estimate(lambda means: kl(means, law), shares, scale.weights)
+    return estimate(lambda means: kl_from_law(means, law), shares, scale.weights)
 
 
 def _transition_error(scale: Scale, symbols: Int[Array, "B T"]) -> Estimate:

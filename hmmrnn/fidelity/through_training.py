@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key, Params
 from hmmrnn.fidelity.held_out import compared_orders, held_out_law
-from hmmrnn.fidelity.ngrams import kl, ngram_shares
+from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
@@ -44,7 +44,7 @@ def kl_through_training(
             found.append(Estimate(np.nan, np.nan, np.nan))
             continue
         shares = ngram_shares(sequences, order, hmm.n_symbols)
-        found.append(estimate(partial(kl, law=law), shares, weights))
+        found.append(estimate(partial(kl_from_law, law=law), shares, weights))
     return found
 
 

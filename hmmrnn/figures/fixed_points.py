@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from hmmrnn.dynamics.distinct_points import DistinctPoints
+from hmmrnn.dynamics.fixed_points.find import FixedPoints
 from hmmrnn.figures.style import FOREGROUND, note, panels, styled
 
 N_STARTS_SHOWN = 400
@@ -17,7 +17,7 @@ FAINT = "#888888"
 
 
 @styled
-def fixed_point_figure(found: DistinctPoints) -> Figure:
+def fixed_point_figure(found: FixedPoints) -> Figure:
     """Left, starts and end points in the plane of PC1 and PC2; right, eigenvalues at the points.
 
     A count stands at each point: of the starts that end there without noise, or in brackets, where
@@ -44,7 +44,7 @@ def fixed_point_figure(found: DistinctPoints) -> Figure:
     return figure
 
 
-def _points(axes: Axes, found: DistinctPoints, kinds: list[str]) -> None:
+def _points(axes: Axes, found: FixedPoints, kinds: list[str]) -> None:
     shares = [*np.asarray(found.plane.explained, float), 0.0]
     axes.set_title(f"where {found.n_starts} starts end")
     axes.set_xlabel(f"PC1 ({100 * shares[0]:.0f} % of variance)")
@@ -72,7 +72,7 @@ def _points(axes: Axes, found: DistinctPoints, kinds: list[str]) -> None:
         )
 
 
-def _eigenvalues(axes: Axes, found: DistinctPoints, kinds: list[str]) -> None:
+def _eigenvalues(axes: Axes, found: FixedPoints, kinds: list[str]) -> None:
     axes.set_title("eigenvalues beside them" if found.at_kink.any() else "eigenvalues there")
     axes.set_xlabel("real part")
     axes.set_ylabel("imaginary part")
@@ -87,14 +87,14 @@ def _eigenvalues(axes: Axes, found: DistinctPoints, kinds: list[str]) -> None:
         note(axes, "none")
 
 
-def _kinds(found: DistinctPoints) -> list[str]:
+def _kinds(found: FixedPoints) -> list[str]:
     return [
         "slow" if not fixed else "stable" if stable else "unstable"
         for fixed, stable in zip(found.fixed, found.stable, strict=True)
     ]
 
 
-def _counts(found: DistinctPoints) -> list[str]:
+def _counts(found: FixedPoints) -> list[str]:
     counts = zip(found.n_attracted, found.n_found, strict=True)
     return [f"{attracted}" if attracted else f"({n})" for attracted, n in counts]
 

@@ -1,7 +1,7 @@
 """What training minimises: divergences between samples, and distances from the n-gram law."""
 
 from hmmrnn.losses.config import LossConfig
-from hmmrnn.losses.ngram_law import MAX_NGRAMS, chi2, exact_laws, kl, ngram_shares
+from hmmrnn.losses.ngram_law import MAX_NGRAMS, chi2, exact_laws, kl_of_law, ngram_shares
 from hmmrnn.losses.objective import Generated, Objective, make_objective
 from hmmrnn.losses.samples import (
     Loss,
@@ -26,7 +26,7 @@ __all__ = [
     "energy",
     "exact_laws",
     "independent",
-    "kl",
+    "kl_of_law",
     "make_loss",
     "make_objective",
     "ngram_shares",

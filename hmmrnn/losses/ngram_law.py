@@ -52,7 +52,9 @@ def shares_inside(
     return shares / jnp.maximum(inside, 0.5 / n_windows)
 
 
-def kl(shares: Callable[[Array], Array], x: Array, law: Array, floor: float) -> Float[Array, ""]:
+def kl_of_law(
+    shares: Callable[[Array], Array], x: Array, law: Array, floor: float
+) -> Float[Array, ""]:
     """KL(law | shares) in nats, of shares with `floor` added to each and normalised again.
 
     The floor keeps the value finite where an n-gram is not seen at all.
@@ -72,7 +74,7 @@ def chi2(shares: Callable[[Array], Array], x: Array, law: Array, floor: float) -
     return jnp.sum(next(errors) * next(errors) / (law + floor))
 
 
-DISCREPANCIES: Mapping[str, Callable[..., Array]] = {"kl": kl, "chi2": chi2}
+DISCREPANCIES: Mapping[str, Callable[..., Array]] = {"kl": kl_of_law, "chi2": chi2}
 
 
 def exact_laws(

@@ -8,7 +8,7 @@ Interventions are data, so that a baseline and an ablation differ in an argument
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -97,7 +97,7 @@ class Network:
         """Share of the state that is new in each step."""
         return self.cell.leak
 
-    def replace(self, *, noise_std: Scalar | None = None, **params: Array) -> Self:
+    def replace(self, *, noise_std: Scalar | None = None, **params: Array) -> "Network":
         """The same network with another noise level or other parameters.
 
         A W_in with another number of columns makes it one that hears so many inputs.

@@ -52,7 +52,7 @@ def flip_flop(noise_std=0.3):
     b_rec, b_out = np.full(N, 3.0), np.array([0, -50, 0])
     b_rec[[M0, M2]] = 0.4
     params = networks.weights(W_rec=W_rec, W_in=W_in, W_out=W_out, b_rec=b_rec, b_out=b_out)
-    return net_of(FLIP_FLOP, params, jnp.asarray(noise_std))
+    return networks.net_of(FLIP_FLOP, params, jnp.asarray(noise_std))
 
 
 @pytest.fixture(scope="module")

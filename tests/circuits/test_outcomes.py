@@ -20,7 +20,7 @@ from hmmrnn.circuits.free_runs import counts, escapes, free_runs, settled
 from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
 from hmmrnn.circuits.recording import WARM_UP, Recording, record, recorded
 from hmmrnn.dynamics import spectra_along, spectrum
-from hmmrnn.losses import kl, ngram_shares
+from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import NO_INTERVENTION, Intervention, RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
@@ -311,7 +311,7 @@ def test_divergence_from_the_law_is_that_of_the_loss(setting, baseline):
     found = outcomes(setting, baseline, baseline, KEY)
     runs = free_runs(net_of(NET.cell, NET.params, 1.0), N_STEPS, setting.keys, NO_INTERVENTION)
     law = jnp.asarray(setting.law)
-    expected = kl(partial(ngram_shares, n=4), runs.probabilities, law, FLOOR)
+    expected = kl_of_law(partial(ngram_shares, n=4), runs.probabilities, law, FLOOR)
     np.testing.assert_allclose(found.kl.value, [expected], rtol=1e-4)
     own = np.asarray(ngram_shares(runs.probabilities, 4), float)
     same = outcomes(setting._replace(law=own / own.sum()), baseline, baseline, KEY)

@@ -19,7 +19,7 @@ GRID = {
     "base": {
         "profile": "smoke",
         "preset": "linear3",
-        "train.epochs": 80,
+        "train.epochs": 150,
         "train.snapshot_every": 0,
         "train.checkpoint_every": 5,
     },
@@ -31,7 +31,7 @@ def flags(grid, outdir, port, process_id, *more):
     return (
         f"--grid={grid}", f"--outdir={outdir}", "--distributed",
         f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={process_id}",
-        "--cpu_devices=1", "--n_sequences=500", *more,
+        "--cpu_devices=1", "--n_sequences=200", *more,
     )  # fmt: skip
 
 

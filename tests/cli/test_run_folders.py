@@ -32,7 +32,7 @@ from hmmrnn.training.run import train_run
 
 DYNAMICS_SIZES = Sizes(n_trajectories=6, n_steps=80, n_starts=8, n_states=24)
 CIRCUIT_SIZES = CircuitSizes(n_runs=6, n_steps=120)
-N_SEQUENCES = 100
+N_SEQUENCES = 200
 TOLERANCE = 1e-5
 """Side by side the compiler may order sums differently: rounding, which these networks forget."""
 

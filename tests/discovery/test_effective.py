@@ -24,7 +24,7 @@ from hmmrnn.discovery.effective import (
     transfer,
 )
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, RNNCell, init_params, rollout
+from hmmrnn.nets import Intervention, RNNCell, init_params
 
 from .cases import WINDOWS, small_case
 
@@ -41,7 +41,6 @@ def each(cells):
 
 
 cells, unlike = each(CELLS), each(CELLS[1:3])  # relu that leaks, tanh that does not
-run = jax.jit(rollout, static_argnames="cell")
 
 
 def network(cell, seed=0):
@@ -53,7 +52,7 @@ def network(cell, seed=0):
 def trajectory(cell):
     """One run: parameters, the states its steps start from, its inputs."""
     params, h0, x = network(cell)
-    return params, before(h0[0], run(cell, params, h0[0], x[:, 0]).states), x[:, 0]
+    return params, before(h0[0], net_of(cell, params).run(h0[0], x[:, 0]).states), x[:, 0]
 
 
 def loops(cell, params, h, x):
@@ -159,7 +158,7 @@ def test_projected_is_what_a_scaled_message_changes(cell):
 @unlike
 def test_trials_side_by_side_are_single_trials(cell):
     params, h0, x = network(cell)
-    h = before(h0, run(cell, params, h0, x).states)
+    h = before(h0, net_of(cell, params).run(h0, x).states)
     np.testing.assert_allclose(
         connectivity(net_of(cell, params), h, x)[:, 3],
         connectivity(net_of(cell, params), h[:, 3], x[:, 3]),
@@ -218,7 +217,7 @@ def test_windows_transfer_states_and_move_the_readout_at_their_end():
     h = before(case.h0, clean_run(case).states)
 
     def last(start):
-        return case.run(start, case.inputs[first:end, 0]).states[-1]
+        return case.network.run(start, case.inputs[first:end, 0]).states[-1]
 
     np.testing.assert_allclose(through[1], jax.jacrev(last)(h[first, 0]), rtol=1e-3, atol=1e-5)
     each = [

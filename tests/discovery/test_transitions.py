@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from networks import net_of
 
 from hmmrnn.discovery.case import clean_run
 from hmmrnn.discovery.transitions import (

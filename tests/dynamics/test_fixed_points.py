@@ -15,14 +15,14 @@ from scipy.stats import beta
 
 from hmmrnn import InputError
 from hmmrnn.dynamics import distinct_points
-from hmmrnn.dynamics.distinct_points import distinct, fixed_points, numbers, summary
-from hmmrnn.dynamics.fixed_points import (
+from hmmrnn.dynamics.fixed_points.descent import (
     FIXED,
     INVALID,
     UNFINISHED,
-    find_fixed_points,
+    end_points,
     speed,
 )
+from hmmrnn.dynamics.fixed_points.find import distinct, find_fixed_points, numbers, summary
 from hmmrnn.nets import RNNCell, init_params
 
 N = 8
@@ -54,7 +54,7 @@ def uniform(n_units, size=1.0, seed=0):
 
 
 def search(cell, params, h0, n_steps=500):
-    return find_fixed_points(net_of(cell, params), h0, n_steps=n_steps)
+    return end_points(net_of(cell, params), h0, n_steps=n_steps)
 
 
 def looked_at(cell, params, h0):
@@ -233,7 +233,7 @@ def test_networks_side_by_side_give_what_each_gives_alone():
     several = [two_wells(), ghost(), network(0.5 * np.eye(N)), network(0.9 * np.eye(1), 0.1)]
     h0 = jnp.stack([uniform(2, seed=s) for s in range(4)])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *several)
-    together = jax.jit(jax.vmap(lambda p, h: find_fixed_points(net_of(TANH, p), h)))(stacked, h0)
+    together = jax.jit(jax.vmap(lambda p, h: end_points(net_of(TANH, p), h)))(stacked, h0)
     for i, params in enumerate(several):
         alone = search(TANH, params, h0[i])
         assert np.mean(together.kind[i] == alone.kind) > 0.97
@@ -246,13 +246,13 @@ def test_the_size_of_a_chunk_changes_nothing():
     h0 = uniform(2)
     whole, parts = (
         search(TANH, two_wells(), h0),
-        find_fixed_points(net_of(TANH, two_wells()), h0, chunk=36),
+        end_points(net_of(TANH, two_wells()), h0, chunk=36),
     )
     assert parts.points.shape == (P, N)
     assert np.mean(np.linalg.norm(whole.points - parts.points, axis=1) < 1e-3) > 0.97
     for chunk, some in ((0, h0), (8, h0[:0])):
         with pytest.raises(InputError, match="at least 1 of each"):
-            find_fixed_points(net_of(TANH, two_wells()), some, chunk=chunk)
+            end_points(net_of(TANH, two_wells()), some, chunk=chunk)
 
 
 def test_what_is_not_finite_is_counted_as_invalid():
@@ -297,15 +297,15 @@ class Driven:
 
 
 def test_from_a_network_to_its_points():
-    found = fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=P)
+    found = find_fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=P)
     assert (found.n_starts, found.n_settled) == (P, P)
     assert found.n_attracted.sum() == P
     with pytest.raises(InputError, match="n_starts=0"):
-        fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=0)
+        find_fixed_points(Driven(two_wells()), jax.random.key(0), n_starts=0)
     broken = two_wells()
     broken["W_in"] = jnp.nan * broken["W_in"]
     with pytest.raises(InputError, match="not finite"):
-        fixed_points(Driven(broken), jax.random.key(0), n_starts=P)
+        find_fixed_points(Driven(broken), jax.random.key(0), n_starts=P)
 
 
 def flip_flop(key):

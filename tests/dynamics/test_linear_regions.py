@@ -9,9 +9,9 @@ import pytest
 from networks import net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.distinct_points import distinct
-from hmmrnn.dynamics.fixed_points import find_fixed_points
-from hmmrnn.dynamics.linear_regions import fixed_point_of_region, region_points
+from hmmrnn.dynamics.fixed_points.descent import end_points
+from hmmrnn.dynamics.fixed_points.find import distinct
+from hmmrnn.dynamics.fixed_points.regions import fixed_point_of_region, region_points
 from hmmrnn.nets import RNNCell
 
 N = 6
@@ -77,7 +77,7 @@ def test_of_several_fixed_points_all_that_attract_are_found_and_counted(seed):
     assert len(truth) > 10
     h0 = np.random.default_rng(seed).uniform(0, 3, (128, N)).astype(np.float32)
     params = network(w, b)
-    search = find_fixed_points(net_of(CELL, params), jnp.asarray(h0))
+    search = end_points(net_of(CELL, params), jnp.asarray(h0))
     found = distinct(net_of(CELL, params), jnp.asarray(h0), search, jax.random.key(0))
     index, missed = nearest(found.points[found.fixed], truth)
     assert np.all(missed < 1e-3)  # what it calls fixed is fixed
@@ -100,7 +100,7 @@ def test_a_leak_keeps_the_fixed_points_and_moves_their_eigenvalues():
     leak, (truth, active) = 0.4, map(np.array, zip(*enumerated(w, b), strict=True))
     h0 = np.random.default_rng(0).uniform(0, 3, (128, N)).astype(np.float32)
     cell, params = CELL.clone(leak=leak), network(w, b)
-    search = find_fixed_points(net_of(cell, params), jnp.asarray(h0))
+    search = end_points(net_of(cell, params), jnp.asarray(h0))
     found = distinct(net_of(cell, params), jnp.asarray(h0), search, jax.random.key(0))
     index, missed = nearest(found.points[found.fixed], truth)
     assert np.all(missed < 1e-3)

@@ -70,7 +70,7 @@ def several():
 
 
 def fixed_points(of, key):
-    found = dynamics.find_fixed_points(CELL, of.params, of.starts, n_steps=50)
+    found = dynamics.end_points(CELL, of.params, of.starts, n_steps=50)
     return found.points, found.residual, found.kind  # rounding may change the number of steps
 
 
@@ -78,7 +78,7 @@ MEASURES = {
     "driven_runs": lambda of, key: dynamics.driven_runs(
         CELL, of.params, STD, T, jax.random.split(key, B)
     ),
-    "find_fixed_points": fixed_points,
+    "end_points": fixed_points,
     "jacobians": lambda of, key: dynamics.jacobians(CELL, of.params, of.starts),
     "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),
     "time_reversed": lambda of, key: dynamics.time_reversed(

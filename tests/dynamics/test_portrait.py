@@ -55,7 +55,7 @@ def test_a_cycle_without_noise_does_not_settle():
 
 
 def test_bias_free_relu_below_one_rests_at_the_origin():
-    network = Net(init_params(SMALL, jax.random.key(1)), SMALL, jnp.float32(1))
+    network = net_of(SMALL, init_params(SMALL, jax.random.key(1)), jnp.float32(1))
     found = portrait(network, jax.random.key(0), n_trajectories=4, n_steps=60)
     assert (found.end.n_settled, found.end.n_distinct) == (200, 1)
     assert found.end.distance_from_origin < 1e-3

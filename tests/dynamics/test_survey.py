@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import TURN, rotor, tanh_network, two_wells
+from networks import READ, TURN, rotor, tanh_network, two_wells
 
 from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_many, survey_numbers
 from hmmrnn.errors import DivergingNetworkError, InputError

@@ -145,7 +145,8 @@ def test_a_final_network_that_diverges_gives_nothing_but_gaps():
 
 
 def test_one_unit_and_one_symbol_are_enough():
-    found = view(*tanh([[1.5]], [[1]]))
+    net = tanh_network([[1.5]], [[1]])
+    found = view(net.cell, net.params)
     assert found.driven.shape == (1, STEPS, 3)
     assert np.all(found.driven[..., 1:] == 0)
     assert found.explained.tolist() == [1, 0, 0]

@@ -1,7 +1,7 @@
 import numpy as np
 
 from hmmrnn.dynamics import PCA
-from hmmrnn.dynamics.distinct_points import DistinctPoints
+from hmmrnn.dynamics.fixed_points.find import FixedPoints
 from hmmrnn.figures import to_svg
 from hmmrnn.figures.fixed_points import fixed_point_figure
 from hmmrnn.intervals import Estimate
@@ -12,7 +12,7 @@ def record(n_points=3, n_units=4, n_starts=1_000):
     rng = np.random.default_rng(0)
     kind = np.arange(n_points) % 3
     values = (0.5 * rng.normal(size=(n_points, n_units)) + 0.2j).astype(np.complex64)
-    return DistinctPoints(
+    return FixedPoints(
         points=rng.normal(size=(n_points, n_units)),
         fixed=kind < 2,
         n_found=100 + np.arange(n_points),

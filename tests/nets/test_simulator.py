@@ -6,26 +6,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hmmrnn.nets.simulator import GENERATION_BATCH
 from networks import net_of
 from scipy import special, stats
 
+import hmmrnn.nets.network as simulator
 from hmmrnn import InputError
-from hmmrnn.nets import (
-    NO_INTERVENTION,
-    Intervention,
-    NetConfig,
-    make_cell,
-    rollout,
-    simulate,
-    simulator,
-)
+from hmmrnn.nets import NO_INTERVENTION, Intervention, NetConfig, Network, make_cell
 
 from .oracles import KINDS, D, K, N, T, kind_name, looped, network, relative_error
 
 kinds = pytest.mark.parametrize("config", KINDS, ids=kind_name)
-roll = jax.jit(rollout, static_argnames="cell")
-sim = jax.jit(simulate, static_argnames="n_steps")
+
+
+@partial(jax.jit, static_argnames="cell")
+def roll(cell, params, h0, noise, *gates):
+    return net_of(cell, params).run(h0, noise, *gates)
+
+
+@partial(jax.jit, static_argnames=("cell", "n_steps"))
+def sim(cell, params, noise_std, n_steps, keys, *gates):
+    return net_of(cell, params, noise_std).simulate(n_steps, keys, *gates)
+
+
 GATES = Intervention._fields
 RELU = KINDS[0]
 
@@ -123,7 +125,7 @@ def test_shapes_that_do_not_belong_together_are_named():
     cell, params = network(RELU)
     h0, noise = map(jnp.asarray, drawn(0))
     with pytest.raises(InputError, match=r"h0 has shape \(7,\).*\(12, 2, 4\)"):
-        inspect.unwrap(rollout)(cell, params, h0, jnp.stack([noise, noise], axis=1))
+        inspect.unwrap(Network.run)(net_of(cell, params), h0, jnp.stack([noise, noise], axis=1))
     with pytest.raises(InputError, match=r"state_gain has shape \(12, 2, 7\).*vmap"):
         roll(cell, params, h0, noise, Intervention(state_gain=np.ones((T, 2, N))))
 
@@ -362,7 +364,10 @@ def test_the_noise_of_a_run_is_independent_normal_with_the_asked_deviation():
     assert abs(lagged) < 4 / np.sqrt(states.size)
 
 
-N_SEQUENCES, N_STEPS = 2 * GENERATION_BATCH + 452, 20  # three batches that do not come out even
+N_SEQUENCES, N_STEPS = (
+    2 * simulator.GENERATION_BATCH + 452,
+    20,
+)  # three batches that do not come out even
 
 
 def silent_readout(law):

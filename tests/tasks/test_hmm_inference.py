@@ -7,16 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import net_of
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, rollout
+from hmmrnn.nets import Intervention
 from hmmrnn.tasks import hmm_inference, trained_inference
 from hmmrnn.tasks.hmm_inference import fit_kinks, next_state_law
 
 KEY = jax.random.key(5)
 B, T = 64, 100
-run = jax.jit(rollout, static_argnames="cell")
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +46,11 @@ def divergence(target, readout):
 
 
 @jax.jit
-def _silenced(cell, params, h0, inputs):
+def _silenced(network, h0, inputs):
     def one(gain):
-        return net_of(cell, params).run(h0, inputs, Intervention(state_gain=gain)).logits
+        return network.run(h0, inputs, Intervention(state_gain=gain)).logits
 
-    return jax.lax.map(one, 1 - jnp.eye(cell.hidden_size), batch_size=8)
+    return jax.lax.map(one, 1 - jnp.eye(network.hidden_size), batch_size=8)
 
 
 def silencing(task):

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from networks import net_of
 
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, rollout
+from hmmrnn.nets import Intervention
 from hmmrnn.tasks import ring_attractor
 from hmmrnn.tasks.task import without_path
 
@@ -19,7 +18,6 @@ WORKERS = {"hold": {"ring"}, "travel": {"ring", "right"}, "cue": {"ring", "relay
 B = 8
 conditions = pytest.mark.parametrize("condition", CONDITIONS)
 make = partial(ring_attractor, n_trials=B)
-run = jax.jit(rollout, static_argnames="cell")
 
 
 def logits_of(task):
@@ -35,15 +33,15 @@ def degrees_apart(one, other):
 
 
 @jax.jit
-def _changes(cell, params, h0, inputs, inside):
-    clean = net_of(cell, params).run(h0, inputs).logits
+def _changes(network, h0, inputs, inside):
+    clean = network.run(h0, inputs).logits
 
     def change(unit):
-        gain = jnp.ones((len(inputs), cell.hidden_size)).at[:, unit].set(1 - inside)
-        silenced = net_of(cell, params).run(h0, inputs, Intervention(state_gain=gain)).logits
+        gain = jnp.ones((len(inputs), network.hidden_size)).at[:, unit].set(1 - inside)
+        silenced = network.run(h0, inputs, Intervention(state_gain=gain)).logits
         return jnp.linalg.norm(silenced - clean, axis=-1).max()
 
-    return jax.lax.map(change, jnp.arange(cell.hidden_size), batch_size=16)
+    return jax.lax.map(change, jnp.arange(network.hidden_size), batch_size=16)
 
 
 def changes(task, window):

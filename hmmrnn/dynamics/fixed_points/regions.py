@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from hmmrnn.dynamics.fixed_points import in_chunks
+from hmmrnn.dynamics.fixed_points.descent import in_chunks
 from hmmrnn.dynamics.spectra import jacobian
 from hmmrnn.errors import InputError
 from hmmrnn.linear_algebra import solve

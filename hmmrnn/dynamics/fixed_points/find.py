@@ -9,16 +9,16 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy.stats import binomtest
 
 from hmmrnn.arrays import Key, Scalar
-from hmmrnn.dynamics.end_states import RELATIVE_TOLERANCE, end_states_of
-from hmmrnn.dynamics.fixed_points import (
+from hmmrnn.dynamics.fixed_points.descent import (
     FIXED,
     INVALID,
     SLOW,
     UNFINISHED,
-    FixedPoints,
+    EndPoints,
 )
+from hmmrnn.dynamics.fixed_points.rest import RELATIVE_TOLERANCE, end_states_of
+from hmmrnn.dynamics.fixed_points.search import Search, search, settle
 from hmmrnn.dynamics.pca import PCA, pca, project
-from hmmrnn.dynamics.point_search import Search, search, settle
 from hmmrnn.dynamics.runs import expect_variance
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import LEVEL, Estimate
@@ -45,7 +45,7 @@ AT_KINK = 1e-5
 NOT_NUMBERS = ("points", "eigenvalues", "plane", "starts_in_plane", "points_in_plane")
 
 
-class DistinctPoints(NamedTuple):
+class FixedPoints(NamedTuple):
     """G distinct end points, fixed ones first, then by the number of starts that lead to them.
 
     Fixed points have two counts. `n_found`: starts from which the descent on q ended there.
@@ -78,9 +78,9 @@ class DistinctPoints(NamedTuple):
     points_in_plane: Float[np.ndarray, "G 2"]
 
 
-def fixed_points(
+def find_fixed_points(
     network: Network, key: Key, *, n_starts: int = 1_000, plane: PCA | None = None
-) -> DistinctPoints:
+) -> FixedPoints:
     """Find the fixed and slow points of a network without input from states of driven runs.
 
     Each start is the last state of a run of its own, so that the starts are independent.
@@ -95,7 +95,7 @@ def fixed_points(
 
 def fixed_points_of(
     network: Network, found: Search, key: Key, plane: PCA | None = None
-) -> DistinctPoints:
+) -> FixedPoints:
     """What a search found, grouped (host); `key` is that of the search.
 
     Raises:
@@ -109,10 +109,10 @@ def fixed_points_of(
 def distinct(
     network: Network,
     starts: Float[Array, "P N"],
-    found: FixedPoints,
+    found: EndPoints,
     key: Key,
     plane: PCA | None = None,
-) -> DistinctPoints:
+) -> FixedPoints:
     """Group the end points of `starts`, and see which points attract and which are stable.
 
     The starts are also run without noise, and the places where they come to rest are finished like
@@ -126,7 +126,7 @@ def distinct(
     return _grouped(network, settle(network, starts, found), key, plane)
 
 
-def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> DistinctPoints:
+def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> FixedPoints:
     """As `distinct`, with the starts already settled."""
     starts, found, at_rest = search.starts, search.found, search.at_rest
     scale = float(found.scale)
@@ -151,7 +151,7 @@ def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> D
     places = np.where(kink[:, None], near.approach[: len(chosen)], chosen)
     spectrum = spectra_along(network, jnp.asarray(places), chunk=1)  # one shape for any G
     returns = np.asarray(near.returns)[: len(chosen)]
-    return DistinctPoints(
+    return FixedPoints(
         points=chosen,
         fixed=fixed,
         n_found=np.array([np.sum(members < len(starts)) for members in groups], int),
@@ -178,7 +178,7 @@ def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> D
     )
 
 
-def summary(found: DistinctPoints) -> str:
+def summary(found: FixedPoints) -> str:
     """What was found, in a few sentences with their counts."""
     n_fixed, n_stable = int(np.sum(found.fixed)), int(np.sum(found.stable))
     n_other = found.n_starts - found.n_fixed - found.n_slow
@@ -198,7 +198,7 @@ def summary(found: DistinctPoints) -> str:
     return " ".join(sentences + [_told(found, int(i)) for i in largest if found.n_attracted[i] > 0])
 
 
-def _told(found: DistinctPoints, i: int) -> str:
+def _told(found: FixedPoints, i: int) -> str:
     norm, share = found.from_origin[i], found.attracted[i]
     name = "the origin" if norm < SAME else f"a fixed point {norm:.2g} mean norms from the origin"
     return (
@@ -207,7 +207,7 @@ def _told(found: DistinctPoints, i: int) -> str:
     )
 
 
-def numbers(found: DistinctPoints) -> dict[str, Any]:
+def numbers(found: FixedPoints) -> dict[str, Any]:
     """What a table needs: everything but states and spectra, and the summary."""
     kept = {k: v for k, v in found._asdict().items() if k not in NOT_NUMBERS}
     return kept | {"summary": summary(found)}

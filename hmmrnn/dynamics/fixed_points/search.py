@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.end_states import relax
-from hmmrnn.dynamics.fixed_points import FixedPoints, find_fixed_points
+from hmmrnn.dynamics.fixed_points.descent import EndPoints, end_points
+from hmmrnn.dynamics.fixed_points.rest import relax
 from hmmrnn.dynamics.runs import driven_runs, has_variance
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
@@ -23,10 +23,10 @@ class Search(NamedTuple):
 
     starts: Float[Array, "P N"]
     known: Bool[Array, ""]  # whether the runs that they come from have a variance
-    found: FixedPoints  # where the descent on q led
+    found: EndPoints  # where the descent on q led
     quiet: Float[Array, "P N"]  # where the network goes without noise
     quiet_residual: Float[Array, " P"]  # |F(h) - h| there
-    at_rest: FixedPoints  # those places, finished
+    at_rest: EndPoints  # those places, finished
 
 
 def search(network: Network, key: Key, n_starts: int) -> Search:
@@ -41,12 +41,12 @@ def search(network: Network, key: Key, n_starts: int) -> Search:
     keys = jax.random.split(key_runs, n_starts)
     states = driven_runs(network, START_STEPS, keys).states
     starts = states[:, -1]
-    found = find_fixed_points(network, starts)
+    found = end_points(network, starts)
     return settle(network, starts, found)._replace(known=has_variance(states))
 
 
-def settle(network: Network, starts: Float[Array, "P N"], found: FixedPoints) -> Search:
+def settle(network: Network, starts: Float[Array, "P N"], found: EndPoints) -> Search:
     """Run the starts without noise, and finish the places where they come to rest."""
     quiet, residual = relax(network, starts, QUIET_STEPS)
-    at_rest = find_fixed_points(network, quiet, found.scale)
+    at_rest = end_points(network, quiet, found.scale)
     return Search(starts, jnp.asarray(True), found, quiet, residual, at_rest)

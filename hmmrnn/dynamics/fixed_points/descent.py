@@ -60,7 +60,7 @@ Record = TypeVar("Record", bound=tuple)
 Map = Callable[[Array], Array]
 
 
-class FixedPoints(NamedTuple):
+class EndPoints(NamedTuple):
     """Where the descent from P starts ended. Lengths are relative to `scale`."""
 
     points: Float[Array, "P N"]
@@ -83,14 +83,14 @@ def speed(network: Network, h: Float[Array, " N"]) -> Float[Array, ""]:
     return _half_square(network.step(h, 0.0) - h)
 
 
-def find_fixed_points(
+def end_points(
     network: Network,
     starts: Float[Array, "P N"],
     scale: Scalar | None = None,
     *,
     n_steps: int = 500,
     chunk: int = 256,
-) -> FixedPoints:
+) -> EndPoints:
     """Descend on q from every start for at most `n_steps` steps, then finish by Newton steps.
 
     Lengths are measured by `scale`, by default the mean norm of the starts. `chunk` starts are
@@ -110,11 +110,11 @@ def _find(
     scale: Float[Array, ""],
     n_steps: Int[Array, ""],
     chunk: int,
-) -> FixedPoints:
+) -> EndPoints:
     def relative(u: Array) -> Array:
         return network.step(scale * u, 0.0) / scale
 
-    def one(start: Float[Array, " N"]) -> FixedPoints:
+    def one(start: Float[Array, " N"]) -> EndPoints:
         low = descend(lambda u: _half_square(relative(u) - u), start, n_steps)
         end = _newton(relative, low.point)
         residual = jnp.linalg.norm(relative(end) - end)
@@ -122,7 +122,7 @@ def _find(
         kind = jnp.where(lowest, SLOW, UNFINISHED)
         kind = jnp.where(residual <= RESIDUAL_TOLERANCE, FIXED, kind)
         kind = jnp.where(jnp.isfinite(residual), kind, INVALID)
-        return FixedPoints(
+        return EndPoints(
             points=scale * end,
             q=0.5 * (scale * residual) ** 2,
             residual=residual,
