@@ -7,7 +7,6 @@ import re
 import jax
 import numpy as np
 import pytest
-from hmmrnn.training.ensemble_run import Run, train_runs
 
 from hmmrnn import InputError, TrainConfig, load
 from hmmrnn.cli import circuits, dynamics, evaluate, report
@@ -21,7 +20,7 @@ from hmmrnn.sweep.grid import entries
 from hmmrnn.sweep.table import row
 from hmmrnn.training import RunSpec, read_spec
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.run import train_run
+from hmmrnn.training.run import Run, train_run, train_runs
 
 WORDS = ("eat", "go", "rest")
 

@@ -5,12 +5,11 @@ import signal
 import jax
 import numpy as np
 import pytest
-from hmmrnn.training.ensemble_run import Run, train_runs
 
 from hmmrnn import InputError, load, train
 from hmmrnn.training import RunSpec, read_origin
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.run import train_run
+from hmmrnn.training.run import Run, train_run, train_runs
 from hmmrnn.training.signals import InterruptedRun
 
 SEEDS = (3, 4, 5)
