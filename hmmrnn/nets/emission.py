@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key, Scalar
+from hmmrnn.arrays import Key
 
 
 def straight_through(
-    logits: Float[Array, "*T K"], temperature: Scalar, key: Key
+    logits: Float[Array, "*T K"], temperature: float, key: Key
 ) -> Float[Array, "*T K"]:
     """Exactly one-hot samples of softmax(logits) whose gradient is that of the relaxed sample.
 

@@ -130,7 +130,7 @@ PAPER_AVERAGE = 50
 """Last epochs of the paper's recipe whose parameters are also kept as their mean."""
 
 
-TRACED = ("learning_rate", "clip_norm", "temperature", "activity_penalty")
+TRACED = ("learning_rate", "clip_norm", "activity_penalty")
 """Options of `train` that are arguments of compiled programs, since no bit depends on it."""
 
 

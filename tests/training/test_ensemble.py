@@ -136,7 +136,7 @@ def test_trainings_that_differ_in_them_share_their_programs(smoke):
     config = smoke.replace(train={"epochs": 1, "activity_penalty": 1e-3})
     one = train(config, 1.0, jax.random.key(0))
     programs = [run_chunk._cache_size(), start._cache_size(), fixed_data._cache_size()]
-    other = {"learning_rate": 0.1, "clip_norm": 2.0, "temperature": 0.5, "activity_penalty": 0.1}
+    other = {"learning_rate": 0.1, "clip_norm": 2.0, "activity_penalty": 0.1}
     for name, value in other.items():
         changed = train(config.replace(train={name: value}), 1.0, jax.random.key(0))
         assert not np.array_equal(changed.params["W_rec"], one.params["W_rec"]), name

@@ -160,6 +160,7 @@ def test_networks_that_begin_where_one_was_left(config, tmp_path):
         train_runs([*runs[:2], runs_in(tmp_path, short)[2]], one_device())
 
 
+@pytest.mark.filterwarnings("ignore:.*is damaged")
 def test_one_whose_checkpoints_are_all_damaged_begins_again(config, solo, tmp_path):
     with pytest.raises(InterruptedRun):
         train_runs(
