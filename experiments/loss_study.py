@@ -31,7 +31,7 @@ from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import Network
 from hmmrnn.storage import plain, read_json, write_json
 from hmmrnn.training import Fit, TrainConfig
-from hmmrnn.training.fit import advance, start
+from hmmrnn.training.ensemble import advance, member, start
 
 FLAGS = flags.FLAGS
 GOAL = 0.02  # nats of `kl_of_6grams`
@@ -40,13 +40,13 @@ GOAL = 0.02  # nats of `kl_of_6grams`
 def run(cell: Cell) -> dict:
     """Train one network and measure it: a flat record of numbers."""
     spec = cell.spec
-    config, key = spec.config, jax.random.key(spec.seed)
-    progress = start(config, key)
+    config, keys = spec.config, jax.random.key(spec.seed)[None]
+    members = start(config, keys)
     seconds: list[float] = []
     reached = None
     began = time.perf_counter()
-    for progress in advance(config, spec.noise_std, progress, key):  # noqa: B020
-        jax.block_until_ready(progress)
+    for members in advance(config, jnp.array([spec.noise_std]), members, keys):  # noqa: B020
+        progress = jax.block_until_ready(member(members, 0))
         seconds.append(time.perf_counter() - began)
         divergence = float(kl_of_6grams(config, progress.state.params, jax.random.key(0)))
         if reached is None and divergence < GOAL:

@@ -26,6 +26,7 @@ from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 
 MIN_RUNS = 4
 
@@ -87,6 +88,7 @@ def survey_many(
     """
     _expect(sizes)
     networks, keys = of_one_cell(networks), _Keys(*jax.random.split(key, 10))
+    keep_programs_of(networks[0].cell)
     recordings = side_by_side(
         partial(_recordings, sizes, keys), [(network,) for network in networks]
     )

@@ -28,6 +28,7 @@ from hmmrnn.discovery.selection import (
     smallest_faithful,
 )
 from hmmrnn.intervals import Profile, bootstrap_weights, interval
+from hmmrnn.programs import keep_programs_of
 
 Groups = Mapping[str, Bool[np.ndarray, " N"]]
 
@@ -86,6 +87,7 @@ def survey(
     Raises:
         InputError: fewer than 4 trials.
     """
+    keep_programs_of(case.network.cell)
     names = ("halves", "probes", "boot", "baselines", "edges", "judge")
     keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
     which = halves(len(case.h0), keys["halves"])

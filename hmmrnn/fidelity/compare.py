@@ -19,6 +19,7 @@ from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
 from hmmrnn.nets import LongRun, Network, long_run
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.sequences import SymbolSequences
 from hmmrnn.targets import Target
 
@@ -73,6 +74,7 @@ def compare_many(
     """
     sizes.expect_valid()
     networks = of_one_cell(networks)
+    keep_programs_of(networks[0].cell)
     for k in (network.n_symbols for network in networks):
         if k != hmm.n_symbols:
             raise InputError(f"the network has {k} symbols, the {hmm.words.target} {hmm.n_symbols}")

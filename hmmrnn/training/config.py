@@ -1,9 +1,12 @@
 """The configuration of a training: what is chosen, in frozen records that say what is allowed."""
 
+import copy
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+
+import jax
 
 from hmmrnn.errors import InputError
 from hmmrnn.losses import MAX_NGRAMS, LossConfig, Objective, make_objective
@@ -114,6 +117,11 @@ class OptimConfig(Section):
                 f"train.keep_state_at={self.keep_state_at}: more than train.epochs={self.epochs}"
             )
 
+    @property
+    def penalised(self) -> bool:
+        """Whether activity is, also where its weight is an argument of a compiled program."""
+        return not _is_zero(self.activity_penalty)
+
 
 PAPER_CLIP = {"fully3": 0.3, "cyclic4": 0.3}
 PAPER_EPOCHS = {"fully3": 1000, "cyclic4": 1000, "linear5": 1500}
@@ -123,9 +131,18 @@ PAPER_AVERAGE = 50
 """Last epochs of the paper's recipe whose parameters are also kept as their mean."""
 
 
+TRACED = ("learning_rate", "clip_norm", "activity_penalty")
+"""Options of `train` that are arguments of compiled programs, since no bit depends on it."""
+
+
+@jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a training depends on but its noise level and its random key."""
+    """Everything that a training depends on but its noise level and its random key.
+
+    A pytree: its leaves are the numbers in `TRACED` unless they are zero, all else is static. So
+    trainings that differ in these numbers only share their compiled programs.
+    """
 
     target: Target  # an HMM, or sequences as data
     net: NetConfig = field(default_factory=NetConfig)
@@ -213,6 +230,30 @@ class TrainConfig:
             expect_keys(name, options, {f.name for f in dataclasses.fields(section)})
             sections[name] = section(**options)
         return cls(target=target_of(fields["target"], folder), **sections)
+
+    def tree_flatten(self) -> tuple[tuple, "TrainConfig"]:
+        """The traced numbers, and the configuration with None in their places."""
+        numbers = {name: getattr(self.train, name) for name in TRACED}
+        traced = {name: value for name, value in numbers.items() if not _is_zero(value)}
+        return tuple(traced.values()), _with_numbers(self, dict.fromkeys(traced))
+
+    @classmethod
+    def tree_unflatten(cls, static: "TrainConfig", leaves: tuple) -> "TrainConfig":
+        """A configuration with any leaves, unchecked."""
+        traced = [name for name in TRACED if getattr(static.train, name) is None]
+        return _with_numbers(static, dict(zip(traced, leaves, strict=True)))
+
+
+def _with_numbers(config: TrainConfig, numbers: dict[str, Any]) -> TrainConfig:
+    """A copy with `numbers` in `train`, which may be tracers: nothing is checked."""
+    changed, train = copy.copy(config), copy.copy(config.train)
+    vars(train).update(numbers)
+    vars(changed)["train"] = train
+    return changed
+
+
+def _is_zero(number: Any) -> bool:  # noqa: ANN401
+    return isinstance(number, float) and number == 0
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -3,7 +3,6 @@
 Sequences of data that end before `data.n_steps` are padded with -1, which is zero one-hot.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -54,7 +53,7 @@ def validation_batches(config: TrainConfig, data: FixedData) -> Int[Array, "n b 
     return batches(data.validation, size)[0]
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def _own_terms(config: TrainConfig, data: FixedData) -> OwnTerms | None:
     term = own_term(config.loss)
     if term is None or not len(data.validation):

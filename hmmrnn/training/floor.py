@@ -1,6 +1,5 @@
 """The floor of a loss: what two samples of the HMM, or of data, score against each other."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -23,7 +22,7 @@ class Floor(NamedTuple):
     std: Float[Array, ""]  # of one batch, not of the mean
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def loss_floor(config: TrainConfig, key: Key) -> Floor:
     """Mean and spread of the loss over pairs of independent HMM batches.
 

@@ -221,7 +221,7 @@ def load(folder: str | Path) -> Fit:
     )
     if not set(snapshots["epochs"].tolist()) <= set(snapshot_epochs(config)):
         raise InputError(f"{folder / 'snapshots.npz'}: has epochs at which none was made")
-    names = [name for name in Records._fields if name != "activity" or _penalised(config)]
+    names = [name for name in Records._fields if name != "activity" or config.train.penalised]
     history = _arrays_of(
         folder / "history.npz",
         {name: (config.train.epochs,) for name in (*names, "epoch")}
@@ -240,10 +240,6 @@ def load(folder: str | Path) -> Fit:
         cell=config.cell,
         config=config,
     )
-
-
-def _penalised(config: TrainConfig) -> bool:
-    return config.train.activity_penalty > 0
 
 
 def _arrays_of(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

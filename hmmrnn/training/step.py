@@ -53,6 +53,14 @@ class Records(NamedTuple):
         """What was recorded, by name."""
         return {name: values for name, values in self._asdict().items() if values is not None}
 
+    @classmethod
+    def blank(cls, config: TrainConfig) -> "Records":
+        """Those of a training before its first epoch."""
+        zeros = jnp.zeros(config.train.epochs)
+        counts = jnp.zeros(config.train.epochs, jnp.int32)
+        activity = zeros if config.train.penalised else None
+        return cls(zeros, zeros, zeros, zeros, zeros, counts, activity)
+
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     """Adam on the gradient clipped by its global norm."""
@@ -69,7 +77,7 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     )
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def init_state(config: TrainConfig, key: Key) -> TrainState:
     """The state before the first epoch."""
     params = init_params(config.cell, key)
@@ -111,8 +119,8 @@ def generated(
         logits = jnp.swapaxes(runs.logits, 0, 1)
         emit = jax.vmap(partial(straight_through, temperature=config.train.temperature))
         sequences = Generated(emit(logits, key=keys_emission), jax.nn.softmax(logits, axis=-1))
-        penalised = config.train.activity_penalty > 0
-        return Batch(sequences, activity(runs.states, noise_std) if penalised else None)
+        active = activity(runs.states, noise_std) if config.train.penalised else None
+        return Batch(sequences, active)
 
     keys = jax.random.split(key, n_sequences)
     if not 0 < config.train.sequences_at_once < n_sequences:
@@ -306,10 +314,6 @@ def epochs(
         state,
         done + jnp.arange(n_epochs),
     )
-
-
-run_chunk = jax.jit(epochs, static_argnames=("config", "n_epochs"), donate_argnames="state")
-"""The compiled `epochs`; the buffers of `state` are reused."""
 
 
 def _select(good: Bool[Array, ""], new: tuple, old: tuple) -> tuple:

@@ -19,8 +19,7 @@ from hmmrnn.sweep.grid import entries
 from hmmrnn.sweep.table import row
 from hmmrnn.training import RunSpec, read_spec
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.ensemble_run import Run, train_runs
-from hmmrnn.training.run import train_run
+from hmmrnn.training.run import Run, train_run, train_runs
 
 WORDS = ("eat", "go", "rest")
 

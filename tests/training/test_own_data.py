@@ -14,8 +14,9 @@ from hmmrnn.sequences import SymbolSequences, windows, write_sequences
 from hmmrnn.sequences.parts import Part
 from hmmrnn.training import RunSpec, loss_floor, read_spec
 from hmmrnn.training.data import ended_as, make_data, one_hot
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run import train_run
 from hmmrnn.training.run_folder import expect_same
+from hmmrnn.training.signals import InterruptedRun
 
 KEY = jax.random.key(0)
 LAW = {"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (2,)}
