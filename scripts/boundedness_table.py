@@ -89,8 +89,7 @@ def _kl(folder: Path) -> tuple[dict, str]:
 def _surprise(target: Target, late: np.ndarray) -> str:
     if not isinstance(target, HMM) or not len(late):
         return ""
-    found = excess_surprise(target, late)
-    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
+    return f"{excess_surprise(target, late):.4f}"
 
 
 def excess_surprise(hmm: HMM, symbols: np.ndarray) -> Estimate:

@@ -11,7 +11,7 @@ from hmmrnn.arrays import Key, Params
 from hmmrnn.fidelity.held_out import compared_orders, held_out_law
 from hmmrnn.fidelity.ngrams import kl, ngram_shares
 from hmmrnn.hmm import HMM, ngram_law
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
 from hmmrnn.sequences import Target
 
@@ -27,8 +27,8 @@ def kl_through_training(
     key: Key,
     *,
     n_sequences: int = 1_000,
-) -> list[Estimate]:
-    """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots of the parameters.
+) -> Estimate:
+    """KL of 4-grams from the law of `hmm`, in nats, of each of E snapshots of the parameters (E,).
 
     From held-out data where those are the target, of shorter n-grams if there are few.
     All snapshots get the same noise. NaN for one that diverges within `n_steps` or generates only
@@ -41,11 +41,11 @@ def kl_through_training(
     found = []
     for sequences in symbols:
         if bool(jnp.any(sequences < 0)):
-            found.append(Estimate(np.nan, np.nan, np.nan))
+            found.append(UNKNOWN)
             continue
         shares = ngram_shares(sequences, order, hmm.n_symbols)
         found.append(estimate(partial(kl, law=law), shares, weights))
-    return found
+    return Estimate.stack(found)
 
 
 def _law(hmm: Target, n_steps: int) -> tuple[int, np.ndarray]:

@@ -8,8 +8,6 @@ from hmmrnn.intervals import Estimate
 
 from .records import spread
 
-NAN = Estimate(np.nan, np.nan, np.nan)
-
 
 def across(values, mean=None):
     networks = {f"seed{i}": entry for i, entry in enumerate(spread(values))}

@@ -9,7 +9,7 @@ from .circuit_records import assert_plain_small_and_readable, holding, push_over
 
 
 def values(responses):
-    return [entry.value for entry in responses.probability]
+    return responses.probability.value
 
 
 def test_each_change_has_the_escape_and_the_arrival():
