@@ -86,8 +86,7 @@ def _kl(folder: Path) -> tuple[dict, str]:
 def _surprise(target: Target, late: np.ndarray) -> str:
     if not target.exact or not len(late):
         return ""
-    found = excess_surprise(HMM.from_dict(target.to_dict()), late)
-    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
+    return f"{excess_surprise(HMM.from_dict(target.to_dict()), late):.4f}"
 
 
 def excess_surprise(hmm: HMM, symbols: np.ndarray) -> Estimate:

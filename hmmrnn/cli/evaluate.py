@@ -61,11 +61,7 @@ def write(folder: Path, fidelity: Fidelity) -> str:
 def kl_line(fidelity: Fidelity, n: int, words: Words) -> str:
     """The divergence of n-grams beside that of an HMM sample, or of training data."""
     entry = fidelity.kl[n]
-    return (
-        f"KL of {n}-grams {entry.network.value:.4f} "
-        f"[{entry.network.low:.4f}, {entry.network.high:.4f}], "
-        f"{words.sample} {entry.floor.value:.4f}"
-    )
+    return f"KL of {n}-grams {entry.network:.4f}, {words.sample} {entry.floor.value:.4f}"
 
 
 def shape(spec: RunSpec) -> Hashable:

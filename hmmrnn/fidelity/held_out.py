@@ -18,8 +18,8 @@ from hmmrnn.fidelity.generated import Generated, Sizes, Yardstick
 from hmmrnn.fidelity.markov import Markov, fitted, surprises
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
-from hmmrnn.fidelity.statistics import ORDERS, Statistics, Weights, compared_orders, rows, worst_row
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
+from hmmrnn.fidelity.statistics import ORDERS, Statistics, compared_orders, rows, worst_row
+from hmmrnn.intervals import Estimate, Weights, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import LongRun
 from hmmrnn.sequences import SymbolSequences, ngram_counts, windows
 from hmmrnn.sequences.parts import FEW, smoothed_law
@@ -171,23 +171,20 @@ def _statistics(scale: Scale, of: Sample) -> Statistics:
     changes = ((short[:, 1:] != short[:, :-1]) & inside[:, 1:]).sum(axis=1)
     surprise = _ratio(weights @ surprises(scale.model, short)) - scale.entropy
     runs = _runs(of.long, k)
-
-    def share(count: np.ndarray, of_all: np.ndarray) -> Estimate:
-        return estimate(_ratio, jnp.stack([count, of_all], axis=1), weights)
-
+    shares = [jnp.stack([(short == i).sum(axis=1), inside.sum(axis=1)], axis=1) for i in range(k)]
     return Statistics(
         kl={n: _kl(scale, of, n) for n in scale.counts},
-        excess_surprise=interval(surprise[0], surprise[1:]),
+        excess_surprise=Estimate.of(surprise),
         impossible_sequences=np.nan,
-        volatility=share(changes, pairs),
-        symbol_shares=[share((short == i).sum(axis=1), inside.sum(axis=1)) for i in range(k)],
+        volatility=estimate(_ratio, jnp.stack([changes, pairs], axis=1), weights),
+        symbol_shares=estimates(_ratio, shares, weights),
         transition_error=estimate(
             lambda pairs: worst_row(pairs.reshape(-1, k, k), scale.transitions),
             ngram_shares(jnp.asarray(short), 2, k),
             weights,
         ),
-        dwell_mean=[estimate(dwell_mean, jnp.asarray(c), of.long_weights) for c in runs],
-        dwell_cv=[estimate(dwell_cv, jnp.asarray(c), of.long_weights) for c in runs],
+        dwell_mean=estimates(dwell_mean, runs, of.long_weights),
+        dwell_cv=estimates(dwell_cv, runs, of.long_weights),
         run_lengths=[counts.sum(axis=0) for counts in runs],
         matched_distance=_matched(scale, short),
     )
@@ -201,8 +198,7 @@ def _kl(scale: Scale, of: Sample, n: int) -> Estimate:
 
 def _matched(scale: Scale, short: np.ndarray) -> Estimate:
     distances = matched_distances(short[scale.matched], scale.partners, scale.data.n_symbols)
-    means = scale.matched_weights @ distances
-    return interval(means[0], means[1:])
+    return Estimate.of(scale.matched_weights @ distances)
 
 
 def _pairs(symbols: np.ndarray, k: int) -> Float[np.ndarray, "1 K K"]:

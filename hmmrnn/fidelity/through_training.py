@@ -4,13 +4,12 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key, Params
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.statistics import compared_orders
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
 from hmmrnn.targets import Target
 
@@ -26,8 +25,8 @@ def kl_through_training(
     key: Key,
     *,
     n_sequences: int = 1_000,
-) -> list[Estimate]:
-    """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots of the parameters.
+) -> Estimate:
+    """KL of 4-grams from the law of `hmm`, in nats, of each of E snapshots of the parameters (E,).
 
     From held-out data where those are the target, of shorter n-grams if there are few.
     All snapshots get the same noise. NaN for one that diverges within `n_steps` or generates only
@@ -42,11 +41,11 @@ def kl_through_training(
     found = []
     for sequences in symbols:
         if bool(jnp.any(sequences < 0)):
-            found.append(Estimate(np.nan, np.nan, np.nan))
+            found.append(UNKNOWN)
             continue
         shares = ngram_shares(sequences, order, hmm.n_symbols)
         found.append(estimate(partial(kl_from_law, law=law), shares, weights))
-    return found
+    return Estimate.stack(found)
 
 
 @partial(jax.jit, static_argnames=("n_sequences", "n_steps"))

@@ -50,7 +50,7 @@ def name(pair):
 def part(found, wanted):
     """Ratio of all changes under one of the parts."""
     at = found.parts.names.index(wanted)
-    return [float(x[at]) for x in found.parts.outcome.per_step_ratio]
+    return list(found.parts.outcome.per_step_ratio[at].parts)
 
 
 def in_window(windows, group, start):
@@ -185,6 +185,37 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     assert {a["id"] for a in page.all("figure")} >= drawn - {"circuit_shared"}
     for line in found.account:
         assert line[len("0>1: ") + 1 :] in page.text
+
+
+def test_tables_of_outcomes_are_written_in_columns_and_effects_by_place(kicked):
+    fields, ends = plain(survey_numbers(kicked[1])), {"value", "low", "high"}
+    proof, switch = fields["proofs"][0], fields["switching"][0]
+    dial, push = proof["dials"]["kick"], switch["push"]["injection"]
+    for table, shape in (
+        (fields["baseline"]["rate"], (1, 2, 2)),
+        (fields["noise_into_all_units"]["outcome"]["dwell_cv"], (13, 2)),
+        (fields["parts"]["outcome"]["per_step_ratio"], (11,)),
+        (dial["outcome"]["ratio"], (8, 2, 2)),
+        (dial["control"]["ratio"], (1, 2, 2)),
+        (dial["selectivity"]["hazard"], (8,)),
+        (dial["specificity"]["rate"], (1,)),
+        (proof["resonance"]["outcome"]["pooled_cv"], (13,)),
+        (switch["carriers"]["contribution"], (len(switch["carriers"]["d_prime"]),)),
+    ):
+        assert {name: np.shape(column) for name, column in table.items()} == dict.fromkeys(
+            ends, shape
+        )
+    for place in (
+        proof["windows"]["effects"]["prevented"][0][0],
+        proof["pulses"]["effects"]["probability"][0][0],
+        proof["replays"]["elsewhere"]["on_time"][0],
+        proof["resonance"]["dip"],
+        switch["windows"]["effects"]["swing_lost"][2][0],
+        push["optimal"]["probability"][0],
+        push["through"][0]["steps"][0],
+        fields["rows"][0]["kick"]["own"],
+    ):
+        assert set(place) == ends
 
 
 def test_claims_about_the_circuit_hold_where_it_is_planted(kicked):
