@@ -100,7 +100,7 @@ class Target(Hashable, Protocol):
 
     @property
     def label(self) -> str:
-        """The preset that an HMM equals, or `custom`; of data `data:` and their name."""
+        """The preset that an HMM equals, or `custom`; of data their name, after ``data:``."""
 
     @property
     def parts(self) -> Parts[Source]:

@@ -104,7 +104,7 @@ class SymbolSequences(Target):
 
     @property
     def label(self) -> str:
-        """`data:` and the name."""
+        """The name, after ``data:``."""
         return f"data:{self.name}"
 
     @property
