@@ -193,7 +193,7 @@ def test_the_compiled_step_does_not_communicate(config, keys, divergence):
     data = jax.eval_shape(lambda: fixed_data(config, placement, four))
     lowered = run_chunk.lower(config, placement, progress.state, data, jnp.ones(4), four, 2, 0)
     compiled = lowered.compile()
-    assert len(compiled.input_shardings[0][0].params["W_rec"].device_set) == 4
+    assert len(compiled.input_shardings[0][1].params["W_rec"].device_set) == 4
     assert not COLLECTIVE.findall(compiled.as_text())
 
 
