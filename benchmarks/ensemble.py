@@ -22,7 +22,7 @@ from hmmrnn import TrainConfig
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import preset
 from hmmrnn.sweep.grid import read_grid
-from hmmrnn.training.ensemble import Placement, members_data, run_members, start_members
+from hmmrnn.training.ensemble import Placement, fixed_data, run_chunk, start
 from hmmrnn.training.memory import free_bytes, members_that_fit
 
 PRESETS = ("linear2", "linear3", "linear5")  # T = 100, 30, 40
@@ -71,16 +71,13 @@ def small(name: str) -> TrainConfig:
 def epochs_of(config: TrainConfig, placement: Placement, n_members: int) -> Work:
     """Each call goes on by one epoch of every member."""
     keys = jax.random.split(jax.random.key(0), n_members)
-    state, data = (
-        start_members(config, keys, placement).state,
-        members_data(config, keys, placement),
-    )
+    state, data = start(config, keys, placement).state, fixed_data(config, placement, keys)
     level, counter = jnp.ones(n_members), itertools.count()
 
     def work() -> object:
         nonlocal state
         done = next(counter)
-        state, records = run_members(config, placement, state, data, level, keys, 1, done)
+        state, records = run_chunk(config, placement, state, data, level, keys, 1, done)
         return state, records
 
     return work

@@ -10,12 +10,14 @@ import itertools
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 
 from benchmarks.measure import Comparison, Work, compare
 from benchmarks.plan import Plan
 from hmmrnn import TrainConfig
 from hmmrnn.training.data import FixedData, make_data, one_hot
-from hmmrnn.training.step import init_state, run_chunk
+from hmmrnn.training.ensemble import ALONE, run_chunk
+from hmmrnn.training.step import init_state
 
 
 def cases(plan: Plan) -> Iterator[Comparison]:
@@ -31,11 +33,13 @@ def cases(plan: Plan) -> Iterator[Comparison]:
 def our_epoch(config: TrainConfig, data: FixedData) -> Work:
     """Each call goes on by one epoch."""
     key_init, key_steps = jax.random.split(jax.random.key(1))
-    state, counter = init_state(config, key_init), itertools.count()
+    of_one = init_state(config, key_init), data, jnp.ones(()), key_steps
+    state, *given = jax.tree.map(lambda leaf: leaf[None], of_one)
+    counter = itertools.count()
 
     def work() -> object:
         nonlocal state
-        state, records = run_chunk(config, state, data, 1.0, key_steps, 1, next(counter))
+        state, records = run_chunk(config, ALONE, state, *given, 1, next(counter))
         return state, records
 
     return work

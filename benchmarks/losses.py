@@ -14,7 +14,7 @@ import jax
 from benchmarks.measure import Comparison, Work, compare
 from benchmarks.plan import Plan, loss_flops
 from hmmrnn.losses import reference
-from hmmrnn.training.data import fresh_batch
+from hmmrnn.training.data import make_data, step_batch
 
 TOLERANCE = 1e-4  # relative
 SEQUENCES_PER_CALL = 4096
@@ -34,7 +34,8 @@ def one(plan: Plan, n: int, n_steps: int) -> Comparison:
     """
     config, units = plan.config(n, n_steps), max(1, SEQUENCES_PER_CALL // n)
     key_x, key_y, key_loss = jax.random.split(jax.random.key(0), 3)
-    x, y = fresh_batch(config, key_x), fresh_batch(config, key_y)
+    data = make_data(config, key_loss)
+    x, y = (step_batch(config, data, key) for key in (key_x, key_y))
     graded = jax.jit(jax.value_and_grad(reference, has_aux=True))
     value = float(graded(x, y, key_loss)[0][0])
     theirs, note = None, f"value {value:.4f}"
@@ -51,7 +52,7 @@ def one(plan: Plan, n: int, n_steps: int) -> Comparison:
         theirs,
         plan.rounds,
         units=units,
-        floor=plan.floor(loss_flops(n, n_steps, config.hmm.n_symbols)),
+        floor=plan.floor(loss_flops(n, n_steps, config.target.n_symbols)),
         note=note,
         baseline="geomloss",
     )

@@ -58,7 +58,7 @@ class Plan:
 
     def trainer(self, config: TrainConfig) -> Any:  # noqa: ANN401
         """The baseline's untrained network of the sizes of `config`, with its optimiser."""
-        sizes = config.hmm.n_symbols, config.net.hidden_size, config.net.noise_dim
+        sizes = config.target.n_symbols, config.net.hidden_size, config.net.noise_dim
         return self.torch.Trainer(self.torch.Emulator(*sizes), config.train.clip_norm)
 
     def floor(self, flops: float) -> float:
@@ -81,6 +81,6 @@ def step_flops(config: TrainConfig) -> int:
     Drive W_in x: forward, and the gradient of W_in. Recurrence W_rec h and readout W_out h:
     forward, the gradient of the weights, the gradient of h. Then the loss.
     """
-    N, D, K = config.net.hidden_size, config.net.noise_dim, config.hmm.n_symbols
+    N, D, K = config.net.hidden_size, config.net.noise_dim, config.target.n_symbols
     B, T = config.train.batch_size, config.data.n_steps
     return 2 * B * T * N * (2 * D + 3 * N + 3 * K) + loss_flops(B, T, K)

@@ -17,7 +17,7 @@ from jaxtyping import Array
 from benchmarks.measure import Comparison, Work, compare
 from benchmarks.plan import Plan, step_flops
 from hmmrnn import TrainConfig
-from hmmrnn.training.data import fresh_batch
+from hmmrnn.training.data import make_data, step_batch
 from hmmrnn.training.step import Records, TrainState, init_state, train_step
 
 SEQUENCES_PER_CALL = 4 * 4096
@@ -38,7 +38,8 @@ def our_steps(config: TrainConfig, number: int) -> Work:
     """Each call goes on by `number` steps in one compiled scan, as training does."""
     key_init, key_target, key_steps = jax.random.split(jax.random.key(0), 3)
     state = init_state(config, key_init)
-    targets = jax.vmap(partial(fresh_batch, config))(jax.random.split(key_target, number))
+    draw = partial(step_batch, config, make_data(config, key_target))
+    targets = jax.vmap(draw)(jax.random.split(key_target, number))
 
     @partial(jax.jit, donate_argnums=0)
     def steps(state: TrainState, targets: Array, keys: Array) -> tuple[TrainState, Records]:
@@ -59,6 +60,6 @@ def our_steps(config: TrainConfig, number: int) -> Work:
 
 def their_steps(plan: Plan, config: TrainConfig, number: int) -> Work:
     """Each call goes on by `number` steps of the baseline."""
-    trainer = plan.trainer(config)
-    target = plan.torch.tensor(fresh_batch(config, jax.random.key(1)))
+    trainer, key = plan.trainer(config), jax.random.key(1)
+    target = plan.torch.tensor(step_batch(config, make_data(config, key), key))
     return lambda: [trainer.step(target) for _ in range(number)]

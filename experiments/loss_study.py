@@ -27,12 +27,11 @@ from hmmrnn.cli.launch import launch
 from hmmrnn.dynamics import portrait
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity import compare
-from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import Network
 from hmmrnn.storage import plain, read_json, write_json
 from hmmrnn.training import Fit, TrainConfig
-from hmmrnn.training.fit import advance, start
+from hmmrnn.training.ensemble import advance, member, start
 
 FLAGS = flags.FLAGS
 GOAL = 0.02  # nats of `kl_of_6grams`
@@ -41,13 +40,13 @@ GOAL = 0.02  # nats of `kl_of_6grams`
 def run(cell: Cell) -> dict:
     """Train one network and measure it: a flat record of numbers."""
     spec = cell.spec
-    config, key = spec.config, jax.random.key(spec.seed)
-    progress = start(config, key)
+    config, keys = spec.config, jax.random.key(spec.seed)[None]
+    members = start(config, keys)
     seconds: list[float] = []
     reached = None
     began = time.perf_counter()
-    for progress in advance(config, spec.noise_std, progress, key):  # noqa: B020
-        jax.block_until_ready(progress)
+    for members in advance(config, jnp.array([spec.noise_std]), members, keys):  # noqa: B020
+        progress = jax.block_until_ready(member(members, 0))
         seconds.append(time.perf_counter() - began)
         divergence = float(kl_of_6grams(config, progress.state.params, jax.random.key(0)))
         if reached is None and divergence < GOAL:
@@ -76,7 +75,7 @@ def run(cell: Cell) -> dict:
 
 def measured(fit: Fit) -> dict[str, float | None]:
     """Fidelity and dynamics of the trained network, with what a sample of the HMM itself shows."""
-    fidelity = compare(fit, fit.config.hmm, jax.random.key(0), n_steps=fit.config.data.n_steps)
+    fidelity = compare(fit, fit.config.target, jax.random.key(0), n_steps=fit.config.data.n_steps)
     numbers: dict[str, float | None] = {}
     for n in (2, 4, 6):
         numbers[f"kl{n}"] = fidelity.kl[n].network.value
@@ -102,8 +101,7 @@ def rotation(fit: Fit) -> float | None:
 @partial(jax.jit, static_argnames="config")
 def kl_of_6grams(config: TrainConfig, params: dict[str, Array], key: Array) -> Array:
     """KL(exact law | network) of 6-grams, sampling of symbols integrated out, 2000 sequences."""
-    assert isinstance(config.hmm, HMM)
-    law = ngram_law(config.hmm, 6, config.data.n_steps).reshape(-1)
+    law = config.target.compared_law(6, config.data.n_steps)
     keys = jax.random.split(key, 2000)
     logits = Network(params, 1.0, config.cell).simulate(config.data.n_steps, keys).logits
     p = jax.nn.softmax(jnp.swapaxes(logits, 0, 1))

@@ -79,14 +79,18 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """Records, arrays and numbers as what JSON knows; what is not finite as None."""
+def plain(value: Any, *, columns: bool = False) -> Any:  # noqa: ANN401
+    """Records, arrays and numbers as what JSON knows; what is not finite as None.
+
+    An `Estimate` of many places is a nested list of {value, low, high}, or, in `columns`, one of
+    nested lists.
+    """
     if hasattr(value, "_asdict"):
-        value = value._asdict()
+        value = list(value) if getattr(value, "shape", ()) and not columns else value._asdict()
     if isinstance(value, Mapping):
-        return {str(name): plain(entry) for name, entry in value.items()}
+        return {str(name): plain(entry, columns=columns) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [plain(entry, columns=columns) for entry in value]
     if isinstance(value, (str, bool, int)) or value is None:
         return value
     if isinstance(value, float):

@@ -22,9 +22,8 @@ from hmmrnn import load
 from hmmrnn.hmm import HMM, log_likelihood, sample_batch, stationary_law
 from hmmrnn.intervals import Estimate
 from hmmrnn.nets import LONG_RUN_STEPS, long_run, sample_symbols
-from hmmrnn.sequences import Target, parts_of
-from hmmrnn.sequences.target import volatility
 from hmmrnn.storage import read_json
+from hmmrnn.targets import Target
 from hmmrnn.training import Fit
 
 N_RUNS, WARM_UP = 64, 500
@@ -40,7 +39,7 @@ COLUMNS = (
 def row(folder: Path) -> str:
     """One line of the table."""
     fit, key = load(folder), jax.random.key(0)
-    target, n_steps = fit.config.hmm, fit.config.data.n_steps
+    target, n_steps = fit.config.target, fit.config.data.n_steps
     logits = jax.jit(lambda: _logits(fit, key))()
     symbols = np.asarray(sample_symbols(jnp.swapaxes(logits, 0, 1), jax.random.key(1)))
     whole = symbols[np.all(symbols >= 0, axis=1)]
@@ -56,7 +55,7 @@ def row(folder: Path) -> str:
         f"{kl['floor']['value']:.4f}",
         f"{changes(early):.4f}",
         f"{changes(late):.4f}",
-        f"{volatility(target, n_steps):.4f}",
+        f"{target.volatility(n_steps):.4f}",
         _surprise(target, late),
     )
     return f"| {' | '.join(cells)} |"
@@ -69,10 +68,8 @@ def _logits(fit: Fit, key: jax.Array) -> jax.Array:
 
 def own_length(target: Target, n_steps: int) -> int:
     """Steps of a held-out sequence in the middle; of an HMM the length trained on."""
-    if isinstance(target, HMM):
-        return n_steps
-    lengths = (parts_of(target).held_out.symbols >= 0).sum(axis=1)
-    return int(np.median(lengths))
+    lengths = (np.asarray(target.parts.held_out.rows(n_steps)) >= 0).sum(axis=1)
+    return int(np.median(lengths)) if len(lengths) else n_steps
 
 
 def changes(symbols: np.ndarray) -> float:
@@ -87,10 +84,9 @@ def _kl(folder: Path) -> tuple[dict, str]:
 
 
 def _surprise(target: Target, late: np.ndarray) -> str:
-    if not isinstance(target, HMM) or not len(late):
+    if not target.exact or not len(late):
         return ""
-    found = excess_surprise(target, late)
-    return f"{found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
+    return f"{excess_surprise(HMM.from_dict(target.to_dict()), late):.4f}"
 
 
 def excess_surprise(hmm: HMM, symbols: np.ndarray) -> Estimate:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,7 @@ import jax
 import numpy as np
 
 from hmmrnn.dynamics import across_networks
-from hmmrnn.hmm import name_of
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.training.run_folder import read_spec
 
 EACH = (
@@ -59,7 +59,7 @@ def read(folder: Path) -> tuple[str, Fields]:
     config = read_spec(folder).config
     found = json.loads((folder / "circuits.json").read_text(encoding="utf-8"))
     size = f"batch {config.train.batch_size}, {config.data.n_steps} steps"
-    return f"`{name_of(config.hmm)}`, {config.loss.title}, {size}", found
+    return f"`{config.target.label}`, {config.loss.title}, {size}", found
 
 
 def each_rows(folder: Path, found: Fields) -> list[tuple[str, ...]]:
@@ -117,12 +117,10 @@ def _all(kind: str, members: list[Fields], change: str) -> tuple[str, ...]:
 
     def mean(number: Callable[[Fields], float | None], digits: int = 2) -> str:
         values = {str(i): _estimate(number(row)) for i, row in enumerate(rows)}
-        across = across_networks(values, jax.random.key(0))
-        value, low, high = across.mean
-        if not np.isfinite(value):
+        found = across_networks(values, jax.random.key(0)).mean
+        if not np.isfinite(found.value):
             return NOTHING
-        interval = f" [{low:.{digits}f}, {high:.{digits}f}]" if np.isfinite(low) else ""
-        return f"{value:.{digits}f}{interval}"
+        return format(found if np.isfinite(found.low) else found.value, f".{digits}f")
 
     return (
         kind,
@@ -168,7 +166,7 @@ def shown(entry: Fields, digits: int = 2) -> str:
 
 
 def _estimate(value: float | None) -> Estimate:
-    return Estimate(np.nan if value is None else value, np.nan, np.nan)
+    return UNKNOWN if value is None else replace(UNKNOWN, value=value)
 
 
 def markdown(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -23,9 +23,8 @@ import jax
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from hmmrnn import TrainConfig, hmm
+from hmmrnn import TrainConfig, hmm, programs
 from hmmrnn.cli.launch import CACHE_VARIABLE, choose_cpu_products, compile_cache
-from hmmrnn.training.memory import forget_programs_if_many
 
 QUICK = (
     "--xla_backend_optimization_level=1",
@@ -45,6 +44,7 @@ def compile_quickly():
 compile_quickly()
 choose_cpu_products()  # as the programs do, so that their runs can be repeated here bit by bit
 os.environ.setdefault(CACHE_VARIABLE, str(Path("~/.cache/hmmrnn/tests").expanduser()))
+programs.FEW_MAPPINGS = programs.MANY_MAPPINGS  # tests of many cells share a process
 jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(items):
 def _few_compiled_programs():
     """Forget compiled code before a process has so much of it that XLA aborts."""
     yield
-    forget_programs_if_many()
+    programs.forget_programs_if_many()
 
 
 @pytest.fixture(scope="session")

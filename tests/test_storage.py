@@ -19,6 +19,33 @@ def test_json_is_strict_and_nan_becomes_null(tmp_path):
     assert (read["x"], read["y"]) == ([0, 1, 2], 0.5)
 
 
+def test_estimates_of_many_places_are_written_by_place_or_in_columns():
+    row = Estimate(np.array([1.0, np.nan]), np.zeros(2), np.array([2.0, 3.0]))
+    first, second = (
+        {"value": 1.0, "low": 0.0, "high": 2.0},
+        {"value": None, "low": 0.0, "high": 3.0},
+    )
+    table, one = Estimate.stack([row, row]), row[0]
+    found = storage.plain({"row": row, "table": [table], "one": one, "none": row[:0]})
+    assert found == {
+        "row": [first, second],
+        "table": [[[first, second], [first, second]]],
+        "one": first,
+        "none": [],
+    }
+    assert list(first) == list(found["one"])
+    record = Compared(row, table, None)
+    columns = {"value": [1.0, None], "low": [0.0, 0.0], "high": [2.0, 3.0]}
+    assert storage.plain([record, one], columns=True) == [
+        {
+            "network": columns,
+            "floor": {name: [column, column] for name, column in columns.items()},
+            "exact": None,
+        },
+        first,
+    ]
+
+
 def test_arrays_round_trip_without_pickle(tmp_path):
     path = tmp_path / "a.npz"
     storage.write_arrays(path, {"a": np.eye(2), "n": 3})

@@ -221,11 +221,11 @@ def _window_sentence(found: Switching) -> str:
         return ""
     effects, (s, t) = found.windows.effects, found.pair
     early = [i for i, w in enumerate(effects.windows) if w <= LAST_START]
-    values = np.array([[row[i].value for i in early] for row in effects.prevented])
+    values = effects.prevented.value[:, early]
     if not early or not np.isfinite(values).any():
         return ""
     group, i = np.unravel_index(np.nanargmax(values), values.shape)
-    most = effects.prevented[group][early[i]]
+    most = effects.prevented[group, early[i]]
     others = "those of the others that the kick drives most"
     groups = (f"the carriers of {s}", f"the carriers of {t}", others)
     if most.value < PREVENTS:
@@ -245,9 +245,6 @@ def _count(n: int, noun: str) -> str:
 
 
 def _number(estimate: Estimate, digits: int = 2) -> str:
-    value, low, high = estimate
-    if not np.isfinite(value):
+    if not np.isfinite(estimate.value):
         return "unknown"
-    if not np.isfinite(low):
-        return f"{value:.{digits}f}"
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    return format(estimate if np.isfinite(estimate.low) else estimate.value, f".{digits}f")

@@ -10,16 +10,14 @@ from jaxtyping import Bool, Float
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import (
-    Estimates,
     Outcomes,
     divided,
-    estimates,
     quantities,
     summary,
     weights_of,
 )
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import LEVEL
+from hmmrnn.intervals import LEVEL, Estimate
 from hmmrnn.nets import Intervention
 
 Kind = Literal["kick", "noise", "silence", "both"]
@@ -39,8 +37,8 @@ class Group(NamedTuple):
 class Contrast(NamedTuple):
     """A difference of two ratios to the baseline at each dose."""
 
-    rate: Estimates  # of completed transitions in free runs
-    hazard: Estimates  # of the first other symbol, from cluster states
+    rate: Estimate  # of completed transitions in free runs
+    hazard: Estimate  # of the first other symbol, from cluster states
 
 
 class Dial(NamedTuple):
@@ -195,7 +193,7 @@ def _contrast(
     """Ratio of one pair of symbols minus that of another, or of the same elsewhere."""
     return Contrast(
         *(
-            estimates(more[name][:, :, *pair] - less[name][:, :, *other])
+            Estimate.of(more[name][:, :, *pair] - less[name][:, :, *other])
             for name in ("ratio", "hazard_ratio")
         )
     )
@@ -207,7 +205,7 @@ def _mean(values: np.ndarray, axis: int) -> np.ndarray:
     return divided(np.where(known, values, 0).sum(axis), known.sum(axis))
 
 
-def _spread(values: Float[np.ndarray, "C *shape"]) -> Estimates:
+def _spread(values: Float[np.ndarray, "C *shape"]) -> Estimate:
     """Mean over control groups and the range of 95 % of them."""
     tail = (1 - LEVEL) / 2
     flat = values.reshape(len(values), -1).T
@@ -218,4 +216,4 @@ def _spread(values: Float[np.ndarray, "C *shape"]) -> Estimates:
         )
         for at in (tail, 1 - tail)
     )
-    return Estimates(_mean(values, axis=0), low, high)
+    return Estimate(_mean(values, axis=0), low, high)

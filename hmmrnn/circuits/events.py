@@ -8,7 +8,6 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.intervals import Estimate, interval
 
 STAY = 5
 """Steps that the preferred symbol must last before and after a change: flickers do not count."""
@@ -106,16 +105,3 @@ def noise_of_rows(noise: Float[np.ndarray, "L E D"], n_rows: int) -> Float[Array
     """The noise, and zeros in the rows beyond it."""
     more = max(n_rows - noise.shape[1], 0)
     return jnp.asarray(np.pad(noise, ((0, 0), (0, more), (0, 0))))
-
-
-def mean_over_events(
-    values: Float[np.ndarray, " E"], run: Int[np.ndarray, " E"], weights: Float[np.ndarray, "R B"]
-) -> Estimate:
-    """Mean over events with its interval over the B runs that they come from; NaN is left out."""
-    values = np.asarray(values, np.float64)
-    known = np.isfinite(values)
-    n_runs = weights.shape[1]
-    sums = weights @ np.bincount(run[known], values[known], n_runs)
-    counts = weights @ np.bincount(run[known], minlength=n_runs)
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return interval(float(means[0]), means[1:])

@@ -10,14 +10,14 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Scalar
 from hmmrnn.circuits.clusters import Starts, cluster_starts
-from hmmrnn.circuits.events import aligned, find_events, mean_over_events
+from hmmrnn.circuits.events import aligned, find_events
 from hmmrnn.circuits.optimal_kick import OptimalKick, hearing_drives, optimal_kick
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Carriers
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.dynamics.residency import CLUSTER
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, interval
+from hmmrnn.intervals import Estimate, mean
 from hmmrnn.nets import Network
 
 N_STARTS = 128
@@ -29,10 +29,10 @@ PUSHERS = 0.1
 
 
 class Response(NamedTuple):
-    """What kicks of each dose do, within 15 steps from their first."""
+    """What kicks of each of G doses do (G,), within 15 steps from their first."""
 
-    probability: list[Estimate]  # that t is preferred at one of these steps
-    steps: list[Estimate]  # until it is, or all of them
+    probability: Estimate  # that t is preferred at one of these steps
+    steps: Estimate  # until it is, or all of them
 
 
 class Injection(NamedTuple):
@@ -156,18 +156,15 @@ def injection(
     )
     average = random.mean(1)
 
-    def curve(values: Float[np.ndarray, "G P"]) -> list[Estimate]:
-        return [mean_over_events(x, starts.run, weights) for x in values]
-
     def response(values: Float[np.ndarray, "2 G P"]) -> Response:
-        return Response(curve(values[0]), curve(values[1]))
+        return Response(*mean(values, starts.run, weights))
 
     def responses(values: Float[np.ndarray, "2 A G P"]) -> list[Response]:
         return [response(x) for x in np.swapaxes(values, 0, 1)]
 
     optimal, linear, reverse = responses(chosen)
-    draws = np.asarray([[x.value for x in curve(draw)] for draw in random[0]])
-    low, high = np.quantile(draws, [0.025, 0.975], axis=0).tolist()
+    each = mean(random[0], starts.run, weights).value
+    low, high = np.quantile(each, [0.025, 0.975], axis=0).tolist()
     return Injection(
         doses=doses,
         optimal=optimal,
@@ -218,9 +215,9 @@ def natural_noise(
     pushes = np.sum(aligned(along, events, n_steps - 1, 1)[:, steps, steps], axis=-1)
     rest = sum(along[run, step + 1 + lag, lag] for lag in steps)
     return NaturalNoise(
-        events=mean_over_events(pushes, events.run, weights),
+        events=mean(pushes, events.run, weights),
         events_std=float(np.std(pushes)) if len(pushes) else np.nan,
-        others=mean_over_events(rest, run, weights),
+        others=mean(rest, run, weights),
         others_std=float(np.std(rest)) if len(rest) else np.nan,
         auc=_auc(pushes, events.run, rest, run, weights),
         share=_share(aligned(noise, events, n_steps - 1, 1), pushes, events.run, weights),
@@ -275,7 +272,7 @@ def _ratio(
     """Ratio of two sums over pairs of runs, with its interval over runs."""
     top, bottom = (np.sum((weights @ x) * weights, axis=1) for x in (above, below))
     draws = np.divide(top, bottom, out=np.full(len(weights), np.nan), where=bottom != 0)
-    return interval(float(draws[0]), draws[1:])
+    return Estimate.of(draws)
 
 
 def window_groups(found: Carriers, kick: OptimalKick) -> Groups:

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.circuits.events import Events, find_events, mean_over_events, some, stretch
+from hmmrnn.circuits.events import Events, find_events, some, stretch
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import unit_push, windowed_runs
 from hmmrnn.dynamics.residency import CLUSTER, KICK_ZONE, TRANSITION
-from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, mean
 from hmmrnn.nets import Network
 
 BEFORE, AFTER = 12, 10
@@ -82,7 +82,7 @@ def kick_neurons(
     unknown = np.full(len(score), np.nan)
     found = KickNeurons(
         pair, len(events.run), levels, score, unknown, unknown, unknown, none, none,
-        Estimate(np.nan, np.nan, np.nan), False, "",
+        UNKNOWN, False, "",
     )  # fmt: skip
     if len(events.run) < MIN_EVENTS:
         return found._replace(problem=f"only {len(events.run)} lasting changes of symbol")
@@ -194,8 +194,7 @@ def _that_push(
     swing = (network, around.h0, around.noise, BEFORE, found.pair)
     lost = np.asarray(unit_push(*swing, *PUSH_STEPS))[:n_events]
     weights = bootstrap_weights(len(recording.symbols), key)
-    each = [mean_over_events(unit, events.run, weights) for unit in lost.T]
-    push, low = (np.array([getattr(e, name) for e in each]) for name in ("value", "low"))
+    push, low, _ = mean(lost.T, events.run, weights).parts
     strongest = np.max(push, where=found.kick_like, initial=0.0)
     kick = found.kick_like & (low > 0) & (push >= SHARE_OF_STRONGEST * strongest)
     found = found._replace(push=push, push_low=low)
@@ -206,15 +205,11 @@ def _that_push(
         *swing, jnp.asarray(kick[None]), jnp.zeros(len(kick)), jnp.array(PUSH_STEPS[:1]), width
     )
     silent_lost = np.asarray(silent.swing_lost)[0, 0, :n_events]
-    group_push = mean_over_events(silent_lost, events.run, weights)
+    group_push = mean(silent_lost, events.run, weights)
     if not (group_push.value >= MIN_GROUP_PUSH and group_push.low > 0):
-        problem = f"kick-like units push too little: {_shown(group_push)} of the swing"
+        problem = f"kick-like units push too little: {group_push:.2f} of the swing"
         return found._replace(group_push=group_push, problem=problem)
     return found._replace(kick=kick, group_push=group_push)
-
-
-def _shown(push: Estimate) -> str:
-    return f"{push.value:.2f} [{push.low:.2f}, {push.high:.2f}]"
 
 
 def _mean(x: Float[np.ndarray, "P N"]) -> Float[np.ndarray, " N"]:

@@ -14,18 +14,12 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.clusters import in_cluster
-from hmmrnn.circuits.events import (
-    Events,
-    aligned,
-    mean_over_events,
-    noise_of_rows,
-    starts_of_rows,
-)
-from hmmrnn.circuits.pulses import mean_over_groups, median_over_events
+from hmmrnn.circuits.events import Events, aligned, noise_of_rows, starts_of_rows
+from hmmrnn.circuits.pulses import mean_over_groups
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, interval
+from hmmrnn.intervals import Estimate, mean, median, ratio
 from hmmrnn.nets import Network
 
 LEAD, LAG = 20, 2
@@ -59,14 +53,14 @@ class ReplayedRuns(NamedTuple):
 
 
 class ReplayEffects(NamedTuple):
-    """For each of G groups, with intervals over runs; differences are paired by event."""
+    """Of each of G groups (G,), with intervals over runs; differences are paired by event."""
 
-    reached: list[Estimate]
-    on_time: list[Estimate]
-    on_time_effect: list[Estimate]  # minus that of fresh noise for all
-    on_time_over_controls: list[Estimate]
-    on_time_share: list[Estimate]  # of what the replay to all units adds to fresh noise
-    latency: list[Estimate]  # median over the events that come, in steps
+    reached: Estimate
+    on_time: Estimate
+    on_time_effect: Estimate  # minus that of fresh noise for all
+    on_time_over_controls: Estimate
+    on_time_share: Estimate  # of what the replay to all units adds to fresh noise
+    latency: Estimate  # median over the events that come, in steps
     n_events: int
 
 
@@ -173,31 +167,13 @@ def replay_effects(
         np.asarray(x, np.float64)[:, : len(run)] for x in (runs.reached, runs.on_time, runs.latency)
     )
     controls = np.arange(len(on_time)) >= 4
-    gain = on_time - on_time[0]
-
-    def means(values: np.ndarray) -> list[Estimate]:
-        return [mean_over_events(x, run, weights) for x in values]
-
+    gain, beyond = on_time - on_time[0], on_time - mean_over_groups(on_time, controls)
     return ReplayEffects(
-        reached=means(reached),
-        on_time=means(on_time),
-        on_time_effect=means(gain),
-        on_time_over_controls=means(on_time - mean_over_groups(on_time, controls)),
-        on_time_share=[ratio_over_events(x, gain[1], run, weights) for x in gain],
-        latency=[median_over_events(x, run, weights) for x in latency],
+        reached=mean(reached, run, weights),
+        on_time=mean(on_time, run, weights),
+        on_time_effect=mean(gain, run, weights),
+        on_time_over_controls=mean(beyond, run, weights),
+        on_time_share=ratio(gain, gain[1], run, weights),
+        latency=median(latency, run, weights),
         n_events=len(run),
     )
-
-
-def ratio_over_events(
-    part: Float[np.ndarray, " E"],
-    whole: Float[np.ndarray, " E"],
-    run: Int[np.ndarray, " E"],
-    weights: Float[np.ndarray, "R B"],
-) -> Estimate:
-    """Sum of `part` over sum of `whole`, with its interval over runs; NaN in either is left out."""
-    known = np.isfinite(part) & np.isfinite(whole)
-    n_runs = weights.shape[1]
-    top, bottom = (weights @ np.bincount(run[known], x[known], n_runs) for x in (part, whole))
-    ratios = np.divide(top, bottom, out=np.full_like(top, np.nan), where=bottom > 0)
-    return interval(float(ratios[0]), ratios[1:])

@@ -12,18 +12,10 @@ from jaxtyping import Float, Int
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.experiment import Experiment, Measured
 from hmmrnn.circuits.free_runs import Counts, Escapes, Numbers
-from hmmrnn.intervals import bootstrap_weights, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights
 
 FLOOR = 1e-6
 """Added to every share of an n-gram, so that the divergence is finite."""
-
-
-class Estimates(NamedTuple):
-    """Numbers with their 95 % intervals; NaN where unknown."""
-
-    value: Float[np.ndarray, "*shape"]
-    low: Float[np.ndarray, "*shape"]
-    high: Float[np.ndarray, "*shape"]
 
 
 class Outcomes(NamedTuple):
@@ -38,22 +30,22 @@ class Outcomes(NamedTuple):
 
     n_valid: Int[np.ndarray, " G"]  # runs that stay finite; the others are left out
     n_valid_starts: Int[np.ndarray, "G K"]
-    per_step: Estimates  # (G,) completed transitions of all kinds per step
-    per_step_ratio: Estimates  # (G,)
-    rate: Estimates  # (G, K, K) completed transitions per step settled in the first symbol
-    ratio: Estimates  # (G, K, K) of that rate to the baseline's
-    raw_rate: Estimates  # (G, K, K) the same of all changes, flickers included
-    escape: Estimates  # (G, K) share of cluster states that prefer another symbol within 60 steps
-    escape_change: Estimates  # (G, K) from the baseline
-    first: Estimates  # (G, K, K) share whose first other symbol is the column's
-    hazard: Estimates  # (G, K, K) the same per step until then
-    hazard_ratio: Estimates  # (G, K, K)
-    dwell_mean: Estimates  # (G, K) steps between completed transitions, by symbol
-    dwell_cv: Estimates  # (G, K)
-    pooled_mean: Estimates  # (G,) of all symbols
-    pooled_cv: Estimates  # (G,)
-    kl: Estimates  # (G,) KL(law of the HMM | network) of 4-grams, nats; NaN without a law
-    critical: Estimates  # (G,) share of states with a critical pair; NaN if not asked for
+    per_step: Estimate  # (G,) completed transitions of all kinds per step
+    per_step_ratio: Estimate  # (G,)
+    rate: Estimate  # (G, K, K) completed transitions per step settled in the first symbol
+    ratio: Estimate  # (G, K, K) of that rate to the baseline's
+    raw_rate: Estimate  # (G, K, K) the same of all changes, flickers included
+    escape: Estimate  # (G, K) share of cluster states that prefer another symbol within 60 steps
+    escape_change: Estimate  # (G, K) from the baseline
+    first: Estimate  # (G, K, K) share whose first other symbol is the column's
+    hazard: Estimate  # (G, K, K) the same per step until then
+    hazard_ratio: Estimate  # (G, K, K)
+    dwell_mean: Estimate  # (G, K) steps between completed transitions, by symbol
+    dwell_cv: Estimate  # (G, K)
+    pooled_mean: Estimate  # (G,) of all symbols
+    pooled_cv: Estimate  # (G,)
+    kl: Estimate  # (G,) KL(law of the HMM | network) of 4-grams, nats; NaN without a law
+    critical: Estimate  # (G,) share of states with a critical pair; NaN if not asked for
 
 
 def outcomes(setting: Experiment, measured: Measured, baseline: Measured, key: Key) -> Outcomes:
@@ -112,15 +104,8 @@ def summary(found: dict[str, np.ndarray], measured: Measured) -> Outcomes:
     return Outcomes(
         n_valid=np.sum(measured.counts.finite, axis=1),
         n_valid_starts=np.sum(measured.escapes.finite, axis=2),
-        **{name: estimates(draws) for name, draws in found.items()},
+        **{name: Estimate.of(draws) for name, draws in found.items()},
     )
-
-
-def estimates(draws: Float[np.ndarray, "R *shape"]) -> Estimates:
-    """The first row with intervals from the others, for each entry."""
-    flat = draws.reshape(len(draws), -1).T
-    found = np.array([interval(float(row[0]), row[1:]) for row in flat])
-    return Estimates(*(x.reshape(draws.shape[1:]) for x in found.reshape(-1, 3).T))
 
 
 def _as_many(base: Counts, measured: Measured) -> Counts:

@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control, rankdata, spearmanr
 from hmmrnn.arrays import Key, Params, host_generator
 from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.intervals import Estimate, bootstrap_weights, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights
 
 N_RANDOM_TARGETS = 400
 FALSE_DISCOVERIES = 0.05
@@ -76,7 +76,8 @@ def population(
         members,
         beyond_chance,
         prediction[0],
-        *(interval(float(draws[0]), np.array(draws[1:])) for draws in (rank, split)),
+        Estimate.of(np.array(rank)),
+        Estimate.of(np.array(split)),
     )
 
 

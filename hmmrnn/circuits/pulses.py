@@ -14,11 +14,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.clusters import Starts, cluster_mean
-from hmmrnn.circuits.events import Events, aligned, mean_over_events
+from hmmrnn.circuits.events import Events, aligned
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, interval
+from hmmrnn.intervals import Estimate, mean, median
 from hmmrnn.nets import Intervention, Network
 
 DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -41,14 +41,14 @@ class PulsedRuns(NamedTuple):
 class PulseEffects(NamedTuple):
     """Probability that each of G pulses triggers the transition at each dose, intervals over runs.
 
-    The effect is the probability minus that of the first dose, paired by start.
+    All are (G, V). The effect is the probability minus that of the first dose, paired by start.
     """
 
     doses: tuple[float, ...]
-    probability: list[list[Estimate]]
-    effect: list[list[Estimate]]
-    over_controls: list[list[Estimate]]  # probability minus the mean of the controls, paired
-    latency: list[list[Estimate]]  # median over the starts that switch, in steps
+    probability: Estimate
+    effect: Estimate
+    over_controls: Estimate  # probability minus the mean of the controls, paired
+    latency: Estimate  # median over the starts that switch, in steps
     n_starts: int
 
 
@@ -142,16 +142,12 @@ def pulse_effects(
     """
     reached, latency = (np.asarray(x, np.float64) for x in (runs.reached, runs.latency))
     control = mean_over_groups(reached, controls)
-
-    def means(values: np.ndarray) -> list[list[Estimate]]:
-        return [[mean_over_events(x, starts.run, weights) for x in group] for group in values]
-
     return PulseEffects(
         doses=doses,
-        probability=means(reached),
-        effect=means(reached - reached[:, :1]),
-        over_controls=means(reached - control),
-        latency=[[median_over_events(x, starts.run, weights) for x in group] for group in latency],
+        probability=mean(reached, starts.run, weights),
+        effect=mean(reached - reached[:, :1], starts.run, weights),
+        over_controls=mean(reached - control, starts.run, weights),
+        latency=median(latency, starts.run, weights),
         n_starts=len(starts.run),
     )
 
@@ -163,21 +159,3 @@ def mean_over_groups(
     if not which.any():
         return np.full(values.shape[1:], np.nan)
     return np.mean(values[which], axis=0)
-
-
-def median_over_events(
-    values: Float[np.ndarray, " E"], run: Int[np.ndarray, " E"], weights: Float[np.ndarray, "R B"]
-) -> Estimate:
-    """Median over events with its interval over the B runs that they come from; NaN is left out.
-
-    The median is the first value at which half of the weight is reached.
-    """
-    known = np.isfinite(values)
-    order = np.argsort(values[known], kind="stable")
-    values, run = np.asarray(values[known], np.float64)[order], run[known][order]
-    if len(values) == 0:
-        return Estimate(np.nan, np.nan, np.nan)
-    total = np.cumsum(weights[:, run], axis=1)
-    half = np.argmax(total >= 0.5 * total[:, -1:], axis=1)
-    draws = np.where(total[:, -1] > 0, values[half], np.nan)
-    return interval(float(draws[0]), draws[1:])

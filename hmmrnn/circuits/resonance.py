@@ -14,7 +14,7 @@ from hmmrnn.arrays import Key
 from hmmrnn.circuits.dials import Group, turned
 from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import Outcomes, divided, quantities, summary, weights_of
-from hmmrnn.intervals import Estimate, bootstrap_weights, interval
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 
 GAINS = tuple(i / 4 for i in range(13))
 FALLEN = float(np.exp(-1))
@@ -81,7 +81,7 @@ def resonance(
         outcome=summary(rows, measured),
         symbol=symbol,
         best_gain=float(gains[best]) if len(known) > 1 else np.nan,
-        dip=interval(float(dip[0]) if len(known) > 1 else np.nan, dip[1:]),
+        dip=Estimate.of(dip) if len(known) > 1 else UNKNOWN,
     )
 
 
@@ -114,7 +114,7 @@ def time_scales(
     )
     (slow, slow_decay), (fast, fast_decay) = (_times(weights, x) for x in courses)
     rows = slow, fast, divided(slow, fast), slow_decay, fast_decay, divided(slow_decay, fast_decay)
-    return TimeScales(*(interval(float(row[0]), row[1:]) for row in rows))
+    return TimeScales(*map(Estimate.of, rows))
 
 
 def _times(

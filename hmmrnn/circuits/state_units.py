@@ -15,10 +15,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params
 from hmmrnn.circuits.clusters import Starts
-from hmmrnn.circuits.events import STAY, mean_over_events
+from hmmrnn.circuits.events import STAY
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.dynamics.residency import CLUSTER
-from hmmrnn.intervals import Estimate, Profile, interval
+from hmmrnn.intervals import Estimate, mean
 from hmmrnn.nets import Intervention, Network
 
 CARRIED = 0.9
@@ -35,7 +35,7 @@ class Carriers(NamedTuple):
 
     pair: tuple[int, int]
     d_prime: Float[np.ndarray, " N"]  # (mean_t - mean_s) / pooled standard deviation
-    contribution: Profile  # (N,) share of the readout difference, sums to 1; interval over runs
+    contribution: Estimate  # (N,) share of the readout difference, sums to 1; interval over runs
     mean_s: Float[np.ndarray, " N"]  # E[h | cluster s]
     mean_t: Float[np.ndarray, " N"]
     in_s: Bool[np.ndarray, " N"]  # carriers that are more active in s
@@ -130,7 +130,7 @@ def carriers(
     with np.errstate(invalid="ignore", divide="ignore"):
         d_prime = np.where(apart[0] == 0, 0, apart[0] / np.sqrt(np.maximum(variance, 0) / 2))
         shares = parts / np.where(total == 0, np.nan, total)[:, None]
-    profile = _profile(shares)
+    profile = Estimate.of(shares)
     needed = _first_part(np.abs(shares))
     carries = needed[0] & ((profile.low > 0) | (profile.high < 0))
     n_needed = np.where(np.isfinite(shares).all(1), needed.sum(1), np.nan)
@@ -142,8 +142,8 @@ def carriers(
         mean_t=means[1][0],
         in_s=carries & (apart[0] < 0),
         in_t=carries & (apart[0] > 0),
-        n_needed=interval(float(n_needed[0]), n_needed[1:]),
-        readout_difference=interval(float(total[0]), total[1:]),
+        n_needed=Estimate.of(n_needed),
+        readout_difference=Estimate.of(total),
         n_states=(int(counts[0]), int(counts[1])),
     )
 
@@ -160,11 +160,6 @@ def _moments(
             weights @ np.einsum("bt,btn->bn", mask, x) / count[:, None] for x in (states, states**2)
         )
     return int(mask.sum()), mean, square
-
-
-def _profile(draws: Float[np.ndarray, "R N"]) -> Profile:
-    estimates = [interval(float(x[0]), x[1:]) for x in draws.T]
-    return Profile(*np.asarray(estimates, np.float64).reshape(-1, 3).T)
 
 
 def _first_part(sizes: Float[np.ndarray, "R N"]) -> Bool[np.ndarray, "R N"]:
@@ -234,13 +229,9 @@ def holding(
 
     def arm(*names: str) -> Arm:
         chosen = np.mean([values[name] for name in names], axis=0)
-        changed = chosen - values["baseline"]
-        escape, survival, arrival = (mean_over_events(x, starts.run, weights) for x in chosen)
-        d_escape, d_survival, d_arrival = (
-            mean_over_events(x, starts.run, weights) for x in changed
-        )
+        each = np.concatenate([chosen, chosen - values["baseline"]])
         n_valid = int(np.isfinite(chosen[0]).sum())
-        return Arm(escape, survival, arrival, d_escape, d_survival, d_arrival, n_valid)
+        return Arm._make([*mean(each, starts.run, weights), n_valid])
 
     drives = [name for name in changes if name.startswith("drive of control ")]
     clamps = [name for name in changes if name.startswith("clamp of control ")]

@@ -9,15 +9,12 @@ from hmmrnn.circuits.find import PairCircuit
 from hmmrnn.circuits.prove import Proof
 from hmmrnn.circuits.verdict import (
     Criteria,
-    at,
     control_ratio,
     reverse_ratio,
     silent_ratio,
     specificity,
 )
-from hmmrnn.intervals import Estimate
-
-UNKNOWN = Estimate(np.nan, np.nan, np.nan)
+from hmmrnn.intervals import UNKNOWN, Estimate
 
 
 class AtZero(NamedTuple):
@@ -51,14 +48,12 @@ class Row(NamedTuple):
     problem: str
 
 
-NOTHING = AtZero(UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN)
-
-
 def row(found: PairCircuit, proof: Proof | None, judged: Criteria, rate: Estimate) -> Row:
     """The row of one pair; without kick neurons there is no dial to read."""
     dials = proof.dials if proof is not None else {}
+    nothing = AtZero(*[UNKNOWN] * 6)
     kick, recurrent, noise = (
-        at_zero(dials[kind]) if kind in dials else NOTHING for kind in ("silence", "kick", "noise")
+        at_zero(dials[kind]) if kind in dials else nothing for kind in ("silence", "kick", "noise")
     )
     return Row(
         pair=found.pair,
@@ -87,6 +82,6 @@ def at_zero(dial: Dial) -> AtZero:
         back=reverse_ratio(dial),
         control=control_ratio(dial),
         specificity=specificity(dial),
-        selectivity=at(dial.selectivity.hazard, zero),
-        rate=at(dial.outcome.rate, zero, *dial.pair),
+        selectivity=dial.selectivity.hazard[zero],
+        rate=dial.outcome.rate[zero, *dial.pair],
     )

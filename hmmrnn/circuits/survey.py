@@ -21,11 +21,13 @@ from hmmrnn.circuits.recording import Recording, record_zones
 from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.summary import Row, row
 from hmmrnn.circuits.switching import Switching, switching
-from hmmrnn.circuits.verdict import Criteria, Holds, at, criteria, network_verdict
+from hmmrnn.circuits.verdict import Criteria, Holds, criteria, network_verdict
 from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
+from hmmrnn.storage import plain
 
 MIN_RUNS = 4
 
@@ -87,6 +89,7 @@ def survey_many(
     """
     _expect(sizes)
     networks, keys = of_one_cell(networks), _Keys(*jax.random.split(key, 10))
+    keep_programs_of(networks[0].cell)
     recordings = side_by_side(
         partial(_recordings, sizes, keys), [(network,) for network in networks]
     )
@@ -156,7 +159,7 @@ def _survey_of(
         switching=switches,
         criteria=judged,
         rows=[
-            row(found, proofs.get(found.pair), judged[found.pair], at(free.rate, 0, *found.pair))
+            row(found, proofs.get(found.pair), judged[found.pair], free.rate[0, *found.pair])
             for found in circuit.pairs
         ],
         verdict=verdict,
@@ -183,14 +186,23 @@ def _judged(
 
 def numbers(found: CircuitSurvey) -> dict[str, Any]:
     """What circuits.json holds: unit indices, scores, blocks, all dose curves, the account."""
+    table = partial(plain, columns=True)
+    proofs = [
+        {**proof._asdict(), "dials": table(proof.dials), "resonance": table(proof.resonance)}
+        for proof in found.proofs.values()
+    ]
+    switching = [
+        {**switch._asdict(), "carriers": table(switch.carriers)}
+        for switch in found.switching.values()
+    ]
     return {
         "verdict": found.verdict,
         "account": found.account,
         "rows": found.rows,
         **circuit_numbers(found.circuit),
-        "baseline": found.baseline,
-        "proofs": list(found.proofs.values()),
-        "noise_into_all_units": found.everywhere,
-        "parts": found.parts,
-        "switching": list(found.switching.values()),
+        "baseline": table(found.baseline),
+        "proofs": proofs,
+        "noise_into_all_units": table(found.everywhere),
+        "parts": table(found.parts),
+        "switching": switching,
     }

@@ -24,7 +24,6 @@ import numpy as np
 
 from hmmrnn.circuits.dials import Dial
 from hmmrnn.circuits.kick_neurons import KickNeurons
-from hmmrnn.circuits.outcomes import Estimates
 from hmmrnn.intervals import Estimate
 
 STOPPED_BELOW = 0.5
@@ -93,28 +92,23 @@ def network_verdict(pairs: list[Criteria]) -> Holds:
 
 def silent_ratio(dial: Dial) -> Estimate:
     """Rate of the dial's own change at dose 0, over the baseline's."""
-    return at(dial.outcome.ratio, _zero(dial.doses), *dial.pair)
+    return dial.outcome.ratio[_zero(dial.doses), *dial.pair]
 
 
 def reverse_ratio(dial: Dial) -> Estimate:
     """Rate at which cluster states of t first leave for s at dose 0, over the baseline's."""
     s, t = dial.pair
-    return at(dial.outcome.hazard_ratio, _zero(dial.doses), t, s)
+    return dial.outcome.hazard_ratio[_zero(dial.doses), t, s]
 
 
 def control_ratio(dial: Dial) -> Estimate:
     """Mean over controls of the same ratio, with the range of 95 % of them."""
-    return at(dial.control.ratio, _zero(dial.control_doses), *dial.pair)
+    return dial.control.ratio[_zero(dial.control_doses), *dial.pair]
 
 
 def specificity(dial: Dial) -> Estimate:
     """Mean ratio of the controls minus that of the group, at dose 0."""
-    return at(dial.specificity.rate, _zero(dial.control_doses))
-
-
-def at(values: Estimates, *index: int) -> Estimate:
-    """One of many estimates."""
-    return Estimate(*(float(part[index]) for part in values))
+    return dial.specificity.rate[_zero(dial.control_doses)]
 
 
 def _zero(doses: np.ndarray) -> int:

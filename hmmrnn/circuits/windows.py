@@ -15,10 +15,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.circuits.clusters import cluster_mean
-from hmmrnn.circuits.events import Events, Stretch, find_events, mean_over_events, some, stretch
+from hmmrnn.circuits.events import Events, Stretch, find_events, some, stretch
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import Estimate, mean
 from hmmrnn.nets import Intervention, Network
 
 Index = Int[Array, ""] | int
@@ -55,13 +55,13 @@ class WindowedRuns(NamedTuple):
 
 
 class WindowEffects(NamedTuple):
-    """Means over events for each group and window, with intervals over runs."""
+    """Means over events for each group and window (G, W), with intervals over runs."""
 
     windows: tuple[int, ...]
-    happens: list[list[Estimate]]
-    prevented: list[list[Estimate]]  # share that happens without the cut minus share with it
-    delay: list[list[Estimate]]  # of those that happen in spite of it, in steps
-    swing_lost: list[list[Estimate]]
+    happens: Estimate
+    prevented: Estimate  # share that happens without the cut minus share with it
+    delay: Estimate  # of those that happen in spite of it, in steps
+    swing_lost: Estimate
     clean_happens: Estimate
     n_events: int
     stay: int  # steps that the old symbol had lasted before each of them
@@ -160,22 +160,17 @@ def window_effects(
     weights: Float[np.ndarray, "R B"],
 ) -> WindowEffects:
     """Effect sizes of each group and window, with intervals over the B runs of the recording."""
-    mean = partial(mean_over_events, run=events.run, weights=weights)
-
-    def means(values: Float[np.ndarray, "G W E"]) -> list[list[Estimate]]:
-        return [[mean(x) for x in group] for group in values]
-
     happens, delay, lost, clean = (
         np.asarray(x)[..., : len(events.run)]
         for x in (runs.happens, runs.delay, runs.swing_lost, runs.clean_happens)
     )
     return WindowEffects(
         windows=windows,
-        happens=means(happens),
-        prevented=means(clean - happens),
-        delay=means(delay),
-        swing_lost=means(lost),
-        clean_happens=mean(clean),
+        happens=mean(happens, events.run, weights),
+        prevented=mean(clean - happens, events.run, weights),
+        delay=mean(delay, events.run, weights),
+        swing_lost=mean(lost, events.run, weights),
+        clean_happens=mean(clean, events.run, weights),
         n_events=len(events.run),
         stay=before,
     )

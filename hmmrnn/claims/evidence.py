@@ -11,7 +11,6 @@ import numpy as np
 
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity.learned import learned
-from hmmrnn.hmm import HMM, name_of
 from hmmrnn.intervals import Estimate
 from hmmrnn.storage import plain, read_json
 from hmmrnn.training import TrainConfig
@@ -41,7 +40,7 @@ class Evidence(NamedTuple):
     @property
     def preset(self) -> str:
         """Name of the HMM, `custom` if it is none of the presets."""
-        return name_of(self.config.hmm) if isinstance(self.config.hmm, HMM) else "own data"
+        return self.config.target.label
 
     @property
     def loss(self) -> str:
@@ -65,7 +64,7 @@ class Evidence(NamedTuple):
 
 @lru_cache(1024)
 def _loss(config: TrainConfig) -> str:
-    paper = TrainConfig.profile("paper", config.hmm)
+    paper = TrainConfig.profile("paper", config.target)
     return "paper" if recipe(config) == recipe(paper) else config.loss.name
 
 
@@ -76,7 +75,7 @@ def read_evidence(folder: Path) -> Evidence:
         InputError: no run there, one that aims at no HMM, or damaged files.
     """
     config, noise_std, seed, _ = read_spec(folder)
-    if not isinstance(config.hmm, HMM):
+    if not config.target.exact:
         raise InputError(f"runs={folder}: the claims are about networks that emulate an HMM")
     found = {name: _measures(folder / f"{name}.json") for name in MEASURES}
     problems = {name: str(f["problem"]) for name, f in found.items() if "problem" in f}

@@ -19,7 +19,7 @@ from hmmrnn.claims.motion import orbits, turns
 from hmmrnn.claims.rule import MAJORITY, Finding, Row, Verdict, mean_over_networks, wilson
 from hmmrnn.claims.sizes import like_the_papers
 from hmmrnn.dynamics.manner import STILL
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import Estimate, decide
 
 ALL = "all"
 
@@ -112,9 +112,10 @@ def _row(name: str, preset: str, networks: Sequence[Evidence]) -> Row:
     counts = [(sum(f.holds is True for f in side), len(side)) for side in (biased, unbiased)]
     shares = [wilson(*count) for count in counts]
     verdict: Verdict = "undecided"
-    if all(share.low > MAJORITY for share in shares):
+    decided = {decide(share, MAJORITY) for share in shares}
+    if decided == {"yes"}:
         verdict = "supported"
-    elif any(share.high < MAJORITY for share in shares):
+    elif "no" in decided:
         verdict = "not supported"
     (orbiting, n_biased), (still, n_unbiased) = counts
     return Row(

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from hmmrnn.claims.evidence import Evidence
+from hmmrnn.claims.evidence import Evidence, number
 from hmmrnn.claims.rule import Finding
+from hmmrnn.intervals import decide
 
 FEW = 0.2
 """Share of all units that are still few kick neurons; the paper's have 10 to 20 of 150."""
@@ -73,14 +74,15 @@ def noise_counts(network: Evidence) -> Finding:
     """
     if not network.circuits:
         return Finding(np.nan, None, reason=network.why_not("circuits"))
-    known = [row["agreement"] for row in network.circuits["rows"] if row["n_population"]]
-    known = [found for found in known if found["low"] is not None]
+    rows = network.circuits["rows"]
+    known = [number(row, "agreement") for row in rows if row["n_population"]]
+    known = [found for found in known if np.isfinite(found.low)]
     if not known:
         return Finding(np.nan, None, reason="no population was found")
-    mean = float(np.mean([found["value"] for found in known]))
-    if any(found["high"] < 0 for found in known):
-        return Finding(mean, False)
-    return Finding(mean, True if all(found["low"] > 0 for found in known) else None)
+    mean, decided = np.mean([found.value for found in known]), {decide(e, 0) for e in known}
+    if "no" in decided:
+        return Finding(float(mean), False)
+    return Finding(float(mean), True if decided == {"yes"} else None)
 
 
 def silence_stops(network: Evidence) -> Finding:

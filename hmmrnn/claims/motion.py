@@ -7,7 +7,7 @@ import numpy as np
 from hmmrnn.claims.evidence import Evidence, number
 from hmmrnn.claims.rule import Finding
 from hmmrnn.dynamics.manner import SIGNIFICANT
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import Estimate, decide
 
 FAITHFUL_KL = 0.01
 """Nats of a 6-gram: it takes 300 independent ones to tell with odds of 20 to 1."""
@@ -124,8 +124,7 @@ def phase_explains(network: Evidence) -> Finding:
     if not np.isfinite(found.low):
         reason = "it has no phase" if network.dynamics else network.why_not("dynamics")
         return Finding(found.value, None, reason=reason)
-    decided = found.low > 0.5 or found.high < 0.5
-    return Finding(found.value, found.low > 0.5 if decided else None)
+    return Finding(found.value, {"yes": True, "no": False}.get(decide(found, 0.5)))
 
 
 def axes_in_plane(network: Evidence) -> Finding:
@@ -135,7 +134,7 @@ def axes_in_plane(network: Evidence) -> Finding:
     shares = (network.dynamics.get("readout") or {}).get("share_in_plane")
     if not shares:
         return Finding(np.nan, None, reason=network.why_not("dynamics"))
-    pairs = list(combinations(range(network.config.hmm.n_symbols), 2))
+    pairs = list(combinations(range(network.config.target.n_symbols), 2))
     first, second = sorted(network.dynamics["manner"]["symbols"])
     share = shares[pairs.index((first, second))]
     if share is None:

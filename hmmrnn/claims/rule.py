@@ -14,12 +14,13 @@ import numpy as np
 from scipy.stats import binomtest
 
 from hmmrnn.claims.evidence import Evidence
-from hmmrnn.intervals import LEVEL, Estimate
+from hmmrnn.intervals import LEVEL, UNKNOWN, Estimate, decide
 
 MAJORITY = 0.5
 N_DRAWS = 2000
 
 Verdict = Literal["supported", "not supported", "true by construction", "undecided"]
+WORDS: dict[str, Verdict] = {"yes": "supported", "no": "not supported", "undecided": "undecided"}
 
 
 class Finding(NamedTuple):
@@ -76,13 +77,9 @@ def judge(claim: Claim, networks: Sequence[Evidence], preset: str, loss: str) ->
     n_true = sum(f.by_construction for f in findings)
     n_holding = sum(f.holds is True for f in judged)
     share = wilson(n_holding, len(judged))
-    verdict: Verdict = "undecided"
+    verdict = WORDS[decide(share, MAJORITY)]
     if n_true and not judged:
         verdict = "true by construction"
-    elif judged and share.low > MAJORITY:
-        verdict = "supported"
-    elif judged and share.high < MAJORITY:
-        verdict = "not supported"
     return Row(
         claim=claim.name,
         preset=preset,
@@ -112,7 +109,7 @@ def _sentence(findings: Sequence[Finding], n_judged: int, n_holding: int, n_true
 def wilson(n_holding: int, n: int) -> Estimate:
     """A share with Wilson's 95 % interval; all NaN of nothing."""
     if not n:
-        return Estimate(np.nan, np.nan, np.nan)
+        return UNKNOWN
     found = binomtest(n_holding, n).proportion_ci(LEVEL, "wilson")
     return Estimate(n_holding / n, float(found.low), float(found.high))
 
@@ -124,7 +121,7 @@ def mean_over_networks(values: Sequence[float]) -> Estimate:
     """
     finite = [value for value in values if np.isfinite(value)]
     if len(finite) < 2:
-        return Estimate(finite[0] if finite else np.nan, np.nan, np.nan)
+        return Estimate.of(np.array(finite)) if finite else UNKNOWN
     drawn = np.random.default_rng(0).choice(finite, (N_DRAWS, len(finite)))
     low, high = np.quantile(drawn.mean(axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(statistics.fmean(finite), float(low), float(high))

@@ -13,7 +13,7 @@ from scipy import stats
 
 from hmmrnn.claims.evidence import Evidence, number, recipe
 from hmmrnn.claims.rule import Row, Verdict
-from hmmrnn.intervals import LEVEL, Estimate
+from hmmrnn.intervals import LEVEL, UNKNOWN, Estimate, decide
 
 FACTOR = 1.5
 """In the KL; less is hardly a difference."""
@@ -22,7 +22,6 @@ ENOUGH = 3
 """Networks on each side."""
 
 UNITS, NOISE, CLIP = 150, 100, (0.3, 0.9)
-NOTHING = Estimate(np.nan, np.nan, np.nan)
 
 Side = Callable[[float], bool]
 
@@ -108,7 +107,7 @@ def compare_sizes(claim: Comparison, networks: Sequence[Evidence], preset: str, 
     """
     sides = max(_by_recipe(claim, networks), key=lambda s: (s.enough, min(map(len, s))))
     n = sum(map(len, sides))
-    ratio = _ratio(*sides) if sides.enough else NOTHING
+    ratio = _ratio(*sides) if sides.enough else UNKNOWN
     return Row(
         claim=claim.name,
         preset=preset,
@@ -118,7 +117,7 @@ def compare_sizes(claim: Comparison, networks: Sequence[Evidence], preset: str, 
         n_networks=n,
         n_judged=n if sides.enough else 0,
         n_holding=0,
-        share=NOTHING,
+        share=UNKNOWN,
         sentence=_sentence(claim, sides, ratio),
     )
 
@@ -155,9 +154,10 @@ def _ratio(worse: Sequence[Evidence], better: Sequence[Evidence]) -> Estimate:
 
 
 def _verdict(claim: Comparison, ratio: Estimate) -> Verdict:
-    if not (ratio.low > FACTOR or ratio.high < FACTOR):
+    larger = decide(ratio, FACTOR)
+    if larger == "undecided":
         return "undecided"
-    return "supported" if (ratio.low > FACTOR) == claim.differs else "not supported"
+    return "supported" if (larger == "yes") == claim.differs else "not supported"
 
 
 def _each(claim: Comparison, sides: Sides) -> str:

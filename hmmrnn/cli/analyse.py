@@ -21,7 +21,6 @@ from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import LongRun
 from hmmrnn.report import five_numbers
-from hmmrnn.sequences import words_of
 from hmmrnn.storage import read_json
 from hmmrnn.training import Fit, load
 
@@ -55,7 +54,7 @@ def show(folder: Path, fit: Fit) -> None:
     """Write the report, print the numbers that matter and where it is."""
     page = report(folder)
     fidelity, moving = (read_json(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
-    for number in five_numbers(fidelity, moving, words_of(fit.config.hmm)):
+    for number in five_numbers(fidelity, moving, fit.config.target.words):
         print(f"  {number}")
     warn_of_unbounded(folder, LongRun(**fidelity["long_run"]))
     print(f"report: {page}")

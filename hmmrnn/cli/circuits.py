@@ -25,11 +25,9 @@ from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn.errors import DivergingNetworkError
-from hmmrnn.fidelity import held_out_law
-from hmmrnn.hmm import HMM, ngram_law
 from hmmrnn.report import CIRCUIT_FIGURES
-from hmmrnn.sequences import Target
 from hmmrnn.storage import plain, write_json
+from hmmrnn.targets import Target
 from hmmrnn.training import Fit, RunSpec, load
 
 FLAGS = flags.FLAGS
@@ -75,7 +73,7 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     Raises:
         InputError: sizes that are too small.
     """
-    laws = [law_of(fit.config.hmm) for fit in fits]
+    laws = [law_of(fit.config.target) for fit in fits]
     surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
     for fit, found, problem in zip(fits, surveys, unbounded(fits), strict=True):
         weights = np.asarray(fit.params["W_rec"])
@@ -105,13 +103,10 @@ def shape(spec: RunSpec) -> Hashable:
     return spec.config.cell
 
 
-def law_of(hmm: Target) -> np.ndarray | None:
+def law_of(target: Target) -> np.ndarray | None:
     """The law of the 4-grams of HMM or held-out data, flat; None where it is too large."""
-    if hmm.n_symbols**ORDER > MOST_NGRAMS:
-        return None
-    if not isinstance(hmm, HMM):
-        return held_out_law(hmm, ORDER)
-    return np.asarray(ngram_law(hmm, ORDER)).ravel()
+    small = target.n_symbols**ORDER <= MOST_NGRAMS
+    return target.compared_law(ORDER) if small else None
 
 
 def _remove_earlier(folder: Path) -> None:

@@ -7,8 +7,9 @@ from absl import flags
 
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import PRESETS, from_json, preset
-from hmmrnn.sequences import Target, described, read_sequences
+from hmmrnn.sequences import described, read_sequences
 from hmmrnn.settings import Section, option_types
+from hmmrnn.targets import Target
 from hmmrnn.training import RunSpec, TrainConfig, read_origin
 from hmmrnn.training.config import PROFILES, SECTIONS
 from hmmrnn.training.origin import expect_fits

@@ -65,7 +65,7 @@ class Measured(NamedTuple):
     problem: str | None
     loss: Float[np.ndarray, " L"]
     floor: float  # of the loss
-    kl: list[Estimate]  # at each snapshot
+    kl: Estimate  # (E,) at each snapshot
 
 
 class _Keys(NamedTuple):
@@ -86,20 +86,20 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
         for fit in fits
     ]
     surveys = survey_many(fits, courses, keys.survey, sizes)
-    explodes = unbounded(fits)
+    explodes, nothing = unbounded(fits), Estimate.stack([])
     for fit, course, found, problem in zip(fits, courses, surveys, explodes, strict=True):
         floor = float(fit.floor.mean)
         reason = str(found) if isinstance(found, DivergingNetworkError) else problem
         if isinstance(found, DivergingNetworkError) or reason is not None:
-            yield Measured(None, reason, course.loss, floor, [])
+            yield Measured(None, reason, course.loss, floor, nothing)
             continue
-        kl = [] if found.development is None else _kl_through_training(fit, keys.fidelity)
+        kl = nothing if found.development is None else _kl_through_training(fit, keys.fidelity)
         yield Measured(found, None, course.loss, floor, kl)
 
 
-def _kl_through_training(fit: Fit, key: Key) -> list[Estimate]:
-    hmm, n_steps = fit.config.hmm, fit.config.data.n_steps
-    return kl_through_training(fit, fit.snapshots.params, hmm, n_steps, key)
+def _kl_through_training(fit: Fit, key: Key) -> Estimate:
+    target, n_steps = fit.config.target, fit.config.data.n_steps
+    return kl_through_training(fit, fit.snapshots.params, target, n_steps, key)
 
 
 def write(folder: Path, measured: Measured, sisters: dict[str, Any], seed: int) -> None:
@@ -164,7 +164,6 @@ def _draw(
 def report_lines(found: Survey) -> list[str]:
     """What a terminal shows of it."""
     whole, near, dated = found.globally, found.locally, found.development
-    turns = whole.orbit.rotation
     shares = [f"{share.value:.2f}" for share in near.shares]
     explained = [f"{100 * share:.1f} %" for share in np.asarray(found.portrait.plane.explained)]
     lines = [
@@ -173,8 +172,7 @@ def report_lines(found: Survey) -> list[str]:
             f"Symbols {pair.symbols[0]} and {pair.symbols[1]}: {each.sentence}"
             for pair, each in zip(whole.pairs, whole.manners, strict=True)
         ),
-        f"net rotation per pair of transitions {turns.value:.3f} "
-        f"[{turns.low:.3f}, {turns.high:.3f}]",
+        f"net rotation per pair of transitions {whole.orbit.rotation:.3f}",
         *(
             f"  {name} surrogates {null.null_mean:.3f} [{null.null_low:.3f}, {null.null_high:.3f}],"
             f" p = {null.p_value:.3f}"
@@ -209,8 +207,7 @@ def write_one(seed: int, folder: Path, measured: Measured) -> str:
     if measured.found is None:
         return str(measured.problem)
     whole = measured.found.globally
-    turns = whole.orbit.rotation
-    return f"rotation {turns.value:.3f} [{turns.low:.3f}, {turns.high:.3f}], {whole.manner.kind}"
+    return f"rotation {whole.orbit.rotation:.3f}, {whole.manner.kind}"
 
 
 def shape(spec: RunSpec) -> Hashable:

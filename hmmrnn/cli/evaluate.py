@@ -19,8 +19,8 @@ from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import Fidelity, Sizes, compare_many
 from hmmrnn.figures import dwell_figure, ngram_figure, save, transition_figure
-from hmmrnn.sequences import Words, words_of
 from hmmrnn.storage import write_json
+from hmmrnn.targets import Words
 from hmmrnn.training import Fit, RunSpec, load, read_spec
 
 FLAGS = flags.FLAGS
@@ -41,15 +41,15 @@ def measure(
     n_sequences: int, seed: int, fits: list[Fit]
 ) -> Iterator[Fidelity | DivergingNetworkError]:
     """Compare networks of one HMM and one length of sequence with it."""
-    hmm, n_steps = fits[0].config.hmm, fits[0].config.data.n_steps
+    target, n_steps = fits[0].config.target, fits[0].config.data.n_steps
     n_matched = min(1_000, n_sequences)
     sizes = Sizes(n_sequences=n_sequences, n_steps=n_steps, n_matched=n_matched)
-    return compare_many(fits, hmm, jax.random.key(seed), sizes)
+    return compare_many(fits, target, jax.random.key(seed), sizes)
 
 
 def write(folder: Path, fidelity: Fidelity) -> str:
     """Write figures and numbers; the divergence of the longest n-grams is the line."""
-    words = words_of(read_spec(folder).config.hmm)
+    words = read_spec(folder).config.target.words
     save(folder, "transitions", transition_figure(fidelity, words))
     save(folder, "ngrams", ngram_figure(fidelity, words))
     save(folder, "dwell", dwell_figure(fidelity, words))
@@ -61,16 +61,12 @@ def write(folder: Path, fidelity: Fidelity) -> str:
 def kl_line(fidelity: Fidelity, n: int, words: Words) -> str:
     """The divergence of n-grams beside that of an HMM sample, or of training data."""
     entry = fidelity.kl[n]
-    return (
-        f"KL of {n}-grams {entry.network.value:.4f} "
-        f"[{entry.network.low:.4f}, {entry.network.high:.4f}], "
-        f"{words.sample} {entry.floor.value:.4f}"
-    )
+    return f"KL of {n}-grams {entry.network:.4f}, {words.sample} {entry.floor.value:.4f}"
 
 
 def shape(spec: RunSpec) -> Hashable:
     """What networks must have in common to be compared side by side."""
-    return spec.config.cell, spec.config.data.n_steps, spec.config.hmm
+    return spec.config.cell, spec.config.data.n_steps, spec.config.target
 
 
 def define_flags() -> None:
@@ -89,6 +85,6 @@ def main() -> None:
     fit = load(chosen)
     fidelity = evaluate(chosen, fit, FLAGS.n_sequences, FLAGS.analysis_seed)
     for n in fidelity.kl:
-        print(kl_line(fidelity, n, words_of(fit.config.hmm)))
+        print(kl_line(fidelity, n, fit.config.target.words))
     warn_of_unbounded(chosen, fidelity.long_run)
     print(chosen / "fidelity.json")

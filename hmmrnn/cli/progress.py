@@ -6,7 +6,6 @@ from typing import Self
 
 from tqdm import tqdm
 
-from hmmrnn.sequences import volatility, words_of
 from hmmrnn.training import Progress, TrainConfig
 
 
@@ -14,8 +13,8 @@ class ProgressBar:
     """Epoch, loss against its floor, volatility against that of HMM or data, and the time left."""
 
     def __init__(self, config: TrainConfig) -> None:
-        self.exact_volatility = volatility(config.hmm, config.data.n_steps)
-        self.target = words_of(config.hmm).target
+        self.exact_volatility = config.target.volatility(config.data.n_steps)
+        self.target = config.target.words.target
         self.started = False
         self.bar = tqdm(
             total=config.train.epochs,

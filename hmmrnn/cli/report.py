@@ -11,7 +11,6 @@ from absl import flags
 
 from hmmrnn.figures import save, training_figure
 from hmmrnn.report import build_report
-from hmmrnn.sequences import volatility
 from hmmrnn.training import load
 
 FLAGS = flags.FLAGS
@@ -21,7 +20,7 @@ def report(folder: Path) -> Path:
     """Draw the history of a finished training and write the report."""
     if (folder / "params.npz").exists():
         fit = load(folder)
-        exact = volatility(fit.config.hmm, fit.config.data.n_steps)
+        exact = fit.config.target.volatility(fit.config.data.n_steps)
         save(folder, "training", training_figure(fit, exact))
     return build_report(folder)
 

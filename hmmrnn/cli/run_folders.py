@@ -24,9 +24,9 @@ from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.nets import long_run
+from hmmrnn.programs import forget_programs_if_many
 from hmmrnn.sweep.plan import TROUBLE, reason_of
 from hmmrnn.training import Fit, RunSpec, load
-from hmmrnn.training.memory import forget_programs_if_many
 from hmmrnn.training.run_folder import CONFIG, read_spec
 
 FLAGS = flags.FLAGS

@@ -1,5 +1,6 @@
 """One network beside others of the same HMM, loss and size, from their dynamics.json."""
 
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from hmmrnn.arrays import Key
 from hmmrnn.dynamics import Across, across_networks
 from hmmrnn.errors import InputError
 from hmmrnn.figures import networks_figure, save
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.report import estimate
 from hmmrnn.storage import read_json
 from hmmrnn.training.run_folder import read_spec
@@ -47,11 +48,7 @@ def sister_networks(folder: Path, pattern: str) -> dict[str, Any]:
         if path.resolve() == folder.resolve() or not (path / "dynamics.json").exists():
             continue
         theirs = read_spec(path).config
-        same = theirs.hmm == ours.hmm and (theirs.loss, theirs.net) == (
-            ours.loss,
-            ours.net,
-        )
-        if not same:
+        if (theirs.target, theirs.loss, theirs.net) != (ours.target, ours.loss, ours.net):
             raise InputError(f"others={pattern}: {path} has another HMM, loss or network")
         fields = read_json(path / "dynamics.json")
         if "problem" in fields:
@@ -96,4 +93,4 @@ def _number(fields: Any, where: tuple[str | int, ...]) -> Estimate:  # noqa: ANN
         fields = None if isinstance(step, int) and step >= len(fields) else fields[step]
     if isinstance(fields, dict):
         return estimate(fields)
-    return Estimate(float("nan") if fields is None else float(fields), float("nan"), float("nan"))
+    return UNKNOWN if fields is None else replace(UNKNOWN, value=float(fields))

@@ -52,7 +52,7 @@ from hmmrnn.sweep.table import row, write_table
 from hmmrnn.training import TrainConfig, load
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.memory import free_bytes, members_that_fit
-from hmmrnn.training.run import InterruptedRun, stop_requests
+from hmmrnn.training.signals import InterruptedRun, stop_requests
 from hmmrnn.zoo.pack import same_network
 
 FLAGS = flags.FLAGS

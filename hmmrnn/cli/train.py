@@ -17,8 +17,9 @@ from hmmrnn.cli.launch import command_line, to_type, warn_of_unbounded
 from hmmrnn.cli.outputs import stopped_by
 from hmmrnn.cli.progress import ProgressBar
 from hmmrnn.training import Fit
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run import train_run
 from hmmrnn.training.run_folder import long_run_in
+from hmmrnn.training.signals import InterruptedRun
 
 
 def define_flags() -> None:

@@ -66,7 +66,7 @@ def edge_circuit(
     )
     best = int(np.argmax(mean_faithfulness(chosen_by) >= threshold))
     curve = curve_of(sizes, judged_by, bootstrap_weights(judged_by.shape[1], key))
-    return EdgeCircuit(kept[best], Estimate(*(float(x[best]) for x in curve.faithfulness)), curve)
+    return EdgeCircuit(kept[best], curve.faithfulness[best], curve)
 
 
 def losses_with(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from hmmrnn.discovery.known_truth import Judgement
 from hmmrnn.discovery.survey import Discovery
+from hmmrnn.storage import plain
 
 N_LISTED = 20
 """Edges and twins that are listed for each window, the strongest."""
@@ -23,14 +24,14 @@ def numbers(found: Discovery, judged: Judgement | None) -> dict[str, Any]:
         "n_trials": found.n_trials,
         "n_units": found.effect.value.shape[1],
         "windows": {name: list(span) for name, span in found.windows.items()},
-        "effect": found.effect,
+        "effect": plain(found.effect, columns=True),
         "agreement": found.agreement,
         "edge_agreement": found.edge_agreement,
         "circuits": [
             {**circuit._asdict(), "units": np.flatnonzero(circuit.units)}
             for circuit in found.circuits
         ],
-        "curves": found.curves,
+        "curves": plain(found.curves, columns=True),
         "groups": _groups(found),
         "twins": [_twins(found, w) for w in range(len(found.windows))],
         "edges": [_edges(found, w) for w in range(len(found.windows))],
@@ -86,6 +87,6 @@ def _edges(found: Discovery, w: int) -> dict[str, Any]:
     return {
         "n_edges": int(circuit.edges.sum()),
         "faithfulness": circuit.faithfulness,
-        "curve": circuit.curve,
+        "curve": plain(circuit.curve, columns=True),
         "strongest": [{"receiver": i, "sender": j, "strength": strength[i, j]} for i, j in places],
     }

@@ -23,7 +23,7 @@ from hmmrnn.arrays import Key, host_generator
 from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.discovery.interventions import Stand_in, clean_losses, losses
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, Profile, bootstrap_weights, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights
 
 CLEARLY = 2.0
 """Standard errors over trials by which a stake must be above zero."""
@@ -39,7 +39,7 @@ class Curve(NamedTuple):
     """Faithfulness of the k strongest units, or edges, in one window, over k."""
 
     sizes: Int[np.ndarray, " G"]  # from 0 to all of them
-    faithfulness: Profile  # in G places
+    faithfulness: Estimate  # (G,)
     cpr: Estimate
     cmd: Estimate
 
@@ -113,10 +113,9 @@ def curve_of(
 ) -> Curve:
     """The curve of the losses of circuits of each size, from nothing kept to everything."""
     draws = faithfulness_of(loss, Losses(full=loss[-1], none=loss[0]), weights)
-    low, high = np.array([interval(v, draws[1:, g])[1:] for g, v in enumerate(draws[0])]).T
     share = sizes / sizes[-1]
     cpr, cmd = (np.trapezoid(y, share, axis=1) for y in (draws, np.abs(1 - draws)))
-    return Curve(sizes, Profile(draws[0], low, high), estimate_of(cpr), estimate_of(cmd))
+    return Curve(sizes, *map(Estimate.of, (draws, cpr, cmd)))
 
 
 def smallest_faithful(
@@ -186,12 +185,12 @@ def judged(
             Circuit(
                 units=circuits[w],
                 chosen_at=float(chosen_at[w]),
-                stake=estimate_of(weights @ (ends.none - ends.full)),
-                faithfulness=estimate_of(faithful),
-                completeness=estimate_of(left),
-                minimality=estimate_of(drops.min(1) if drops.size else np.full(len(drops), np.nan)),
-                necessity=estimate_of(weights @ (loss[3] - loss[0])),
-                sufficiency=estimate_of(sufficient),
+                stake=Estimate.of(weights @ (ends.none - ends.full)),
+                faithfulness=Estimate.of(faithful),
+                completeness=Estimate.of(left),
+                minimality=Estimate.of(drops.min(1) if drops.size else np.full(len(drops), np.nan)),
+                necessity=Estimate.of(weights @ (loss[3] - loss[0])),
+                sufficiency=Estimate.of(sufficient),
             )
         )
     return made
@@ -231,8 +230,3 @@ def at_stake(ends: Losses) -> bool:
     """Whether replacing everything raises the loss by more than two standard errors over trials."""
     rise = ends.none - ends.full
     return bool(rise.mean() > CLEARLY * rise.std() / len(rise) ** 0.5)
-
-
-def estimate_of(draws: Float[np.ndarray, " R"]) -> Estimate:
-    """The first value, with the interval that the others give."""
-    return interval(float(draws[0]), draws[1:])

@@ -27,7 +27,8 @@ from hmmrnn.discovery.selection import (
     judged,
     smallest_faithful,
 )
-from hmmrnn.intervals import Profile, bootstrap_weights, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.programs import keep_programs_of
 
 Groups = Mapping[str, Bool[np.ndarray, " N"]]
 
@@ -55,7 +56,7 @@ class Discovery(NamedTuple):
     kind: Kind
     n_trials: int
     judging: Int[np.ndarray, " b"]  # the trials that circuits were judged with
-    effect: Profile  # (W, N), mean over all trials
+    effect: Estimate  # (W, N), mean over all trials
     attributed: dict[str, Float[np.ndarray, "W N"]]
     agreement: dict[str, list[Agreement]]  # of each attribution, in each window
     baselines: dict[str, Float[np.ndarray, "W N"]]
@@ -86,6 +87,7 @@ def survey(
     Raises:
         InputError: fewer than 4 trials.
     """
+    keep_programs_of(case.network.cell)
     names = ("halves", "probes", "boot", "baselines", "edges", "judge")
     keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
     which = halves(len(case.h0), keys["halves"])
@@ -139,17 +141,9 @@ def agreement(found: Float[np.ndarray, " M"], exact: Float[np.ndarray, " M"]) ->
     return Agreement(rank, float(found @ exact) / size if size > 0 else np.nan, len(exact))
 
 
-def _with_intervals(each: Float[np.ndarray, "W N B"], key: Key) -> Profile:
+def _with_intervals(each: Float[np.ndarray, "W N B"], key: Key) -> Estimate:
     weights = bootstrap_weights(each.shape[-1], key)
-    draws = np.tensordot(weights, each.astype(np.float64), (1, 2))
-    ends = [interval(v, rest)[1:] for v, rest in zip(*_by_place(draws), strict=True)]
-    low, high = np.array(ends).T.reshape(2, *each.shape[:2])
-    return Profile(draws[0], low, high)
-
-
-def _by_place(draws: Float[np.ndarray, "R W N"]) -> tuple[np.ndarray, np.ndarray]:
-    flat = draws.reshape(len(draws), -1)
-    return flat[0], flat[1:].T
+    return Estimate.of(np.tensordot(weights, each.astype(np.float64), (1, 2)))
 
 
 def _rankings(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hmmrnn.arrays import Key
-from hmmrnn.intervals import Estimate, bootstrap_weights, interval
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 
 
 class Across(NamedTuple):
@@ -24,9 +24,6 @@ def across_networks(networks: Mapping[str, Estimate], key: Key) -> Across:
     """
     values = np.array([entry.value for entry in networks.values()], np.float64)
     values = values[np.isfinite(values)]
-    if len(values) < 2:
-        mean = Estimate(float(values[0]) if len(values) else np.nan, np.nan, np.nan)
-    else:
-        draws = bootstrap_weights(len(values), key) @ values
-        mean = interval(draws[0], draws[1:])
+    draws = bootstrap_weights(len(values), key) @ values if len(values) > 1 else values
+    mean = Estimate.of(draws) if len(draws) else UNKNOWN
     return Across(dict(networks), mean, len(values))

@@ -134,8 +134,8 @@ def rotational_share(
     covariance: Float[np.ndarray, "B 2 2"],
     lagged: Float[np.ndarray, "B 2 2"],
     weights: Float[np.ndarray, "R B"],
-) -> tuple[Estimate, Estimate]:
-    """Share of rotation in the linear flow, and radians per step.
+) -> Estimate:
+    """Share of rotation in the linear flow, and radians per step (2,).
 
     With C_0 = <z z'> and C_1 = <z_{t+1} z_t'>, whitened to A = C_0^-1/2 C_1 C_0^-1/2:
 
@@ -148,10 +148,12 @@ def rotational_share(
     as principal characteristics in the statistical mechanics of non-equilibrium steady states).
     Opposite whirls cancel in it; they show in the current of the cells.
     """
-    both = jnp.stack([covariance, lagged], axis=1)
-    share = estimate(lambda m: _share(*_real_and_odd(m[:, 0], m[:, 1])), both, weights)
-    turns = estimate(lambda m: np.arctan2(*_real_and_odd(m[:, 0], m[:, 1])[::-1]), both, weights)
-    return share, turns
+
+    def statistic(means: np.ndarray) -> np.ndarray:
+        real, odd = _real_and_odd(means[:, 0], means[:, 1])
+        return np.stack([_share(real, odd), np.arctan2(odd, real)], axis=1)
+
+    return estimate(statistic, jnp.stack([covariance, lagged], axis=1), weights)
 
 
 def reversal_p(odd: Float[np.ndarray, "B F"], key: Key) -> float:

@@ -22,7 +22,7 @@ from hmmrnn.dynamics.pca import padded
 from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.dynamics.transitions import net_cycles
-from hmmrnn.intervals import Estimate, bootstrap_weights, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
 
 N_RUNS = 16
@@ -46,13 +46,13 @@ class Snapshot(NamedTuple):
 
 
 class Development(NamedTuple):
-    """E snapshots of one training. Intervals are over runs, which share their noise."""
+    """E snapshots of one training. Intervals are over runs, which share their noise; (E,) each."""
 
     epochs: Int[np.ndarray, " E"]
-    transitions_per_step: list[Estimate]
-    rotation: list[Estimate]  # net turns per pair of transitions; NaN without any
-    critical_share: list[Estimate]  # of the states with a critical pair of eigenvalues
-    unstable_share: list[Estimate]  # of the eigenvalues, mean over states
+    transitions_per_step: Estimate
+    rotation: Estimate  # net turns per pair of transitions; NaN without any
+    critical_share: Estimate  # of the states with a critical pair of eigenvalues
+    unstable_share: Estimate  # of the eigenvalues, mean over states
     mean_shift: Float[np.ndarray, "E N"]  # of each unit, over the typical norm of the state
     explained: Float[np.ndarray, "E 2"]
     paths: Float[np.ndarray, "E T 2"]
@@ -150,7 +150,7 @@ def development_of(
     }
     return Development(
         epochs=at,
-        **{name: [interval(row[0], row[1:]) for row in rows] for name, rows in series.items()},
+        **{name: Estimate.of(rows.T) for name, rows in series.items()},
         mean_shift=np.asarray(found.mean_shift),
         explained=np.asarray(found.explained),
         paths=np.asarray(found.path),

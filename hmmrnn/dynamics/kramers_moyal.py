@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.intervals import Estimate, Profile, interval
+from hmmrnn.intervals import UNKNOWN, Estimate
 
 N_BINS = 48
 """Fewer bins blur wells that are close together in a coordinate with long tails."""
@@ -30,8 +30,6 @@ MIN_COUNT = 100
 MIN_BARRIER = 0.2
 """What the interval of a barrier must exceed: a density that dips by less than a fifth has one
 well."""
-
-UNKNOWN = Estimate(np.nan, np.nan, np.nan)
 
 
 class Moments(NamedTuple):
@@ -55,14 +53,14 @@ class Wells(NamedTuple):
 
 
 class KramersMoyal(NamedTuple):
-    """How a coordinate moves. Potentials are in units of -log probability, zero at their lowest."""
+    """How a coordinate moves, in each bin (X,). Potentials are -log probability, lowest at zero."""
 
     x: Float[np.ndarray, " X"]  # centres of the bins
     counts: Float[np.ndarray, " X"]
-    drift: Profile  # A(x) = <dx | x>, per step
-    diffusion: Profile  # D(x) = <(dx - A)^2 | x> / 2, per step
-    density_potential: Profile  # -log p(x)
-    drift_potential: Profile  # -int A / D dx + log D
+    drift: Estimate  # A(x) = <dx | x>, per step
+    diffusion: Estimate  # D(x) = <(dx - A)^2 | x> / 2, per step
+    density_potential: Estimate  # -log p(x)
+    drift_potential: Estimate  # -int A / D dx + log D
     density_wells: Wells
     drift_wells: Wells
     second_lag: Estimate  # drift of two steps over what one step predicts; 1 for a Markov process
@@ -145,10 +143,10 @@ def kramers_moyal(moments: Moments, weights: Float[np.ndarray, "R B"]) -> Kramer
     return KramersMoyal(
         x=x,
         counts=counts,
-        drift=_profile(drift),
-        diffusion=_profile(diffusion),
-        density_potential=_profile(_from_lowest(density)),
-        drift_potential=_profile(_from_lowest(force + spread)),
+        drift=Estimate.of(drift),
+        diffusion=Estimate.of(diffusion),
+        density_potential=Estimate.of(_from_lowest(density)),
+        drift_potential=Estimate.of(_from_lowest(force + spread)),
         density_wells=find_wells(x, density, force),
         drift_wells=find_wells(x, force + spread, force),
         second_lag=_second_lag(x, n, drift, drift_two),
@@ -171,7 +169,7 @@ def find_wells(
         return Wells(0, np.empty(0), UNKNOWN, UNKNOWN)
     deepest, others = _basins(potential[0])
     rises = [
-        tuple(_interval(rows[:, top] - rows[:, bottom]) for rows in (potential, force))
+        tuple(Estimate.of(rows[:, top] - rows[:, bottom]) for rows in (potential, force))
         for bottom, top in others
     ]
     kept = [bottom for (bottom, _), rise in zip(others, rises, strict=True) if _is_high(rise[0])]
@@ -230,14 +228,6 @@ def _second_lag(x: np.ndarray, n: np.ndarray, drift: np.ndarray, two: np.ndarray
     n, drift, two = (np.nan_to_num(part[:, known]) for part in (n, drift, two))
     after = np.stack([np.interp(x[known] + row, x[known], row) for row in drift])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _interval(
+        return Estimate.of(
             np.sum(n * two * (drift + after), axis=1) / np.sum(n * (drift + after) ** 2, axis=1)
         )
-
-
-def _interval(values: np.ndarray) -> Estimate:
-    return interval(float(values[0]), values[1:])
-
-
-def _profile(rows: Float[np.ndarray, "R X"]) -> Profile:
-    return Profile(*np.array([_interval(column) for column in rows.T]).T)

@@ -43,13 +43,13 @@ class LocalDynamics(NamedTuple):
     zone: Int[np.ndarray, " P"]  # index into ZONES; -1 where the residency time is not known
     points: Float[np.ndarray, "P 2"]  # in the plane
     explained: Float[np.ndarray, " C"]
-    shares: list[Estimate]  # of the states in each zone
-    times: list[Estimate]  # mean residency time in each zone
-    sign_changes: list[Estimate]  # of the logit's slope per step, in each zone
+    shares: Estimate  # (4,) of the states in each zone
+    times: Estimate  # (4,) mean residency time in each zone
+    sign_changes: Estimate  # (4,) of the logit's slope per step, in each zone
     spectrum: Spectrum  # of some of the states
     spectrum_zone: Int[np.ndarray, " Q"]
-    unstable: list[Estimate]  # mean number of unstable directions in each zone
-    critical: list[Estimate]  # mean number of critical pairs in each zone
+    unstable: Estimate  # (4,) mean number of unstable directions in each zone
+    critical: Estimate  # (4,) mean number of critical pairs in each zone
     critical_share: Estimate  # of the states with a critical pair
     sensitivity: list[ZoneSensitivity]  # clusters, kick-zones, transitions; over starts
     shift: MeanShiftReport

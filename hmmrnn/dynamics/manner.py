@@ -157,7 +157,7 @@ def _apart(wells: Wells) -> bool:
 def _origin(drift: Wells) -> str:
     """Whether the drift or the uneven noise makes the barrier of the effective potential."""
     whole, part = drift.barrier, drift.drift_part
-    if not np.isfinite([*whole, *part]).all():
+    if not np.isfinite([*whole.parts, *part.parts]).all():
         return ""
     share = part.value / whole.value
     if part.low <= 0 <= part.high or share < 0:
@@ -181,7 +181,7 @@ def _remainder(found: Evidence) -> str:
 
 
 def _turns(rotation: Estimate) -> str:
-    value, low, high = (f"{part:.2f}" for part in rotation)
+    value, low, high = (f"{part:.2f}" for part in rotation.parts)
     return f"{value} times per pair of transitions ({low} to {high})"
 
 

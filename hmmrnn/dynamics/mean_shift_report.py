@@ -17,7 +17,7 @@ from hmmrnn.dynamics.mean_shift import (
 )
 from hmmrnn.dynamics.runs import driven_runs, expect_variance, has_variance
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import Network
 
 
@@ -29,15 +29,15 @@ class MeanShiftReport(NamedTuple):
     """
 
     shift: Estimate  # of one step, mean over units and over the path
-    unit_shift: list[Estimate]  # the same for each unit
+    unit_shift: Estimate  # (N,) the same for each unit
     activity: Estimate  # mean hidden state, for scale
     exact: Float[np.ndarray, " N"]  # shift of one step by unit, mean over the starts
     monte_carlo: Float[np.ndarray, " N"]  # the same from draws of the noise
     monte_carlo_error: Float[np.ndarray, " N"]  # its standard error
-    share: list[Estimate]  # of the propagated shift; 1 at the first step by construction
-    alignment: list[Estimate]  # cosine of the propagated shift and the whole change
-    linear_share: list[Estimate]  # mean of the first-order response; 0 by construction
-    linear_spread: list[Estimate]  # the first-order response of a single run, root mean square
+    share: Estimate  # (T,) of the propagated shift; 1 at the first step by construction
+    alignment: Estimate  # (T,) cosine of the propagated shift and the whole change
+    linear_share: Estimate  # (T,) mean of the first-order response; 0 by construction
+    linear_spread: Estimate  # (T,) the first-order response of a single run, root mean square
     n_starts: int
     n_draws: int
 
@@ -120,13 +120,13 @@ def report_of(
     weights = bootstrap_weights(n_trajectories, key_boot)
     norms = _norms(propagated, sampled, n_draws)
 
-    def over_steps(numerator: str, *denominators: str) -> list[Estimate]:
+    def over_steps(numerator: str, *denominators: str) -> Estimate:
         parts = jnp.stack([norms[name] for name in (numerator, *denominators)], axis=-1)
-        return [estimate(_root_ratio, at_step, weights) for at_step in parts]
+        return estimates(_root_ratio, parts, weights)
 
     return MeanShiftReport(
         shift=estimate(np.asarray, jnp.mean(found.one_step, axis=1), weights),
-        unit_shift=[estimate(np.asarray, unit, weights) for unit in found.one_step.T],
+        unit_shift=estimates(np.asarray, found.one_step.T, weights),
         activity=estimate(np.asarray, found.activity, weights),
         exact=np.asarray(propagated[0]).mean(axis=0),
         monte_carlo=np.asarray(sampled.mean[0]).mean(axis=0),

@@ -5,6 +5,7 @@ bias and with relu that is an identity, not a finding: f(s a) = s f(a) for s > 0
 scaled by s gives the same states scaled by s, from a silent start.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from hmmrnn.arrays import HIGHEST, Key, Keys, Scalar
 from hmmrnn.dynamics.orbits import plane_points, ratio
 from hmmrnn.dynamics.pca import PCA, padded
 from hmmrnn.dynamics.runs import driven_runs
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import Network
 
 LEVELS = (0.1, 1.0, 2.0, 3.0, 4.0)
@@ -41,7 +42,7 @@ class RadiusFit(NamedTuple):
     """radius = intercept + slope * noise level, by least squares; intervals over trajectories."""
 
     levels: Float[np.ndarray, " V"]
-    radius: list[Estimate]  # at each level
+    radius: Estimate  # (V,)
     slope: Estimate
     intercept: Estimate
     r_squared: Estimate
@@ -98,15 +99,13 @@ def fit_radius(
     """
     noise = np.asarray(levels, np.float64)
     weights = bootstrap_weights(radius.shape[1], key)
-    slope, intercept, r_squared = (
-        estimate(partial(_line, noise, i), radius.T, weights) for i in range(3)
-    )
+    slope, intercept, r_squared = estimate(partial(_line, noise), radius.T, weights)
     return RadiusFit(
         levels=noise,
-        radius=[estimate(_itself, per_run, weights) for per_run in radius],
+        radius=estimates(_itself, radius, weights),
         slope=slope,
         intercept=intercept,
-        r_squared=r_squared._replace(high=min(r_squared.high, 1.0)),
+        r_squared=replace(r_squared, high=min(r_squared.high, 1.0)),
         by_construction=network.homogeneous,
     )
 
@@ -115,18 +114,14 @@ def _itself(means: np.ndarray) -> np.ndarray:
     return means
 
 
-def _line(noise: np.ndarray, which: int, radii: np.ndarray) -> np.ndarray:
-    """Slope, intercept or R^2 (0, 1, 2) of each row of radii (R, V) over the noise levels."""
+def _line(noise: np.ndarray, radii: np.ndarray) -> Float[np.ndarray, "R 3"]:
+    """Slope, intercept and R^2 of each row of radii (R, V) over the noise levels."""
     x = noise - noise.mean()
     y = radii - radii.mean(axis=1, keepdims=True)
     slope = ratio(y @ x, np.sum(x**2))
     rest = np.sum((y - slope[:, None] * x) ** 2, axis=1)
-    found = (
-        slope,
-        radii.mean(axis=1) - slope * noise.mean(),
-        1 - ratio(rest, np.sum(y**2, axis=1)),
-    )
-    return found[which]
+    intercept = radii.mean(axis=1) - slope * noise.mean()
+    return np.stack([slope, intercept, 1 - ratio(rest, np.sum(y**2, axis=1))], axis=1)
 
 
 def occupied_region(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from hmmrnn.arrays import Key, Keys
 from hmmrnn.dynamics.residency import TRANSITION
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, bootstrap_weights, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
 
 MIXES = (0.0, 0.5, 1.0)
@@ -33,17 +33,17 @@ class NoiseSensitivity(NamedTuple):
 
 
 class ZoneSensitivity(NamedTuple):
-    """Means over the starts of one zone, with intervals; all by share of fresh noise and step.
+    """Means over the starts of one zone, with intervals; (G, T) by share of fresh noise and step.
 
     Relative: the trace over the squared norm of the start, the distance over its norm. Only these
     compare networks, since weights and noise set the scale of a relu network's states. Between the
     zones of one network they also compare the norms of the starts; the others do not.
     """
 
-    covariance_trace: list[list[Estimate]]
-    distance: list[list[Estimate]]
-    relative_trace: list[list[Estimate]]
-    relative_distance: list[list[Estimate]]
+    covariance_trace: Estimate
+    distance: Estimate
+    relative_trace: Estimate
+    relative_distance: Estimate
     n_starts: int
 
 
@@ -142,11 +142,9 @@ def sensitivity_by_zone(found: NoiseSensitivity, key: Key) -> list[ZoneSensitivi
     return [of_zone(z, key_zone) for z, key_zone in enumerate(jax.random.split(key, len(trace)))]
 
 
-def _means(
-    values: Float[np.ndarray, "n G T"], weights: Float[np.ndarray, "R n"]
-) -> list[list[Estimate]]:
+def _means(values: Float[np.ndarray, "n G T"], weights: Float[np.ndarray, "R n"]) -> Estimate:
     """The mean over starts for each share of fresh noise and step; NaN without a start."""
     if len(values) == 0:
         values, weights = np.full((1, *values.shape[1:]), np.nan), np.ones((1, 1))
     means = np.einsum("rn,ngt->gtr", weights, values)
-    return [[interval(float(draws[0]), draws[1:]) for draws in row] for row in means]
+    return Estimate.of(np.moveaxis(means, -1, 0))

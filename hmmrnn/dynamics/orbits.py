@@ -18,7 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.dynamics.pca import PCA, padded, pca, project
-from hmmrnn.intervals import Estimate, Profile, bootstrap_weights, estimate, interval
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 
 N_BINS = 24
 """Bins of the phase, 15 degrees each; the first begins at the positive side of PC1."""
@@ -51,8 +51,8 @@ class Orbit(NamedTuple):
     radius_cv: Estimate  # its standard deviation over time and trajectories, over its mean
     period: Estimate  # steps for a completed turn along the direction
     period_cv: Estimate  # 0 for a clock; 0.7 for a turn of two stays with geometric lengths
-    advance: Profile  # angle per step along the direction (rad), by phase
-    distance: Profile  # mean |angle| per step (rad), by phase
+    advance: Estimate  # (bins,) angle per step along the direction (rad), by phase
+    distance: Estimate  # (bins,) mean |angle| per step (rad), by phase
     occupancy: Float[np.ndarray, " bins"]  # share of the steps that start in each bin
     n_periods: int
     n_transitions: int
@@ -189,12 +189,9 @@ def profile(
     sums: Float[np.ndarray, "B bins *K"],
     counts: Float[np.ndarray, "B bins *K"],
     weights: Float[np.ndarray, "R B"],
-) -> Profile:
+) -> Estimate:
     """Sum over count in each bin, with intervals over trajectories."""
-    values = ratio(*(np.einsum("rb,b...->r...", weights, x) for x in (sums, counts)))
-    shape = values.shape[1:]
-    found = [interval(v[0], v[1:]) for v in values.reshape(len(values), -1).T]
-    return Profile(*(np.reshape([e[i] for e in found], shape) for i in range(3)))
+    return Estimate.of(ratio(*(np.einsum("rb,b...->r...", weights, x) for x in (sums, counts))))
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray | float) -> np.ndarray:

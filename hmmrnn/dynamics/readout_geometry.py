@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from hmmrnn.arrays import HIGHEST, Key
 from hmmrnn.dynamics.orbits import N_BINS, binned, phase_bins, profile, ratio
 from hmmrnn.dynamics.pca import PCA, project
-from hmmrnn.intervals import Estimate, Profile, bootstrap_weights, estimate
+from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 
 
 class EmissionMoments(NamedTuple):
@@ -26,7 +26,7 @@ class EmissionMoments(NamedTuple):
 class Emission(NamedTuple):
     """Emission probabilities along the phase; intervals are over trajectories."""
 
-    probability: Profile  # (bins, K)
+    probability: Estimate  # (bins, K)
     occupancy: Float[np.ndarray, " bins"]  # share of the points in each bin
     explained: Estimate  # share of the variance of the probabilities between bins of phase
     n_valid: int  # trajectories with at least one point that counts

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.intervals import Estimate, interval
+from hmmrnn.intervals import Estimate, ratio
 from hmmrnn.nets import Network
 
 N_ROLLOUTS = 20
@@ -223,33 +223,26 @@ def zones(time: Float[Array, "*P"], max_probability: Float[Array, "*P"]) -> Int[
 
 def zone_shares(
     zone: Int[np.ndarray | Array, "B T"], weights: Float[np.ndarray, "R B"]
-) -> list[Estimate]:
-    """Share of the states in each of the four zones, with intervals over the B trajectories.
+) -> Estimate:
+    """Share of the states in each of the four zones (4,), with intervals over the B trajectories.
 
     They hold the draw of the noise if each trajectory has its own, as in `residency`.
     """
     zone = np.asarray(zone)
-    return [mean_of((zone == z).astype(float), zone >= 0, weights) for z in range(N_ZONES)]
+    counts = np.sum([zone == z for z in range(N_ZONES)], axis=-1)
+    return ratio(counts, np.sum(zone >= 0, axis=1), np.arange(len(zone)), weights)
 
 
 def zone_means(
     values: Float[np.ndarray | Array, "B T"] | Int[np.ndarray | Array, "B T"],
     zone: Int[np.ndarray | Array, "B T"],
     weights: Float[np.ndarray, "R B"],
-) -> list[Estimate]:
-    """Mean of `values` over the states of each zone, such as residency times or unstable counts.
+) -> Estimate:
+    """Mean of `values` over the states of each zone (4,), such as residency times.
 
     Intervals are over the leading axis: trajectories of one network, or networks. NaN is left out.
     """
     values, zone = np.asarray(values, np.float64), np.asarray(zone)
-    return [mean_of(values, (zone == z) & np.isfinite(values), weights) for z in range(N_ZONES)]
-
-
-def mean_of(
-    values: Float[np.ndarray, "B T"], chosen: Bool[np.ndarray, "B T"], weights: np.ndarray
-) -> Estimate:
-    """Mean of the chosen values, all with the same weight, with its interval over the B rows."""
-    sums = weights @ np.where(chosen, values, 0).sum(1)
-    counts = weights @ chosen.sum(1)
-    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-    return interval(float(means[0]), means[1:])
+    chosen = [(zone == z) & np.isfinite(values) for z in range(N_ZONES)]
+    sums = np.array([np.where(mask, values, 0).sum(1) for mask in chosen])
+    return ratio(sums, np.sum(chosen, axis=-1), np.arange(len(zone)), weights)

@@ -26,6 +26,7 @@ from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 
 VIEW_STEPS = 400
 
@@ -85,6 +86,7 @@ def survey_many(
     """
     _expect(sizes)
     networks = of_one_cell(networks)
+    keep_programs_of(networks[0].cell)
     if len({len(course.epochs) for course in courses}) > 1:
         raise InputError("networks side by side need the same number of snapshots")
     each = [

@@ -4,7 +4,6 @@ from hmmrnn.fidelity.compare import compare, compare_many
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 from hmmrnn.fidelity.generated import Sizes
-from hmmrnn.fidelity.held_out import held_out_law
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.surprise import excess_surprise, surprise
@@ -20,7 +19,6 @@ __all__ = [
     "dwell_cv",
     "dwell_mean",
     "excess_surprise",
-    "held_out_law",
     "kl_from_law",
     "kl_through_training",
     "matched_distances",

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, singledispatch
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,15 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated
-from hmmrnn.fidelity.held_out import compare_with_data
+from hmmrnn.fidelity.generated import Generated, Sizes, Yardstick, generated
+from hmmrnn.fidelity.held_out import held_out_yardstick
 from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
 from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
 from hmmrnn.nets import LongRun, Network, long_run
-from hmmrnn.sequences import Target
+from hmmrnn.programs import keep_programs_of
+from hmmrnn.sequences import SymbolSequences
+from hmmrnn.targets import Target
 
 
 def compare(
@@ -39,7 +41,7 @@ def compare(
     n-grams, surprise and matching use `n_sequences` of `n_steps` (take the length trained on);
     dwell times use `n_long` sequences of `n_long_steps`, so that few runs are cut off, and are
     NaN if the network does not stay bounded (`hmmrnn.nets.long_run`). Of data in the place of
-    `hmm`, see `compare_with_data`.
+    `hmm`, see `held_out_yardstick`.
 
     Of a network that does not stay bounded a warning says so.
 
@@ -72,34 +74,48 @@ def compare_many(
     """
     sizes.expect_valid()
     networks = of_one_cell(networks)
-    for network in networks:
-        if network.n_symbols != hmm.n_symbols:
-            raise InputError(
-                f"the network has {network.n_symbols} symbols, the "
-                f"{'HMM' if isinstance(hmm, HMM) else 'data'} {hmm.n_symbols}"
-            )
-    if not isinstance(hmm, HMM):
-        yield from compare_with_data(networks, hmm, key, sizes)
-        return
-    key_net, *_, key_long = jax.random.split(key, 6)
-    key_long_net, *_ = jax.random.split(key_long, 3)
-    made = side_by_side(
-        partial(generated, sizes, (key_net, key_long_net)), [(network,) for network in networks]
-    )
+    keep_programs_of(networks[0].cell)
+    for k in (network.n_symbols for network in networks):
+        if k != hmm.n_symbols:
+            raise InputError(f"the network has {k} symbols, the {hmm.words.target} {hmm.n_symbols}")
     words = tuple(np.asarray(jax.random.key_data(key)).tolist())
-    scale, floor = _scale_and_floor(hmm, sizes, words, str(jax.random.key_impl(key)))
+    yardstick = _yardstick(hmm, sizes, words, str(jax.random.key_impl(key)))
+    made = side_by_side(
+        partial(generated, yardstick.sizes, yardstick.keys), [(network,) for network in networks]
+    )
     for network, sequences in zip(networks, made, strict=True):
-        yield _judged(scale, floor, sequences, long_run(network, sizes.n_steps))
+        if bool(jnp.any(sequences.short < 0)):
+            yield DivergingNetworkError(
+                f"the network diverges under its noise: not all logits of {sizes.n_steps} steps "
+                "are finite"
+            )
+        else:
+            yield yardstick.judged(sequences, long_run(network, sizes.n_steps))
 
 
-@lru_cache(maxsize=1)  # networks of one HMM, one after the other, have it in common
-def _scale_and_floor(
-    hmm: HMM, sizes: Sizes, words: tuple[int, ...], implementation: str
-) -> tuple[Scale, Statistics]:
-    """What the networks of one HMM are measured with, for the key of these words."""
+@lru_cache(maxsize=1)  # networks of one target, one after the other, have it in common
+def _yardstick(
+    target: Target, sizes: Sizes, words: tuple[int, ...], implementation: str
+) -> Yardstick:
+    """What the networks of a target are judged by, for the key of these words."""
     key = jax.random.wrap_key_data(jnp.array(words, jnp.uint32), impl=implementation)
-    _, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
-    _, key_long_hmm, key_long_boot = jax.random.split(key_long, 3)
+    return yardstick_of(target, sizes, key)
+
+
+@singledispatch
+def yardstick_of(target: Target, sizes: Sizes, key: Key) -> Yardstick:
+    """What networks are judged by; each kind of target registers its own."""
+    raise NotImplementedError(f"{type(target).__name__} registers no yardstick")
+
+
+yardstick_of.register(SymbolSequences, held_out_yardstick)
+
+
+@yardstick_of.register(HMM)
+def hmm_yardstick(hmm: HMM, sizes: Sizes, key: Key) -> Yardstick:
+    """The exact quantities of an HMM, and a sample of it for the floors."""
+    key_net, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
+    key_long_net, key_long_hmm, key_long_boot = jax.random.split(key_long, 3)
     keys = ScaleKeys(
         short=key_hmm,
         long=key_long_hmm,
@@ -109,19 +125,14 @@ def _scale_and_floor(
         matched=key_matched,
     )
     scale, sample = scale_of(hmm, sizes, keys)
-    return scale, statistics(scale, sample)
+    judged = partial(_judged, scale, statistics(scale, sample))
+    return Yardstick(sizes, (key_net, key_long_net), judged)
 
 
-def _judged(
-    scale: Scale, floor: Statistics, made: Generated, ran: LongRun
-) -> Fidelity | DivergingNetworkError:
+def _judged(scale: Scale, floor: Statistics, made: Generated, ran: LongRun) -> Fidelity:
     """The numbers of one network beside those of the HMM sample and the exact ones."""
     hmm, sizes = scale.hmm, scale.sizes
     k, n_steps = hmm.n_symbols, sizes.n_steps
-    if bool(jnp.any(made.short < 0)):
-        return DivergingNetworkError(
-            f"the network diverges under its noise: not all logits of {n_steps} steps are finite"
-        )
     # Of a network that diverges later, what came before would mislead.
     lost = jnp.any(made.long < 0) | (not ran.bounded)
     made = made._replace(long=jnp.where(lost, -1, made.long))

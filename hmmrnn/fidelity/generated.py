@@ -1,12 +1,14 @@
 """The sequences that a network is judged by: the work of `compare` that a device does."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Network
+from hmmrnn.fidelity.compared import Fidelity
+from hmmrnn.nets import LongRun, Network
 
 
 class Sizes(NamedTuple):
@@ -33,6 +35,14 @@ class Generated(NamedTuple):
 
     short: Int[Array, "B T"]
     long: Int[Array, "b t"]
+
+
+class Yardstick(NamedTuple):
+    """What networks of one target are judged by."""
+
+    sizes: Sizes  # of what they generate
+    keys: tuple[Key, Key]  # of the short and the long sequences
+    judged: Callable[[Generated, LongRun], Fidelity]  # of a network whose short ones are finite
 
 
 def generated(sizes: Sizes, keys: tuple[Key, Key], network: Network) -> Generated:

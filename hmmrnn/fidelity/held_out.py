@@ -4,8 +4,6 @@ Every number is that of sequences as long as those of the training part, cut in 
 beside it stands the floor: the same number of the training part itself.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
 from typing import NamedTuple
 
 import jax
@@ -13,20 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from hmmrnn.analysis import side_by_side
 from hmmrnn.arrays import Key
-from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
-from hmmrnn.fidelity.generated import Generated, Sizes, generated
-from hmmrnn.fidelity.markov import Markov, fitted, smoothed_law, surprises
+from hmmrnn.fidelity.generated import Generated, Sizes, Yardstick
+from hmmrnn.fidelity.markov import Markov, fitted, surprises
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
-from hmmrnn.fidelity.statistics import MAX_NGRAMS, ORDERS, Statistics, Weights, rows, worst_row
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
-from hmmrnn.nets import LongRun, Network, long_run
-from hmmrnn.sequences import SymbolSequences, ngram_counts, parts_of, supports, volatility, windows
-from hmmrnn.sequences.record import FEW
+from hmmrnn.fidelity.statistics import ORDERS, Statistics, compared_orders, rows, worst_row
+from hmmrnn.intervals import Estimate, Weights, bootstrap_weights, estimate, estimates
+from hmmrnn.nets import LongRun
+from hmmrnn.sequences import SymbolSequences, ngram_counts, windows
+from hmmrnn.sequences.parts import FEW, smoothed_law
 
 PIECES = 20
 """Into which the training part is cut at least to measure dwell times, if they stay long enough."""
@@ -67,28 +63,8 @@ class _Keys(NamedTuple):
     matched: Key
 
 
-def held_out_law(data: SymbolSequences, n: int) -> Float[np.ndarray, " G"]:
-    """Shares of all n-grams (G = K^n) of the held-out part, with half a count added to each."""
-    return smoothed_law(ngram_counts(parts_of(data).held_out.symbols, n, data.n_symbols))
-
-
-def compared_orders(data: SymbolSequences, n_steps: int) -> list[int]:
-    """Lengths n <= 6 whose n-grams the held-out part has ten windows each of, on average; 1 always.
-
-    With fewer, their divergence would tell of the size of the data.
-    """
-    held_out, k = parts_of(data).held_out, data.n_symbols
-    return [
-        n
-        for n in ORDERS
-        if n == 1 or (n <= n_steps and k**n <= MAX_NGRAMS and supports(held_out, n))
-    ]
-
-
-def compare_with_data(
-    networks: Sequence[Network], data: SymbolSequences, key: Key, sizes: Sizes
-) -> Iterator[Fidelity | DivergingNetworkError]:
-    """What `hmmrnn.fidelity.compare` finds, against held-out data in the place of an HMM.
+def held_out_yardstick(data: SymbolSequences, sizes: Sizes, key: Key) -> Yardstick:
+    """What `hmmrnn.fidelity.compare` judges by, of held-out data in the place of an HMM.
 
     As many sequences are generated as the training part has, up to `sizes`, and each ends where
     one of those does, so that dwell times are cut off alike. Then
@@ -102,25 +78,39 @@ def compare_with_data(
     Floors are the numbers of the training part, to which the Markov model was fitted. Their
     intervals are over its sequences, or over windows of less than eight recordings.
     """
-    keys = _Keys(*jax.random.split(key, len(_Keys._fields)))
-    words = tuple(np.asarray(jax.random.key_data(key)).tolist())
-    scale, train, floor = _scale_and_floor(data, sizes, words, str(jax.random.key_impl(key)))
-    weights = bootstrap_weights(len(train.short), keys.weights)
-    long_weights = bootstrap_weights(len(train.long), keys.long_weights)
-    made_by_each = side_by_side(
-        partial(generated, scale.sizes, (keys.net, keys.long_net)),
-        [(network,) for network in networks],
+    keys, parts = _Keys(*jax.random.split(key, len(_Keys._fields))), data.parts
+    longest = _longest(parts.train.symbols, sizes)
+    most_long = max(2, sizes.n_long * sizes.n_long_steps // longest)
+    short, weights = _cut(parts.train.symbols, sizes.n_steps, sizes.n_sequences, keys.train)
+    long, long_weights = _cut(parts.train.symbols, longest, most_long, keys.long_train)
+    train = Sample(short, long, weights, long_weights)
+    held, held_weights = _cut(
+        parts.held_out.symbols, sizes.n_steps, sizes.n_sequences, keys.held_out
     )
-    for network, made in zip(networks, made_by_each, strict=True):
-        if bool(jnp.any(made.short < 0)):
-            yield DivergingNetworkError(
-                f"the network diverges under its noise: not all logits of {sizes.n_steps} steps "
-                "are finite"
-            )
-            continue
-        ran = long_run(network, scale.sizes.n_steps)
-        sample = Sample(*_ended(made, train, ran), weights, long_weights)
-        yield _judged(scale, floor, sample, ran)
+    model = fitted(parts.train, max(n for n in ORDERS if n == 1 or parts.train.supports(n)) - 1)
+    known = held_weights @ surprises(model, held)
+    held_long, _ = windows(parts.held_out.symbols, longest)
+    n_matched = min(sizes.n_matched, len(short), len(held))
+    scale = Scale(
+        data=data,
+        sizes=Sizes(len(short), sizes.n_steps, len(long), longest, n_matched),
+        counts={n: parts.held_out.counts(n) for n in compared_orders(data, sizes.n_steps)},
+        transitions=rows(_pairs(parts.held_out.symbols, data.n_symbols))[0],
+        model=model,
+        entropy=known[:, 0] / known[:, 1],
+        held_runs=[runs.sum(axis=0) for runs in _runs(held_long, data.n_symbols)],
+        partners=held[_spread(len(held), n_matched)],
+        matched=_spread(len(short), n_matched),
+        matched_weights=bootstrap_weights(n_matched, keys.matched),
+    )
+    floor = _statistics(scale, train)
+    of_made = bootstrap_weights(len(short), keys.weights)
+    of_long = bootstrap_weights(len(long), keys.long_weights)
+
+    def judged(made: Generated, ran: LongRun) -> Fidelity:
+        return _judged(scale, floor, Sample(*_ended(made, train, ran), of_made, of_long), ran)
+
+    return Yardstick(scale.sizes, (keys.net, keys.long_net), judged)
 
 
 def _ended(made: Generated, train: Sample, ran: LongRun) -> tuple[np.ndarray, np.ndarray]:
@@ -136,43 +126,6 @@ def _ended(made: Generated, train: Sample, ran: LongRun) -> tuple[np.ndarray, np
         np.where(train.short >= 0, short, -1),
         np.where((train.long >= 0) & whole, long, -1),
     )
-
-
-@lru_cache(maxsize=1)  # networks of the same data, one after the other, have it in common
-def _scale_and_floor(
-    data: SymbolSequences, sizes: Sizes, words: tuple[int, ...], implementation: str
-) -> tuple[Scale, Sample, Statistics]:
-    """What the networks of the same data are measured with, for the key of these words."""
-    key = jax.random.wrap_key_data(jnp.array(words, jnp.uint32), impl=implementation)
-    keys, parts = _Keys(*jax.random.split(key, len(_Keys._fields))), parts_of(data)
-    longest = _longest(parts.train.symbols, sizes)
-    most_long = max(2, sizes.n_long * sizes.n_long_steps // longest)
-    short, weights = _cut(parts.train.symbols, sizes.n_steps, sizes.n_sequences, keys.train)
-    long, long_weights = _cut(parts.train.symbols, longest, most_long, keys.long_train)
-    train = Sample(short, long, weights, long_weights)
-    held, held_weights = _cut(
-        parts.held_out.symbols, sizes.n_steps, sizes.n_sequences, keys.held_out
-    )
-    model = fitted(parts.train, max(n for n in ORDERS if n == 1 or supports(parts.train, n)) - 1)
-    known = held_weights @ surprises(model, held)
-    held_long, _ = windows(parts.held_out.symbols, longest)
-    n_matched = min(sizes.n_matched, len(short), len(held))
-    scale = Scale(
-        data=data,
-        sizes=Sizes(len(short), sizes.n_steps, len(long), longest, n_matched),
-        counts={
-            n: ngram_counts(parts.held_out.symbols, n, data.n_symbols)
-            for n in compared_orders(data, sizes.n_steps)
-        },
-        transitions=rows(_pairs(parts.held_out.symbols, data.n_symbols))[0],
-        model=model,
-        entropy=known[:, 0] / known[:, 1],
-        held_runs=[runs.sum(axis=0) for runs in _runs(held_long, data.n_symbols)],
-        partners=held[_spread(len(held), n_matched)],
-        matched=_spread(len(short), n_matched),
-        matched_weights=bootstrap_weights(n_matched, keys.matched),
-    )
-    return scale, train, _statistics(scale, train)
 
 
 def _longest(symbols: np.ndarray, sizes: Sizes) -> int:
@@ -218,23 +171,20 @@ def _statistics(scale: Scale, of: Sample) -> Statistics:
     changes = ((short[:, 1:] != short[:, :-1]) & inside[:, 1:]).sum(axis=1)
     surprise = _ratio(weights @ surprises(scale.model, short)) - scale.entropy
     runs = _runs(of.long, k)
-
-    def share(count: np.ndarray, of_all: np.ndarray) -> Estimate:
-        return estimate(_ratio, jnp.stack([count, of_all], axis=1), weights)
-
+    shares = [jnp.stack([(short == i).sum(axis=1), inside.sum(axis=1)], axis=1) for i in range(k)]
     return Statistics(
         kl={n: _kl(scale, of, n) for n in scale.counts},
-        excess_surprise=interval(surprise[0], surprise[1:]),
+        excess_surprise=Estimate.of(surprise),
         impossible_sequences=np.nan,
-        volatility=share(changes, pairs),
-        symbol_shares=[share((short == i).sum(axis=1), inside.sum(axis=1)) for i in range(k)],
+        volatility=estimate(_ratio, jnp.stack([changes, pairs], axis=1), weights),
+        symbol_shares=estimates(_ratio, shares, weights),
         transition_error=estimate(
             lambda pairs: worst_row(pairs.reshape(-1, k, k), scale.transitions),
             ngram_shares(jnp.asarray(short), 2, k),
             weights,
         ),
-        dwell_mean=[estimate(dwell_mean, jnp.asarray(c), of.long_weights) for c in runs],
-        dwell_cv=[estimate(dwell_cv, jnp.asarray(c), of.long_weights) for c in runs],
+        dwell_mean=estimates(dwell_mean, runs, of.long_weights),
+        dwell_cv=estimates(dwell_cv, runs, of.long_weights),
         run_lengths=[counts.sum(axis=0) for counts in runs],
         matched_distance=_matched(scale, short),
     )
@@ -248,8 +198,7 @@ def _kl(scale: Scale, of: Sample, n: int) -> Estimate:
 
 def _matched(scale: Scale, short: np.ndarray) -> Estimate:
     distances = matched_distances(short[scale.matched], scale.partners, scale.data.n_symbols)
-    means = scale.matched_weights @ distances
-    return interval(means[0], means[1:])
+    return Estimate.of(scale.matched_weights @ distances)
 
 
 def _pairs(symbols: np.ndarray, k: int) -> Float[np.ndarray, "1 K K"]:
@@ -259,7 +208,7 @@ def _pairs(symbols: np.ndarray, k: int) -> Float[np.ndarray, "1 K K"]:
 def _judged(scale: Scale, floor: Statistics, made: Sample, ran: LongRun) -> Fidelity:
     """The numbers of one network beside those of the training part and the held-out one."""
     k, own, longest = scale.data.n_symbols, _statistics(scale, made), max(scale.counts)
-    ngrams, held = ngram_counts(made.short, longest, k), parts_of(scale.data).held_out.symbols
+    ngrams, held = ngram_counts(made.short, longest, k), scale.data.parts.held_out.symbols
     shares = ngram_counts(held, 1, k) / (held >= 0).sum()
     return Fidelity(
         kl={n: Compared(own.kl[n], floor.kl[n], 0.0) for n in scale.counts},
@@ -267,7 +216,7 @@ def _judged(scale: Scale, floor: Statistics, made: Sample, ran: LongRun) -> Fide
         excess_surprise=Compared(own.excess_surprise, floor.excess_surprise, 0.0),
         impossible_sequences=np.nan,
         volatility=Compared(
-            own.volatility, floor.volatility, volatility(scale.data, scale.sizes.n_steps)
+            own.volatility, floor.volatility, scale.data.volatility(scale.sizes.n_steps)
         ),
         symbol_shares=[
             Compared(own.symbol_shares[i], floor.symbol_shares[i], float(share))

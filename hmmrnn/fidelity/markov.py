@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmmrnn.sequences import Part, ngram_counts
-
-ADDED = 0.5
-"""To every count, so that nothing is impossible (Krichevsky & Trofimov 1981)."""
+from hmmrnn.sequences import Part
+from hmmrnn.sequences.parts import ADDED
 
 
 class Markov(NamedTuple):
@@ -20,7 +18,7 @@ def fitted(part: Part, order: int) -> Markov:
     """The Markov model of `order` m >= 0 of all sequences of `part`."""
     tables = []
     for j in range(order + 1):
-        counts = ngram_counts(part.symbols, j + 1, part.n_symbols).reshape(-1, part.n_symbols)
+        counts = part.counts(j + 1).reshape(-1, part.n_symbols)
         smooth = counts + ADDED
         tables.append(np.log(smooth / smooth.sum(axis=1, keepdims=True)))
     return Markov(tables)
@@ -35,9 +33,3 @@ def surprises(model: Markov, symbols: np.ndarray) -> np.ndarray:
         total -= np.where(inside, model.tables[min(t, order)][context, x], 0.0)
         context = (context * k + x) % k ** min(t + 1, order)
     return np.stack([total, (symbols >= 0).sum(axis=1)], axis=1)
-
-
-def smoothed_law(counts: np.ndarray) -> np.ndarray:
-    """Shares of n-grams with `ADDED` to every count."""
-    smooth = counts + ADDED
-    return smooth / smooth.sum()

@@ -14,9 +14,9 @@ from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.surprise import entropy_draws, surprise, surprise_beyond
 from hmmrnn.hmm import HMM, ngram_law, sample_batch, symbol_transitions
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, interval
+from hmmrnn.intervals import Estimate, Weights, bootstrap_weights, estimate, estimates
+from hmmrnn.targets import Target
 
-Weights = Float[np.ndarray, "R B"]  # bootstrap samples
 ORDERS = (1, 2, 3, 4, 5, 6)
 MAX_NGRAMS = 2**13
 
@@ -41,10 +41,10 @@ class Statistics(NamedTuple):
     excess_surprise: Estimate
     impossible_sequences: float
     volatility: Estimate
-    symbol_shares: list[Estimate]  # K
+    symbol_shares: Estimate  # (K,)
     transition_error: Estimate
-    dwell_mean: list[Estimate]  # K
-    dwell_cv: list[Estimate]  # K
+    dwell_mean: Estimate  # (K,)
+    dwell_cv: Estimate  # (K,)
     run_lengths: list[Float[np.ndarray, " L"]]  # K; how many runs have each length
     matched_distance: Estimate
 
@@ -60,15 +60,24 @@ class ScaleKeys(NamedTuple):
     matched: Key
 
 
+def compared_orders(target: Target, n_steps: int) -> list[int]:
+    """Lengths n <= 6 whose n-grams are not too many, and of data occur ten times each; 1 always.
+
+    With fewer, their divergence would tell of the size of the data.
+    """
+    k, held_out = target.n_symbols, target.parts.held_out
+    return [1, *(n for n in ORDERS[1:n_steps] if k**n <= MAX_NGRAMS and held_out.supports(n))]
+
+
 def scale_of(hmm: HMM, sizes: Sizes, keys: ScaleKeys) -> tuple[Scale, Generated]:
     """The scale of an HMM, and the HMM sample whose statistics are the floors."""
-    n_steps, k = sizes.n_steps, hmm.n_symbols
+    n_steps = sizes.n_steps
     key_partners, key_matched = jax.random.split(keys.matched)
     weights = bootstrap_weights(sizes.n_sequences, keys.weights)
     scale = Scale(
         hmm=hmm,
         sizes=sizes,
-        orders=[n for n in ORDERS if n <= n_steps and (n == 1 or k**n <= MAX_NGRAMS)],
+        orders=compared_orders(hmm, n_steps),
         weights=weights,
         long_weights=bootstrap_weights(sizes.n_long, keys.long_weights),
         matched_weights=bootstrap_weights(sizes.n_matched, key_matched),
@@ -87,6 +96,7 @@ def statistics(scale: Scale, of: Generated) -> Statistics:
     hmm, weights, short = scale.hmm, scale.weights, of.short
     surprises = surprise(hmm, short)
     symbols = range(hmm.n_symbols)
+    present = [jnp.mean(short == symbol, axis=1)[:, None] for symbol in symbols]
     changes = jnp.mean(short[:, 1:] != short[:, :-1], axis=1)[:, None]
     lengths = [run_length_counts(of.long, symbol, of.long.shape[1]) for symbol in symbols]
     return Statistics(
@@ -94,13 +104,10 @@ def statistics(scale: Scale, of: Generated) -> Statistics:
         excess_surprise=surprise_beyond(scale.entropy, surprises, weights),
         impossible_sequences=float(jnp.mean(~jnp.isfinite(surprises))),
         volatility=estimate(_first, changes, weights),
-        symbol_shares=[
-            estimate(_first, jnp.mean(short == symbol, axis=1)[:, None], weights)
-            for symbol in symbols
-        ],
+        symbol_shares=estimates(_first, present, weights),
         transition_error=_transition_error(scale, short),
-        dwell_mean=[estimate(dwell_mean, counts, scale.long_weights) for counts in lengths],
-        dwell_cv=[estimate(dwell_cv, counts, scale.long_weights) for counts in lengths],
+        dwell_mean=estimates(dwell_mean, lengths, scale.long_weights),
+        dwell_cv=estimates(dwell_cv, lengths, scale.long_weights),
         run_lengths=[np.asarray(counts).sum(axis=0) for counts in lengths],
         matched_distance=_matched(scale, short),
     )
@@ -141,5 +148,4 @@ def _transition_error(scale: Scale, symbols: Int[Array, "B T"]) -> Estimate:
 def _matched(scale: Scale, symbols: Int[Array, "B T"]) -> Estimate:
     some = np.asarray(symbols[: scale.sizes.n_matched])
     distances = matched_distances(some, scale.partners, scale.hmm.n_symbols)
-    means = scale.matched_weights @ distances
-    return interval(means[0], means[1:])
+    return Estimate.of(scale.matched_weights @ distances)

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Int
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.fidelity.compared import Compared
 from hmmrnn.hmm import HMM, log_likelihood, sample_batch
-from hmmrnn.intervals import Estimate, interval
+from hmmrnn.intervals import Estimate
 
 ENTROPY_SEQUENCES = 40_000
 
@@ -61,4 +61,4 @@ def surprise_beyond(
     possible = np.isfinite(scores)
     with np.errstate(invalid="ignore"):
         means = weights @ np.where(possible, scores, 0) / (weights @ possible)
-    return interval((means - entropy)[0], (means - entropy)[1:])
+    return Estimate.of(means - entropy)

@@ -4,16 +4,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Int
 
 from hmmrnn.arrays import Key, Params
-from hmmrnn.fidelity.held_out import compared_orders, held_out_law
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
-from hmmrnn.hmm import HMM, ngram_law
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.fidelity.statistics import compared_orders
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
-from hmmrnn.sequences import Target
+from hmmrnn.targets import Target
 
 ORDER = 4
 SNAPSHOTS_AT_ONCE = 4
@@ -27,34 +25,27 @@ def kl_through_training(
     key: Key,
     *,
     n_sequences: int = 1_000,
-) -> list[Estimate]:
-    """KL of 4-grams from the law of `hmm`, in nats, for each of E snapshots of the parameters.
+) -> Estimate:
+    """KL of 4-grams from the law of `hmm`, in nats, of each of E snapshots of the parameters (E,).
 
     From held-out data where those are the target, of shorter n-grams if there are few.
     All snapshots get the same noise. NaN for one that diverges within `n_steps` or generates only
     what is impossible. Intervals are over sequences.
     """
     key_generate, key_boot = jax.random.split(key)
-    order, law = _law(hmm, n_steps)
+    longest = min(ORDER, n_steps)
+    order = longest if hmm.exact else compared_orders(hmm, longest)[-1]
+    law = hmm.compared_law(order, n_steps)
     symbols = _generate_all(network.bare, dict(snapshots), n_sequences, n_steps, key_generate)
     weights = bootstrap_weights(n_sequences, key_boot)
     found = []
     for sequences in symbols:
         if bool(jnp.any(sequences < 0)):
-            found.append(Estimate(np.nan, np.nan, np.nan))
+            found.append(UNKNOWN)
             continue
         shares = ngram_shares(sequences, order, hmm.n_symbols)
         found.append(estimate(partial(kl_from_law, law=law), shares, weights))
-    return found
-
-
-def _law(hmm: Target, n_steps: int) -> tuple[int, np.ndarray]:
-    """Order and law of the n-grams."""
-    order = min(ORDER, n_steps)
-    if isinstance(hmm, HMM):
-        return order, ngram_law(hmm, order, n_steps)
-    order = max(n for n in compared_orders(hmm, n_steps) if n <= order)
-    return order, held_out_law(hmm, order)
+    return Estimate.stack(found)
 
 
 @partial(jax.jit, static_argnames=("n_sequences", "n_steps"))

@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from hmmrnn.circuits.find import MEAN_AFTER, MEAN_BEFORE, KickCircuit, PairCircuit, name_of
 from hmmrnn.figures.heat_map import SIGNED, heat_map
 from hmmrnn.figures.style import FOREGROUND, note, panels, styled, symbol_color
-from hmmrnn.intervals import Estimate
 
 MAX_PANELS = 6
 GRID = 30
@@ -173,16 +172,6 @@ def group_look(name: str, pair: tuple[int, int] | None = None) -> dict[str, Any]
     elif pair is not None and (found := CARRIERS.fullmatch(name)):
         color = symbol_color(pair["st".index(found[1])])
     return {"color": color, "ls": DASHED if name.startswith("population") else "-"}
-
-
-def band(axes: Axes, x: Sequence[float], found: Sequence[Estimate], **looks: Any) -> None:  # noqa: ANN401
-    """A line through estimates with their intervals; unknown ones are gaps."""
-    value, low, high = np.array(found, float).reshape(-1, 3).T
-    axes.fill_between(x, low, high, color=looks["color"], alpha=0.18, lw=0)
-    around = np.pad(np.isfinite(value), 1)
-    alone = around[1:-1] & ~around[:-2] & ~around[2:]
-    axes.vlines(np.asarray(x)[alone], low[alone], high[alone], color=looks["color"], alpha=0.4)
-    axes.plot(x, value, marker="." if len(value) < 20 else "", ms=5, **looks)
 
 
 def _plane(

@@ -1,6 +1,7 @@
 """How a network came to be: its loss, fidelity and dynamics at every snapshot of its training."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,17 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics import Development
-from hmmrnn.figures.style import FOREGROUND, WIDTH, log_ticks, note, styled, symbol_color
+from hmmrnn.figures.style import FOREGROUND, WIDTH, band, log_ticks, note, styled, symbol_color
 from hmmrnn.intervals import Estimate
 
 N_PORTRAITS = 5
 ROW = 1.3  # inches
+COURSE: dict[str, Any] = {"color": FOREGROUND, "marker": "o", "ms": 2.5, "lw": 1}
 
 
 @styled
-def development_figure(
-    found: Development, loss: np.ndarray, floor: float, kl: Sequence[Estimate]
-) -> Figure:
+def development_figure(found: Development, loss: np.ndarray, floor: float, kl: Estimate) -> Figure:
     """Courses of loss, fidelity, switching and spectra over the epochs, and portraits on the way.
 
     `loss` is that of each epoch, `floor` where it should settle, `kl` the divergence of each
@@ -65,17 +65,16 @@ def _loss(axes: Axes, found: Development, loss: np.ndarray, floor: float) -> Non
 def _course(
     axes: Axes,
     epochs: np.ndarray,
-    entries: Sequence[Estimate],
+    entries: Estimate,
     label: str,
     scale: str = "linear",
 ) -> None:
     axes.set_ylabel(label)
-    values, low, high = np.array(entries, float).T
+    values = entries.value
     if not np.isfinite(values).any():
         note(axes, "not defined at any snapshot")
         return
-    axes.plot(epochs, values, color=FOREGROUND, marker="o", ms=2.5, lw=1)
-    axes.fill_between(epochs, low, high, color=FOREGROUND, alpha=0.2, lw=0)
+    band(axes, epochs, entries, **COURSE)
     if scale == "log" and np.nanmin(values) > 0:
         axes.set_yscale("log")
         log_ticks(axes, "y")
@@ -91,9 +90,8 @@ def _shift(axes: Axes, found: Development) -> None:
     if not np.isfinite(shift).any():
         note(axes, "not defined at any snapshot")
         return
-    low, middle, high = np.quantile(shift, [0.05, 0.5, 0.95], axis=1)
-    axes.plot(found.epochs, middle, color=FOREGROUND, marker="o", ms=2.5, lw=1)
-    axes.fill_between(found.epochs, low, high, color=FOREGROUND, alpha=0.2, lw=0)
+    middle, low, high = np.quantile(shift, [0.5, 0.05, 0.95], axis=1)
+    band(axes, found.epochs, Estimate(middle, low, high), **COURSE)
 
 
 def _mark(axes: Axes, found: Development) -> None:

@@ -22,7 +22,7 @@ from hmmrnn.figures.discovery_panels import (
     window_panels,
 )
 from hmmrnn.figures.group_names import MINUS, SMALL
-from hmmrnn.figures.style import FOREGROUND, note, styled
+from hmmrnn.figures.style import FOREGROUND, band, note, styled
 from hmmrnn.intervals import Estimate
 
 RANGE = -1.0, 2.0
@@ -85,10 +85,10 @@ def _faithfulness(axes: Axes, drawn: dict[str, Curve], size: int, worth: Estimat
         note(axes, NOT_DEFINED)
         return
     for name, (sizes, faithfulness, *_) in drawn.items():
-        axes.plot(sizes, faithfulness.value, **LOOKS[name])
         if name == INTERVENTION:
-            ends = faithfulness.low, faithfulness.high
-            axes.fill_between(sizes, *ends, color=FOUND, alpha=0.2, lw=0)
+            band(axes, sizes, faithfulness, **LOOKS[name], marker="")
+        else:
+            axes.plot(sizes, faithfulness.value, **LOOKS[name])
     axes.axvline(size, color=FOUND, lw=0.9, ls=(0, (1, 2)), zorder=1)
     if np.isfinite(worth.value):
         axes.vlines(size, worth.low, worth.high, color=FOREGROUND, lw=1.2, zorder=6)

@@ -17,7 +17,7 @@ from hmmrnn.figures.style import (
     styled,
     symbol_color,
 )
-from hmmrnn.sequences import OF_HMM, Words
+from hmmrnn.targets import OF_HMM, Words
 
 CELL_COLOR = SYMBOL_COLORS[0]
 MAX_TINT = 0.65  # of a cell with probability 1: text stays legible on it, on any page

@@ -1,14 +1,17 @@
 """How the state moves on average: along a readout difference, and in the plane."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hmmrnn.dynamics.current import Flow
 from hmmrnn.dynamics.kramers_moyal import KramersMoyal, Wells
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, note, panels, styled, symbol_color
-from hmmrnn.intervals import Profile
+from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, band, note, panels, styled, symbol_color
+from hmmrnn.intervals import Estimate
 
+LINE: dict[str, Any] = {"color": FOREGROUND, "marker": ""}
 LONGEST = 2.0
 """Length of the longest arrow, in cells."""
 
@@ -47,8 +50,8 @@ def _drift(axes: Axes, along: KramersMoyal) -> None:
         note(axes, "too few steps\nin each bin")
         return
     axes.axhline(0, color=FOREGROUND, lw=0.8, alpha=0.5)
-    _line(axes, along.x, along.drift, "-", "drift")
-    _line(axes, along.x, along.diffusion, "--", "diffusion")
+    band(axes, along.x, along.drift, **LINE, label="drift")
+    band(axes, along.x, along.diffusion, **LINE, ls="--", label="diffusion")
     axes.legend(**LEGEND_ABOVE)
 
 
@@ -61,19 +64,14 @@ def _potential(axes: Axes, along: KramersMoyal) -> None:
         (along.density_potential, along.density_wells, "-", "density"),
         (along.drift_potential, along.drift_wells, "--", "from drift"),
     ):
-        _line(axes, along.x, profile, style, label)
+        band(axes, along.x, profile, **LINE, ls=style, label=label)
         _mark(axes, along.x, profile, wells)
     top = np.nanmax([along.density_potential.value, along.drift_potential.value])
     axes.set_ylim(-0.06 * min(top, MAX_POTENTIAL), 1.05 * min(top, MAX_POTENTIAL))
     axes.legend(**LEGEND_ABOVE)
 
 
-def _line(axes: Axes, x: np.ndarray, profile: Profile, style: str, label: str) -> None:
-    axes.fill_between(x, profile.low, profile.high, color=FOREGROUND, alpha=0.2, lw=0)
-    axes.plot(x, profile.value, style, color=FOREGROUND, label=label)
-
-
-def _mark(axes: Axes, x: np.ndarray, profile: Profile, wells: Wells) -> None:
+def _mark(axes: Axes, x: np.ndarray, profile: Estimate, wells: Wells) -> None:
     """A dot in each well."""
     depth = profile.value[np.searchsorted(x, wells.at - 1e-9)]
     axes.plot(wells.at, depth, "o", color=FOREGROUND, ms=5)

@@ -10,10 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from hmmrnn.circuits.dials import KINDS, Dial
-from hmmrnn.circuits.outcomes import Estimates
 from hmmrnn.circuits.windows import HAPPENED, SWING_END, WIDTH, WindowEffects
-from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, band, group_look, readable
-from hmmrnn.figures.style import FOREGROUND, note, panels, styled, symbol_color
+from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, group_look, readable
+from hmmrnn.figures.style import FOREGROUND, band, note, panels, styled, symbol_color
 from hmmrnn.intervals import Estimate
 
 TITLES = {
@@ -92,7 +91,7 @@ def window_figure(
     ):
         place.set_title(title, fontsize=10)
         place.set_xlabel(f"first of {WIDTH} steps cut,\nfrom the onset")
-        if not any(np.isfinite(e.value) for group in found for e in group):
+        if not np.isfinite(found.value).any():
             note(place, "no transition\nto cut into")
             continue
         _windows(place, effects.windows, found, names, pair, first_read - WIDTH + 1)
@@ -123,15 +122,14 @@ def group_handles(names: Sequence[str], pair: tuple[int, int] | None = None) -> 
 def group_line(
     axes: Axes,
     x: Sequence[float],
-    found: Sequence[Estimate],
+    found: Estimate,
     name: str,
     pair: tuple[int, int] | None = None,
 ) -> None:
     """A line with its band; a control is a line without one, behind all others."""
     look = group_look(name, pair)
     if name.startswith("control"):
-        values = [entry.value for entry in found]
-        axes.plot(x, values, **{**look, "alpha": 0.6, "zorder": 1})
+        axes.plot(x, found.value, **{**look, "alpha": 0.6, "zorder": 1})
     else:
         band(axes, x, found, **look)
 
@@ -141,9 +139,9 @@ def _dial(axes: Axes, dial: Dial, pair: tuple[int, int]) -> bool:
     axes.axhline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
     axes.axvline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
     for way, look in ((pair, "-"), (pair[::-1], DASHED)):
-        found = _entries(dial.outcome.ratio, way)
+        found = dial.outcome.ratio[:, *way]
         band(axes, dial.doses.tolist(), found, color=symbol_color(way[1]), ls=look)
-    controls = _entries(dial.control.ratio, pair)
+    controls = dial.control.ratio[:, *pair]
     for dose, control in zip(dial.control_doses.tolist(), controls, strict=True):
         if np.isfinite(control.value):
             axes.plot([dose, dose], [control.low, control.high], color=CONTROL, lw=2)
@@ -151,14 +149,9 @@ def _dial(axes: Axes, dial: Dial, pair: tuple[int, int]) -> bool:
     return bool(np.isfinite(dial.outcome.ratio.value[:, *pair]).any())
 
 
-def _entries(found: Estimates, pair: tuple[int, int]) -> list[Estimate]:
-    columns = (np.asarray(x)[:, *pair].tolist() for x in found)
-    return [Estimate(*entry) for entry in zip(*columns, strict=True)]
-
-
-def _ratio_axis(axes: Axes, found: list[Estimates], pair: tuple[int, int]) -> None:
+def _ratio_axis(axes: Axes, found: list[Estimate], pair: tuple[int, int]) -> None:
     """Room for all values, if not for all intervals; logarithmic above 1 if some are large."""
-    values = [np.asarray(x.value)[:, *way] for x in found for way in (pair, pair[::-1])]
+    values = [x.value[:, *way] for x in found for way in (pair, pair[::-1])]
     known = np.concatenate([[1.0], *values])
     top = float(known[np.isfinite(known)].max())
     if top <= LINEAR:
@@ -174,7 +167,7 @@ def _ratio_axis(axes: Axes, found: list[Estimates], pair: tuple[int, int]) -> No
 def _windows(
     axes: Axes,
     windows: Sequence[int],
-    found: list[list[Estimate]],
+    found: Estimate,
     names: Sequence[str],
     pair: tuple[int, int] | None,
     reaching: int,

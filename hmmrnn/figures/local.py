@@ -1,7 +1,5 @@
 """Local dynamics: eigenvalues along a driven path, and what noise adds to the mean state."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from jaxtyping import Int
 from matplotlib.axes import Axes
@@ -13,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
 from hmmrnn.dynamics.residency import ZONES
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, Spectrum, moebius
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, note, panels, styled
+from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
 from hmmrnn.intervals import Estimate
 
 N_SHOWN = 500
@@ -27,13 +25,13 @@ IMAGINARY_SHOWN = (-0.04, 1.05)
 def spectra_figure(
     found: Spectrum,
     zones: Int[np.ndarray, " P"],
-    unstable: Sequence[Estimate],
-    critical: Sequence[Estimate],
+    unstable: Estimate,
+    critical: Estimate,
 ) -> Figure:
     """Mapped eigenvalues of P states by zone, and how many of them grow or are critical per zone.
 
-    `unstable` and `critical` hold the mean number for each of the four zones, NaN for one without
-    states. Eigenvalues 0, of silent units, are left out, and so are lower halves of pairs.
+    `unstable` and `critical` (4,) hold the mean number for each zone, NaN for one without states.
+    Eigenvalues 0, of silent units, are left out, and so are lower halves of pairs.
     """
     figure, (plane, numbers) = panels(
         3.3,
@@ -96,7 +94,7 @@ def _eigenvalues(axes: Axes, found: Spectrum, zones: np.ndarray) -> None:
         axes.set_title(f"eigenvalues ({100 * (1 - n_inside / n_all):.2g} % lie outside)")
 
 
-def _counts(axes: Axes, unstable: Sequence[Estimate], critical: Sequence[Estimate]) -> None:
+def _counts(axes: Axes, unstable: Estimate, critical: Estimate) -> None:
     for estimates, marker, shift in ((unstable, "o", -0.12), (critical, "D", 0.12)):
         for zone, (found, color) in enumerate(zip(estimates, ZONE_COLORS, strict=True)):
             axes.plot([zone + shift] * 2, [found.low, found.high], color=color, lw=1.5)
@@ -114,7 +112,7 @@ def _counts(axes: Axes, unstable: Sequence[Estimate], critical: Sequence[Estimat
         ],
         **{**LEGEND_ABOVE, "ncols": 1},
     )
-    if not np.any(np.isfinite([found.value for found in unstable])):
+    if not np.any(np.isfinite(unstable.value)):
         note(axes, "no zone has states")
 
 
@@ -145,16 +143,14 @@ def _steps(axes: Axes, report: MeanShiftReport) -> None:
         (report.alignment, "--", "cosine, propagated"),
         (report.linear_share, ":", "size, first order"),
     ):
-        value, low, high = np.array(estimates, float).T
-        axes.fill_between(steps, low, high, color=FOREGROUND, alpha=0.18, lw=0)
         marker = "." if len(steps) == 1 else ""
-        axes.plot(steps, value, color=FOREGROUND, ls=style, marker=marker, label=label)
+        band(axes, steps, estimates, color=FOREGROUND, ls=style, marker=marker, label=label)
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("steps since the start")
     axes.set_ylabel("relative to the\nsampled change")
     axes.legend(**{**LEGEND_ABOVE, "ncols": 1, "handlelength": 2})
-    if not np.any(np.isfinite([found.value for found in report.share])):
+    if not np.any(np.isfinite(report.share.value)):
         note(axes, "noise does not\nchange the mean")
 
 

@@ -19,8 +19,8 @@ from hmmrnn.dynamics.readout_geometry import (
     symbol_pairs,
 )
 from hmmrnn.dynamics.surrogates import Significance
-from hmmrnn.figures.style import FOREGROUND, note, panels, styled, symbol_color
-from hmmrnn.intervals import Estimate, Profile
+from hmmrnn.figures.style import FOREGROUND, band, note, panels, styled, symbol_color
+from hmmrnn.intervals import Estimate
 
 BAR: dict[str, Any] = {"fmt": "o", "ms": 4.5, "lw": 1.4, "color": FOREGROUND}
 QUIET: dict[str, Any] = {"color": FOREGROUND, "lw": 0.8, "alpha": 0.4}
@@ -95,8 +95,7 @@ def phase_figure(orbit: Orbit, emission: Emission) -> Figure:
         return figure
     seen = np.asarray(emission.occupancy) >= RARE
     for k in range(emission.probability.value.shape[1]):
-        band = Profile(*(np.asarray(x)[:, k] for x in emission.probability))
-        _profile(symbols, band, seen, color=symbol_color(k), label=f"{k}")
+        _profile(symbols, emission.probability[:, k], seen, color=symbol_color(k), label=f"{k}")
     _occupancy(speed, np.asarray(orbit.occupancy))
     seen = np.asarray(orbit.occupancy) >= RARE
     _profile(speed, orbit.distance, seen, color=FOREGROUND, ls=(0, (1.5, 1)), label="either way")
@@ -160,11 +159,10 @@ def readout_figure(axes: ReadoutAxes, carried: CarriedVariance, region: Region) 
 def _radius(axes: Axes, fit: RadiusFit) -> None:
     axes.set_xlabel("noise level (sd)")
     axes.set_ylabel("distance from the mean")
-    if not np.isfinite([found.value for found in fit.radius]).any():
+    if not np.isfinite(fit.radius.value).any():
         note(axes, "the states are\nnot finite")
         return
-    for level, found in zip(fit.levels, fit.radius, strict=True):
-        axes.errorbar([level], [found.value], yerr=_errors(found), **BAR)
+    axes.errorbar(fit.levels, fit.radius.value, yerr=_errors(fit.radius), **BAR)
     ends = np.array([0, 1.05 * fit.levels.max()])
     axes.plot(ends, fit.intercept.value + fit.slope.value * ends, **QUIET, zorder=0)
     axes.set_xlim(0, ends[1])
@@ -248,12 +246,12 @@ def _null(axes: Axes, found: Significance, row: int) -> None:
 
 
 def _bar(axes: Axes, found: Estimate, row: float, **looks: object) -> None:
-    axes.errorbar([found.value], [row], xerr=_errors(found), **{**BAR, **looks})
+    axes.errorbar([found.value], [row], xerr=_errors(found)[:, None], **{**BAR, **looks})
 
 
 def _errors(found: Estimate) -> np.ndarray:
     """Lengths of an error bar to both sides; none where there is no interval."""
-    sides = np.array([[found.value - found.low], [found.high - found.value]])
+    sides = np.array([found.value - found.low, found.high - found.value])
     return np.maximum(np.nan_to_num(sides), 0)
 
 
@@ -261,12 +259,11 @@ def _offsets(n: int) -> np.ndarray:
     return np.linspace(-0.25, 0.25, n) if n > 1 else np.zeros(n)
 
 
-def _profile(axes: Axes, band: Profile, seen: np.ndarray, **looks: Any) -> None:  # noqa: ANN401
+def _profile(axes: Axes, found: Estimate, seen: np.ndarray, **looks: Any) -> None:  # noqa: ANN401
     """A line over the phase with its band; bins that are hardly seen are gaps."""
     middles = (np.arange(len(seen)) + 0.5) / len(seen) * 360
-    value, low, high = (np.where(seen, x, np.nan) for x in band)
-    axes.plot(middles, value, marker=".", ms=3, **looks)
-    axes.fill_between(middles, low, high, color=looks["color"], alpha=0.18, lw=0)
+    shown = Estimate(*(np.where(seen, part, np.nan) for part in found.parts))
+    band(axes, middles, shown, marker=".", ms=3, **looks)
 
 
 def _occupancy(axes: Axes, shares: np.ndarray) -> None:

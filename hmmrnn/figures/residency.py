@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics.noise_sensitivity import MIXES, ZoneSensitivity
 from hmmrnn.dynamics.residency import CLUSTER_ABOVE, TRANSITION_BELOW, ZONES, Residency
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, note, panels, styled
+from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
 from hmmrnn.intervals import Estimate
 
 N_SHOWN = 1_000
@@ -37,7 +37,7 @@ def residency_figure(
     zone: Int[np.ndarray | Array, "*P"],
     points: Float[np.ndarray | Array, "*P C"],
     explained: Float[np.ndarray | Array, " C"],
-    shares: Sequence[Estimate],
+    shares: Estimate,
 ) -> Figure:
     """States in their plane by zone, the shares of zones, residency times and sign changes.
 
@@ -79,7 +79,7 @@ def noise_sensitivity_figure(
     for axes, name in ((raw, "covariance_trace"), (relative, "relative_trace")):
         courses = [getattr(zone, name) for zone in by_zone]
         _spread(axes, courses)
-        if not np.isfinite([e.value for zone in courses for row in zone for e in row]).any():
+        if not any(np.isfinite(course.value).any() for course in courses):
             note(axes, "no start")
     raw.set_ylabel("trace of covariance\n(squared units of the state)")
     relative.set_ylabel("trace of covariance over\nsquared norm of the start")
@@ -107,7 +107,7 @@ def _plane(axes: Axes, points: np.ndarray, zone: np.ndarray, explained: np.ndarr
     axes.locator_params(nbins=5)
 
 
-def _shares(axes: Axes, shares: Sequence[Estimate]) -> None:
+def _shares(axes: Axes, shares: Estimate) -> None:
     for z, (share, color) in enumerate(zip(shares, ZONE_COLORS, strict=True)):
         axes.bar(z, 100 * share.value, width=0.7, color=color, alpha=0.85)
         axes.plot([z, z], [100 * share.low, 100 * share.high], color=FOREGROUND, lw=1.5)
@@ -115,7 +115,7 @@ def _shares(axes: Axes, shares: Sequence[Estimate]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xticks(range(len(ZONES)), ZONES, rotation=35, ha="right")
     axes.set_ylabel("share of the states (%)")
-    if not np.any(np.isfinite([share.value for share in shares])):
+    if not np.any(np.isfinite(shares.value)):
         note(axes, "no zone has states")
 
 
@@ -162,15 +162,12 @@ def _time_axis(axes: Axes, longest: float) -> None:
     axes.set_xlabel("residency time (steps)")
 
 
-def _spread(axes: Axes, courses: Sequence[list[list[Estimate]]]) -> None:
+def _spread(axes: Axes, courses: Sequence[Estimate]) -> None:
     for z, by_mix in enumerate(courses):
         for g, course in enumerate(by_mix):
-            value, low, high = np.array(course, float).T
-            steps = np.arange(1, len(course) + 1)
-            color = ZONE_COLORS[z]
-            axes.fill_between(steps, low, high, color=color, alpha=0.18, lw=0)
+            steps, style = np.arange(1, len(course) + 1), STYLES[g % len(STYLES)]
             marker = "o" if len(steps) == 1 else ""
-            axes.plot(steps, value, color=color, ls=STYLES[g % len(STYLES)], marker=marker)
+            band(axes, steps, course, color=ZONE_COLORS[z], ls=style, marker=marker)
     axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # so that the axis hides no line at zero
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("steps since the start")

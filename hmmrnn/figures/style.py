@@ -9,6 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from numpy.typing import ArrayLike
+
+from hmmrnn.intervals import Estimate
 
 P = ParamSpec("P")
 
@@ -109,6 +112,17 @@ def note(axes: Axes, text: str, *, corner: bool = False) -> None:
     """Say why a panel is empty, in its middle or in its upper right corner."""
     x, y, ha, va = (0.97, 0.97, "right", "top") if corner else (0.5, 0.5, "center", "center")
     axes.text(x, y, text, transform=axes.transAxes, ha=ha, va=va, alpha=0.7)
+
+
+def band(axes: Axes, x: ArrayLike, found: Estimate, **looks: Any) -> None:  # noqa: ANN401
+    """A line through estimates (X,) with their intervals; unknown ones are gaps, lone ones dots."""
+    value, low, high = found.parts
+    axes.fill_between(x, low, high, color=looks["color"], alpha=0.18, lw=0)
+    around = np.pad(np.isfinite(value), 1)
+    alone = around[1:-1] & ~around[:-2] & ~around[2:]
+    if alone.any():
+        axes.vlines(np.asarray(x)[alone], low[alone], high[alone], color=looks["color"], alpha=0.4)
+    axes.plot(x, value, **{"marker": "." if len(value) < 20 else "", "ms": 5, **looks})
 
 
 def log_ticks(axes: Axes, which: str) -> None:

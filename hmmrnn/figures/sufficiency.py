@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hmmrnn.circuits.noise_replay import ON_TIME, ReplayEffects
-from hmmrnn.circuits.outcomes import Estimates
 from hmmrnn.circuits.pulses import N_AFTER, PulseEffects
 from hmmrnn.circuits.resonance import Resonance
-from hmmrnn.figures.circuits import CONTROL, DASHED, band, group_look, readable
+from hmmrnn.figures.circuits import CONTROL, DASHED, group_look, readable
 from hmmrnn.figures.interventions import GROUP_LEGEND, group_handles, group_line
-from hmmrnn.figures.style import FOREGROUND, note, panels, styled
+from hmmrnn.figures.style import FOREGROUND, band, note, panels, styled
 from hmmrnn.intervals import Estimate
 
 
@@ -26,7 +25,7 @@ def pulse_figure(effects: PulseEffects, names: tuple[str, ...]) -> Figure:
     axes.set_xlabel("dose (1: as in real transitions; all of one norm)")
     axes.set_ylabel(f"probability within {N_AFTER} steps")
     axes.set_ylim(-0.03, 1.03)
-    if not any(np.isfinite(e.value) for group in effects.probability for e in group):
+    if not np.isfinite(effects.probability.value).any():
         note(axes, "no state in the cluster\nto start from")
         return figure
     for group, name in zip(effects.probability, names, strict=True):
@@ -100,9 +99,8 @@ def resonance_figure(found: Resonance, everywhere: Resonance | None = None) -> F
         if not np.isfinite(getattr(found.outcome, name).value).any():
             note(axes, "fewer than\ntwo dwell times")
     if np.isfinite(found.best_gain):
-        dip = ", ".join(f"{x:.2f}".replace("-", "\N{MINUS SIGN}") for x in found.dip[1:])
-        value = f"{found.dip.value:.2f}".replace("-", "\N{MINUS SIGN}")
-        regular.set_title(f"dip {value} [{dip}] at {found.best_gain:g}", fontsize=10)
+        dip = f"dip {found.dip:.2f}".replace("-", "\N{MINUS SIGN}")
+        regular.set_title(f"{dip} at {found.best_gain:g}", fontsize=10)
     figure.legend(handles=_resonance_handles(found, everywhere), **{**GROUP_LEGEND, "ncols": 2})
     return figure
 
@@ -135,8 +133,7 @@ def dot(filled: bool, label: str) -> Line2D:
 
 
 def _gains(axes: Axes, found: Resonance, name: str, **looks: Any) -> None:  # noqa: ANN401
-    entries: Estimates = getattr(found.outcome, name)
-    band(axes, found.gains.tolist(), [Estimate(*e) for e in zip(*entries, strict=True)], **looks)
+    band(axes, found.gains.tolist(), getattr(found.outcome, name), **looks)
 
 
 def _resonance_handles(found: Resonance, everywhere: Resonance | None) -> list[Line2D]:

@@ -28,7 +28,6 @@ from hmmrnn.figures.style import (
     styled,
 )
 from hmmrnn.nets import BOUNDED
-from hmmrnn.sequences.target import OF_DATA, OF_HMM
 from hmmrnn.sweep.groups import (
     ORDERS,
     Group,
@@ -44,6 +43,7 @@ from hmmrnn.sweep.groups import (
     values_of,
 )
 from hmmrnn.sweep.table import Cell, Row
+from hmmrnn.targets import OF_DATA, OF_HMM
 
 HIDDEN, NOISE = "net.hidden_size", "net.noise_dim"
 NAMES = {HIDDEN: "hidden size N", NOISE: "noise dimension D", "noise_std": "noise level (sd)"}

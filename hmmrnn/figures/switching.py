@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from hmmrnn.circuits.kick_injection import Injection, NaturalNoise, PushOver, Response
 from hmmrnn.circuits.state_units import HOLD_STEPS, Arm, Holding
-from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, band, group_look, readable
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, note, panels, styled, symbol_color
+from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, group_look, readable
+from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, band, note, panels, styled, symbol_color
 from hmmrnn.figures.sufficiency import dot, row_axis, row_point
 from hmmrnn.intervals import Estimate
 
@@ -49,7 +49,7 @@ def holding_figure(found: Holding) -> Figure:
         (found.within, symbol_color(s), "-", f"onto carriers of {s}"),
         (found.across, symbol_color(t), DASHED, f"onto carriers of {t}"),
     ):
-        escapes = [arm.escape for arm in entries]
+        escapes = Estimate.stack([arm.escape for arm in entries])
         band(gains, found.gains, escapes, color=color, ls=style, label=label)
     gains.axvline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
     gains.legend(**TIGHT)
@@ -127,16 +127,12 @@ def _arm_label(name: str, pair: tuple[int, int]) -> str:
 
 
 def _known(found: Response) -> bool:
-    return bool(np.isfinite([entry.value for entry in found.probability]).any())
+    return bool(np.isfinite(found.probability.value).any())
 
 
 def _whole(axes: Axes, found: Injection, pair: tuple[int, int]) -> None:
     s, t = (symbol_color(symbol) for symbol in pair)
-    low, high = np.array(found.random_range, float).reshape(-1, 2).T
-    random = [
-        Estimate(entry.value, a, b)
-        for entry, a, b in zip(found.random.probability, low, high, strict=True)
-    ]
+    random = Estimate(found.random.probability.value, *np.transpose(found.random_range))
     for entries, looks in (
         (random, {"color": CONTROL, "label": "random"}),
         (found.reverse.probability, {"color": s, "label": "reversed"}),
@@ -176,8 +172,7 @@ def _natural(axes: Axes, found: NaturalNoise, pair: tuple[int, int]) -> None:
             axes.plot([mean.value], [row], "o", ms=6, color=color)
     if np.isfinite(found.auc.value):
         axes.axvline(0, color=FOREGROUND, lw=0.8, alpha=0.4, zorder=0)
-        low, high = found.auc.low, found.auc.high
-        axes.set_title(f"AUC {found.auc.value:.2f} [{low:.2f}, {high:.2f}]", fontsize=10)
+        axes.set_title(f"AUC {found.auc:.2f}", fontsize=10)
     elif not np.isfinite([found.events.value, found.others.value]).any():
         note(axes, "nothing to compare")
 

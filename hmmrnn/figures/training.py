@@ -14,7 +14,6 @@ from hmmrnn.figures.style import (
     panels,
     styled,
 )
-from hmmrnn.sequences import words_of
 from hmmrnn.training import Fit
 
 FEW = 12  # epochs up to which each one gets a dot
@@ -30,7 +29,7 @@ def training_figure(fit: Fit, exact_volatility: float) -> Figure:
         5.0, f"Loss ({fit.config.loss.title}) and volatility at each epoch", rows=2, sharex=True
     )
     _loss(loss, fit)
-    exact = words_of(fit.config.hmm).exact
+    exact = fit.config.target.words.exact
     _volatility(volatility, np.asarray(fit.records.volatility), exact_volatility, exact)
     figure.align_ylabels()
     return figure
@@ -48,7 +47,7 @@ def _loss(axes: Axes, fit: Fit) -> None:
     if np.isfinite(validation).any():
         _line(axes, _joined(validation), label="validation", alpha=0.55, linestyle=(0, (1, 1)))
     if np.isfinite(floor):
-        label = f"{words_of(fit.config.hmm).floor}, ± 1 sd"
+        label = f"{fit.config.target.words.floor}, ± 1 sd"
         axes.axhline(floor, color=FOREGROUND, ls="--", lw=1, label=label)
     if np.isfinite(floor) and np.isfinite(spread):
         axes.axhspan(floor - spread, floor + spread, color=FOREGROUND, alpha=0.15, lw=0)

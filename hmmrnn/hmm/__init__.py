@@ -5,16 +5,7 @@ from hmmrnn.hmm.files import from_json
 from hmmrnn.hmm.filtering import Filtered, filtered_posteriors, log_likelihood
 from hmmrnn.hmm.model import HMM
 from hmmrnn.hmm.ngrams import ngram_law, symbol_law, symbol_transitions, volatility
-from hmmrnn.hmm.presets import (
-    PRESETS,
-    fully,
-    linear,
-    n_steps_of,
-    name_of,
-    preset,
-    random,
-    ring,
-)
+from hmmrnn.hmm.presets import PRESETS, fully, linear, preset, random, ring
 from hmmrnn.hmm.sampling import sample, sample_batch
 from hmmrnn.hmm.stationary import mean_state_law, stationary_law
 
@@ -30,8 +21,6 @@ __all__ = [
     "linear",
     "log_likelihood",
     "mean_state_law",
-    "n_steps_of",
-    "name_of",
     "ngram_law",
     "preset",
     "random",

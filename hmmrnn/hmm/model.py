@@ -1,20 +1,26 @@
 """The record of a discrete hidden Markov model, validated when it is made."""
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from hmmrnn import hmm as hmms  # its functions take this record, whose methods call them
+from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
+from hmmrnn.targets import OF_HMM, Batch, Law, Parts, Rows, Target, Words
 
 ROW_SUM_TOLERANCE = 1e-6
 ROUNDING = 1e-14  # rows this close to 1 stay as they are, so that a saved HMM reads back equal
+DEFAULT_N_STEPS = 40
 
 
 @jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True, eq=False, repr=False)
-class HMM:
+class HMM(Target):
     """A hidden Markov model with M states and K >= 2 symbols.
 
     z_1 ~ initial, z_t ~ transition[z_{t-1}], x_t ~ emission[z_t] (Rabiner 1989).
@@ -28,6 +34,10 @@ class HMM:
     initial: np.ndarray  # (M,)
     transition: np.ndarray  # (M, M) row i: law of the next state
     emission: np.ndarray  # (M, K) row i: law of the symbol
+
+    words: ClassVar[Words] = OF_HMM
+    exact: ClassVar[bool] = True
+    padded: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         initial = _as_probabilities("initial", self.initial, 1)
@@ -62,6 +72,60 @@ class HMM:
     def n_symbols(self) -> int:
         """K."""
         return int(self.emission.shape[-1])
+
+    @property
+    def label(self) -> str:
+        """The preset that it equals, or `custom`."""
+        return next((name for name, p in hmms.PRESETS.items() if p.hmm == self), "custom")
+
+    @property
+    def parts(self) -> "Parts[HMM]":
+        """Itself, to train, to validate and to compare with."""
+        return Parts(self, self, self)
+
+    @property
+    def training_length(self) -> int:
+        """The sequence length T that the paper uses for it; 40 for an HMM of one's own."""
+        known = hmms.PRESETS.get(self.label)
+        return known.n_steps if known else DEFAULT_N_STEPS
+
+    def n_training_sequences(self, n_sequences: int, n_steps: int) -> int:
+        """A third of the fixed set."""
+        return n_sequences // 3
+
+    def training_set(self, n_fixed: int, n_steps: int, most: int, key: Key) -> tuple[Rows, Batch]:
+        """Two of three thirds of a fixed set; nothing where every step draws anew."""
+        third, nothing = n_fixed // 3, self.rows(n_steps)
+        if not n_fixed:
+            return nothing, nothing
+        symbols = self.draw(nothing, n_fixed, n_steps, key).astype(jnp.int8)
+        return symbols[:third], symbols[third : 2 * third]
+
+    def supports(self, n: int) -> bool:
+        """Every law is known."""
+        return True
+
+    def law(self, n: int, n_steps: int | None = None, stride: int = 1) -> Law:
+        """`hmmrnn.hmm.ngram_law`, flat: G = K^n, first symbol slowest."""
+        return hmms.ngram_law(self, n, n_steps, stride).ravel()
+
+    compared_law = law
+
+    def volatility(self, n_steps: int) -> float:
+        """Expected share of steps at which the symbol changes."""
+        return hmms.volatility(self, n_steps)
+
+    def rows(self, n_steps: int) -> Rows:
+        """None, since it draws its sequences."""
+        return jnp.zeros((0, n_steps), jnp.int8)
+
+    def draw(self, rows: Rows, n_sequences: int, n_steps: int, key: Key) -> Batch:
+        """Symbols of independent sequences."""
+        return hmms.sample_batch(self, n_sequences, n_steps, key)[1]
+
+    def flag(self, folder: Path) -> str:
+        """Its preset, or a file hmm.json that the report shows how to write."""
+        return "--hmm=hmm.json" if self.label == "custom" else f"--preset={self.label}"
 
     def to_dict(self) -> dict[str, list]:
         """Plain nested lists, as read by `from_dict`."""

@@ -9,8 +9,6 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.hmm.model import HMM
 
-DEFAULT_N_STEPS = 40
-
 
 class Preset(NamedTuple):
     """An HMM of the paper with the length of the sequences it was trained on."""
@@ -90,17 +88,6 @@ def preset(name: str) -> HMM:
     if name not in PRESETS:
         raise InputError(f"preset={name}: unknown; there are {', '.join(PRESETS)}")
     return PRESETS[name].hmm
-
-
-def name_of(hmm: HMM) -> str:
-    """The preset that `hmm` equals, or `custom`."""
-    return next((name for name, entry in PRESETS.items() if entry.hmm == hmm), "custom")
-
-
-def n_steps_of(hmm: HMM) -> int:
-    """The sequence length T that the paper uses for `hmm`; 40 for an HMM of one's own."""
-    name = name_of(hmm)
-    return PRESETS[name].n_steps if name in PRESETS else DEFAULT_N_STEPS
 
 
 def _ring_transition(n_states: int, forward: float, backward: float) -> np.ndarray:

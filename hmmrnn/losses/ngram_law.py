@@ -10,8 +10,7 @@ from jaxtyping import Array, Float
 
 from hmmrnn.arrays import HIGHEST
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import HMM, ngram_law
-from hmmrnn.sequences import Part, ngram_counts
+from hmmrnn.targets import Source
 
 Discrepancy = Literal["kl", "chi2"]
 MAX_NGRAMS = 65_536
@@ -78,21 +77,19 @@ DISCREPANCIES: Mapping[str, Callable[..., Array]] = {"kl": kl_of_law, "chi2": ch
 
 
 def exact_laws(
-    hmm: HMM | Part, n_steps: int, orders: tuple[int, ...], strides: tuple[int, ...]
+    source: Source, n_steps: int, orders: tuple[int, ...], strides: tuple[int, ...]
 ) -> dict[tuple[int, int], np.ndarray]:
     """The law (K^n,) of each order n and stride, over sequences of `n_steps` steps.
-
-    Of data the shares among all their n-grams, each of which counts once.
 
     Raises:
         InputError: an n-gram longer than a sequence, or too many of them to keep.
     """
     laws = {}
     for n in orders:
-        if hmm.n_symbols**n > MAX_NGRAMS:
+        if source.n_symbols**n > MAX_NGRAMS:
             raise InputError(
-                f"loss.ngram_orders={n}: {hmm.n_symbols} symbols have {hmm.n_symbols**n} "
-                f"{n}-grams, more than {MAX_NGRAMS}"
+                f"loss.ngram_orders={n}: {source.n_symbols} symbols have "
+                f"{source.n_symbols**n} {n}-grams, more than {MAX_NGRAMS}"
             )
         for stride in strides:
             span = (n - 1) * stride + 1
@@ -101,23 +98,8 @@ def exact_laws(
                     f"loss.ngram_orders={n}, loss.ngram_strides={stride}: spans {span} steps, "
                     f"more than data.n_steps={n_steps}"
                 )
-            law = (
-                ngram_law(hmm, n, n_steps, stride).reshape(-1)
-                if isinstance(hmm, HMM)
-                else _counted(hmm, n, stride)
-            )
-            laws[n, stride] = law.astype(np.float32)
+            laws[n, stride] = source.law(n, n_steps, stride).astype(np.float32)
     return laws
-
-
-def _counted(part: Part, n: int, stride: int) -> np.ndarray:
-    counts = ngram_counts(part.symbols, n, part.n_symbols, stride)
-    if not counts.any():
-        raise InputError(
-            f"loss.ngram_orders={n}, loss.ngram_strides={stride}: no {part.name} sequence of the "
-            "data is so long; take shorter n-grams"
-        )
-    return counts / counts.sum()
 
 
 def _products(probabilities: Array, n: int, stride: int) -> Float[Array, "B W G"]:

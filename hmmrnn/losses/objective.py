@@ -7,12 +7,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.hmm import HMM
 from hmmrnn.losses.config import LossConfig
 from hmmrnn.losses.ngram_law import DISCREPANCIES, exact_laws, ngram_shares, shares_inside
 from hmmrnn.losses.samples import LossDiagnostics, make_loss
 from hmmrnn.losses.sinkhorn import Transport
-from hmmrnn.sequences import Part
+from hmmrnn.targets import Source
 
 
 class Generated(NamedTuple):
@@ -28,22 +27,22 @@ Objective = Callable[..., tuple[Float[Array, ""], LossDiagnostics]]
 """
 
 
-def make_objective(config: LossConfig, hmm: HMM | Part, n_steps: int) -> Objective:
-    """Divergence of the samples plus weighted discrepancy from the n-gram law of HMM or data.
+def make_objective(config: LossConfig, source: Source, n_steps: int) -> Objective:
+    """Divergence of the samples plus weighted discrepancy from the n-gram law of `source`.
 
-    With data, generated and target sequences are zero after their ends.
+    Where it is padded, generated and target sequences are zero after their ends.
 
     Raises:
         InputError: n-grams that do not fit into `n_steps` steps or into memory.
     """
     divergence = make_loss(config)
     laws = (
-        exact_laws(hmm, n_steps, config.ngram_orders, config.ngram_strides)
+        exact_laws(source, n_steps, config.ngram_orders, config.ngram_strides)
         if config.ngram_weight
         else {}
     )
     discrepancy = DISCREPANCIES[config.ngram_discrepancy]
-    shares = ngram_shares if isinstance(hmm, HMM) else shares_inside
+    shares = shares_inside if source.padded else ngram_shares
 
     def objective(
         generated: Generated, target: Array, key: Key, own: Transport | None = None

@@ -32,9 +32,9 @@ from hmmrnn.report.summary import (
 )
 from hmmrnn.report.templates import template
 from hmmrnn.report.view import view_html
-from hmmrnn.sequences import SymbolSequences, Target, Words, name_of, parts_of, words_of
 from hmmrnn.settings import Section
 from hmmrnn.storage import plain, read_arrays, read_json, write_text
+from hmmrnn.targets import Words
 from hmmrnn.training import load
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, long_run_in, read_spec
@@ -80,12 +80,13 @@ def build_report(folder: Path) -> Path:
         StorageError: the report could not be written.
     """
     spec = read_spec(folder)
-    target, words = spec.config.hmm, words_of(spec.config.hmm)
+    target, words = spec.config.target, spec.config.target.words
     shown: dict[str, Any] = {
         "spec": spec,
-        "preset": name_of(target),
+        "preset": target.label,
         "words": words,
-        **_target(target),
+        "hmm": plain(target.to_dict()),
+        "data": target.facts(),
         "sections": {name: _options(getattr(spec.config, name)) for name in SECTIONS},
         "provenance": _provenance(folder),
         "figures": _figures(folder / "figures"),
@@ -157,18 +158,6 @@ def _options(section: Section) -> dict[str, Any]:
         name: ",".join(map(str, value)) if isinstance(value, tuple) else value
         for name, value in vars(section).items()
     }
-
-
-def _target(target: Target) -> dict[str, Any]:
-    """What the network was trained on: the tables of an HMM, or what is to be said of data."""
-    if not isinstance(target, SymbolSequences):
-        return {"hmm": plain(target.to_dict()), "data": None}
-    symbols = ", ".join(target.names) or f"0 to {target.n_symbols - 1}"
-    parts = {
-        f"{part.name} part": f"{len(part.symbols)} sequences, {(part.symbols >= 0).sum()} steps"
-        for part in parts_of(target)
-    }
-    return {"hmm": None, "data": {"symbols": symbols, **parts, "digest": target.digest}}
 
 
 def _training(folder: Path, tolerance: float) -> dict[str, Any]:

@@ -82,4 +82,4 @@ def _without(start: str, sentence: str) -> str:
 
 
 def _estimate(table: dict[str, list[float]], i: int) -> Estimate:
-    return estimate({name: table[name][i] for name in Estimate._fields})
+    return estimate({name: column[i] for name, column in table.items()})

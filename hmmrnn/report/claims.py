@@ -75,7 +75,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     value = estimate(row["value"])
     return {
         **{name: str(row[name]) for name in ("preset", "loss", "verdict", "sentence")},
-        "value": _shown(value.value, value.low, value.high),
+        "value": _shown(*value.parts),
     }
 
 

@@ -4,14 +4,10 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from hmmrnn.sequences import SymbolSequences, Target, name_of
-from hmmrnn.sequences.target import DATA_FILE
 from hmmrnn.settings import Section
 from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
 from hmmrnn.training.run_folder import ORIGIN
-
-HMM_FILE = "hmm.json"
 
 
 def of_step(step: str, folder: Path) -> str:
@@ -25,7 +21,7 @@ def of_training(folder: Path, spec: RunSpec) -> str:
     changed = {name: _all_changed(config, name) for name in PROFILES}
     profile = min(changed, key=lambda name: len(changed[name]))
     flags = [
-        _target(folder, config.hmm),
+        config.target.flag(folder),
         f"--profile={profile}",
         f"--seed={spec.seed}",
         f"--noise_std={spec.noise_std!r}",
@@ -37,16 +33,9 @@ def of_training(folder: Path, spec: RunSpec) -> str:
     return shlex.join(["hmmrnn", "train", *flags])
 
 
-def _target(folder: Path, target: Target) -> str:
-    if isinstance(target, SymbolSequences):
-        return f"--data={folder / DATA_FILE}"
-    name = name_of(target)
-    return f"--hmm={HMM_FILE}" if name == "custom" else f"--preset={name}"
-
-
 def _all_changed(config: TrainConfig, profile: str) -> list[str]:
     """The flags that make a profile's configuration this one."""
-    other = TrainConfig.profile(profile, config.hmm)
+    other = TrainConfig.profile(profile, config.target)
     return [flag for s in SECTIONS for flag in _changed(getattr(config, s), getattr(other, s))]
 
 

@@ -237,8 +237,8 @@ def _of_network(case: dict[str, Any]) -> Iterable[str]:
     top, size = windows[most], windows[most]["n_units"]
     yield (
         f"Most is at stake in steps {top['name']}: with all {case['n_units']} units replaced "
-        f"there, the new symbol's lead falls by {span(*top['stake'])}. The {_units(size)} of the "
-        f"circuit keep {_known(top['faithfulness'])} of that on their own."
+        f"there, the new symbol's lead falls by {span(*top['stake'].parts)}. The {_units(size)} of "
+        f"the circuit keep {_known(top['faithfulness'])} of that on their own."
     )
     for row in case["kick"]:
         if row["own"]:
@@ -264,7 +264,7 @@ def _change(name: str) -> str:
 
 
 def _known(share: Estimate) -> str:
-    return "an unknown part" if math.isnan(share.value) else span(*share)
+    return "an unknown part" if math.isnan(share.value) else span(*share.parts)
 
 
 def _units(n: int) -> str:

@@ -4,10 +4,10 @@ import math
 from typing import Any, NamedTuple
 
 from hmmrnn.fidelity import Compared
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.nets import LongRun
 from hmmrnn.report.numbers import beside, span, text
-from hmmrnn.sequences import OF_HMM, Words
+from hmmrnn.targets import OF_HMM, Words
 
 ORBIT = 0.75
 BACK_AND_FORTH = 0.25
@@ -65,7 +65,7 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = O
         if not math.isnan(kl.value):
             parts.append(
                 f"Its {n}-grams lie {text(kl.value, kl.low, kl.high)} nats from "
-                f"{words.targets} law, "
+                f"the {words.target}'s law, "
                 f"{words.of_sample} {beside(kl.floor, kl.low, kl.high)}"
             )
     if not dynamics:
@@ -93,7 +93,7 @@ def most_frequent(fidelity: dict[str, Any]) -> int:
 
 def estimate(fields: dict[str, Any]) -> Estimate:
     """An `Estimate` from JSON, where NaN is null."""
-    return Estimate(*(number(fields[name]) for name in Estimate._fields))
+    return Estimate(*(number(fields[name]) for name in ("value", "low", "high")))
 
 
 def compared(fields: dict[str, Any]) -> Compared:
@@ -127,13 +127,13 @@ def _of_fidelity(fidelity: dict[str, Any], words: Words) -> list[Number]:
     rows = (
         (
             f"KL of {n}-grams (nats)",
-            f"distance of the generated sequences from {words.targets} law",
-            f"undefined: it generates nothing that {words.the_target} can",
+            f"distance of the generated sequences from the {words.target}'s law",
+            f"undefined: it generates nothing that the {words.target} can",
         ),
         (
             "excess surprise (nats per symbol)",
-            f"below zero: more typical than {words.targets} own sequences",
-            f"undefined: it generates nothing that {words.the_target} can",
+            f"below zero: more typical than the {words.target}'s own sequences",
+            f"undefined: it generates nothing that the {words.target} can",
         ),
         ("volatility (per step)", "how often the symbol changes", "not finite"),
         (
@@ -161,20 +161,18 @@ def _rotation(dynamics: dict[str, Any]) -> Number:
     meaning = "1: the state circles, 0: it goes back and forth"
     if not dynamics:
         return _number(name, None, meaning, "")
-    unknown = Estimate(math.nan, math.nan, math.nan)
     if "problem" in dynamics:
-        return _number(name, Compared(unknown, unknown, None), meaning, "undefined: it diverges")
+        return _number(name, Compared(UNKNOWN, UNKNOWN, None), meaning, "undefined: it diverges")
     turns = estimate(dynamics["rotation"])
     rate = estimate(dynamics["transitions_per_step"])
-    meaning += f"; {text(*rate)} transitions per step"
-    return _number(name, Compared(turns, unknown, None), meaning, "undefined: no transitions")
+    meaning += f"; {text(*rate.parts)} transitions per step"
+    return _number(name, Compared(turns, UNKNOWN, None), meaning, "undefined: no transitions")
 
 
 def _number(name: str, found: Compared | None, meaning: str, undefined: str) -> Number:
     if found is None:
-        nan = math.nan
-        return Number(name, nan, nan, nan, nan, None, meaning, "not measured yet")
-    return Number(name, *found.network, found.floor.value, found.exact, meaning, undefined)
+        return Number(name, *UNKNOWN.parts, math.nan, None, meaning, "not measured yet")
+    return Number(name, *found.network.parts, found.floor.value, found.exact, meaning, undefined)
 
 
 def _manner(turns: float) -> str:

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from hmmrnn.errors import InputError
-from hmmrnn.sequences.record import END, SymbolSequences
-from hmmrnn.storage import read_arrays, write_arrays
+from hmmrnn.hmm import HMM
+from hmmrnn.sequences.parts import END
+from hmmrnn.sequences.record import DATA_FILE, SymbolSequences
+from hmmrnn.storage import read_arrays
+from hmmrnn.targets import Target
 
 SEPARATORS = ("\t", ";", ",")
 """The first of them that occurs separates entries; blanks do where there is none."""
@@ -55,18 +58,27 @@ def described(data: SymbolSequences) -> str:
     )
 
 
-def write_sequences(path: Path, data: SymbolSequences) -> None:
-    """Write an npz file that `read_sequences` reads back equal. Raises `StorageError`."""
-    write_arrays(
-        path,
-        {
-            "symbols": data.symbols[data.symbols >= 0],
-            "lengths": data.lengths,
-            "n_symbols": data.n_symbols,
-            "names": np.array(data.names, str),
-            "name": np.array(data.name),
-        },
-    )
+def target_of(fields: Any, folder: Path | None) -> Target:  # noqa: ANN401
+    """The HMM or the data that `to_dict` described, with the data from `folder`.
+
+    Raises:
+        InputError: fields that describe neither, or data that are missing, damaged or others.
+    """
+    if not isinstance(fields, dict) or set(fields) != {"sequences"}:
+        return HMM.from_dict(fields)
+    known = fields["sequences"]
+    if not isinstance(known, dict) or not isinstance(known.get("digest"), str):
+        raise InputError("target.sequences lacks the digest of the data")
+    if folder is None:
+        raise InputError(f"the data are in {DATA_FILE} beside it; name the folder")
+    data = read_sequences(folder / DATA_FILE)
+    if data.digest != known["digest"]:
+        raise InputError(
+            f"data={folder / DATA_FILE}: holds other data (digest {data.digest}, not "
+            f"{known['digest']}) than the run was made with; put back the file, or choose another "
+            "folder"
+        )
+    return data
 
 
 def _from_npz(path: Path) -> SymbolSequences:

@@ -4,17 +4,22 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 
+from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
+from hmmrnn.sequences.parts import END, FEW, Part, smoothed_law, split, stacked, windows
+from hmmrnn.storage import write_arrays
+from hmmrnn.targets import OF_DATA, Batch, Law, Parts, Rows, Target, Words
 
-END = -1
-"""Stands in the places after the end of a sequence."""
+DATA_FILE = "data.npz"
 
-FEW = 8
-"""Sequences from which on whole ones go to one part; fewer are recordings, cut in stretches."""
+LONGEST = 100
+"""Steps of a training sequence at most, unless asked for."""
 
 SHORTEST_RECORDING = 200
 """Steps that each of a few recordings has at least."""
@@ -25,7 +30,7 @@ MAX_CELLS = 500_000_000
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SymbolSequences:
+class SymbolSequences(Target):
     """S sequences of K symbols 0..K-1, padded with -1 to the longest, L.
 
     Two are equal when symbols, K and the names of symbols are: `name` is only a label. It is
@@ -40,6 +45,9 @@ class SymbolSequences:
     n_symbols: int = 0  # K; 0: one more than the largest symbol
     names: tuple[str, ...] = ()  # of the symbols, if they have some
     name: str = "data"
+
+    words: ClassVar[Words] = OF_DATA
+    exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         symbols = _padded(self.symbols)
@@ -73,10 +81,7 @@ class SymbolSequences:
                 "large; cut the longest ones"
             )
         arrays = [_integers(row, f"symbols[{i}]", 1) for i, row in enumerate(rows)]
-        padded = np.full((len(rows), longest), END, np.int64)
-        for i, array in enumerate(arrays):
-            padded[i, : len(array)] = array
-        return cls(padded, **options)
+        return cls(stacked(arrays), **options)
 
     @cached_property
     def lengths(self) -> np.ndarray:
@@ -92,6 +97,80 @@ class SymbolSequences:
         content.update(self.symbols[self.symbols >= 0].astype("<i2").tobytes())
         return content.hexdigest()[:16]
 
+    @cached_property
+    def parts(self) -> Parts[Part]:
+        """What trains, what validates and what is held out."""
+        return split(self.symbols, self.n_symbols)
+
+    @property
+    def label(self) -> str:
+        """The name, after ``data:``."""
+        return f"data:{self.name}"
+
+    @property
+    def training_length(self) -> int:
+        """The longest training sequence, of few recordings a quarter of it; at most 100 steps."""
+        longest = self.parts.train.symbols.shape[1]
+        return min(longest if len(self.symbols) >= FEW else longest // 4, LONGEST)
+
+    def n_training_sequences(self, n_sequences: int, n_steps: int) -> int:
+        """All windows, end to end. Raises `InputError` if none is so long."""
+        symbols = self.parts.train.symbols
+        if n_steps > symbols.shape[1]:
+            raise InputError(
+                f"data.n_steps={n_steps}: the longest training sequence of the data has "
+                f"{symbols.shape[1]} steps"
+            )
+        return len(windows(symbols, n_steps)[0])
+
+    def training_set(self, n_fixed: int, n_steps: int, most: int, key: Key) -> tuple[Rows, Batch]:
+        """All windows, or sequences to cut some from; windows, evenly spread, that validate."""
+        train = self.parts.train.symbols
+        if n_fixed:
+            train, _ = windows(train, n_steps)
+        held, _ = windows(self.parts.validation.symbols, n_steps)
+        if len(held) > most:
+            held = held[np.linspace(0, len(held) - 1, most).astype(int)]
+        return jnp.asarray(train), jnp.asarray(held)
+
+    def compared_law(self, n: int, n_steps: int | None = None) -> Law:
+        """Shares in the held-out part, with half a count added to each."""
+        return smoothed_law(self.parts.held_out.counts(n))
+
+    def volatility(self, n_steps: int) -> float:
+        """Share of steps at which the symbol changes in the held-out part."""
+        pairs = self.parts.held_out.counts(2)
+        return float(1 - np.trace(pairs.reshape(self.n_symbols, -1)) / pairs.sum())
+
+    def facts(self) -> dict[str, str]:
+        """Symbols, the size of each part, and the digest."""
+        parts = self.parts.train, self.parts.validation, self.parts.held_out
+        sizes = {
+            f"{part.name} part": f"{len(part.symbols)} sequences, {(part.symbols >= 0).sum()} steps"
+            for part in parts
+        }
+        symbols = ", ".join(self.names) or f"0 to {self.n_symbols - 1}"
+        return {"symbols": symbols, **sizes, "digest": self.digest}
+
+    def flag(self, folder: Path) -> str:
+        """The file in the run's folder."""
+        return f"--data={folder / DATA_FILE}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The file beside the configuration and what it must hold."""
+        return {
+            "sequences": {
+                "file": DATA_FILE,
+                "digest": self.digest,
+                "n_sequences": len(self.symbols),
+                "n_symbols": self.n_symbols,
+            }
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write data.npz. Raises `StorageError`."""
+        write_sequences(folder / DATA_FILE, self)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SymbolSequences) and self.digest == other.digest
 
@@ -100,6 +179,20 @@ class SymbolSequences:
 
     def __repr__(self) -> str:
         return f"SymbolSequences(n_sequences={len(self.symbols)}, n_symbols={self.n_symbols})"
+
+
+def write_sequences(path: Path, data: SymbolSequences) -> None:
+    """Write an npz file that `read_sequences` reads back equal. Raises `StorageError`."""
+    write_arrays(
+        path,
+        {
+            "symbols": data.symbols[data.symbols >= 0],
+            "lengths": data.lengths,
+            "n_symbols": data.n_symbols,
+            "names": np.array(data.names, str),
+            "name": np.array(data.name),
+        },
+    )
 
 
 def _padded(symbols: Any) -> np.ndarray:  # noqa: ANN401

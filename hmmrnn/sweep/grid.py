@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import PRESETS, from_json, preset
-from hmmrnn.sequences import Target, read_sequences
+from hmmrnn.sequences import read_sequences
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_json
 from hmmrnn.sweep.named_grids import NAMED
+from hmmrnn.targets import Target
 from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from hmmrnn.errors import FolderInUseError, InputError
+from hmmrnn.programs import forget_programs_if_many
 from hmmrnn.sweep.folder import (
     Failure,
     failure,
@@ -21,10 +22,9 @@ from hmmrnn.sweep.grid import Entry
 from hmmrnn.sweep.plan import TROUBLE, Batch, batches, reason_of
 from hmmrnn.training import Progress, TrainConfig
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.ensemble_run import Run, train_runs
-from hmmrnn.training.memory import forget_programs_if_many
-from hmmrnn.training.run import InterruptedRun
+from hmmrnn.training.run import Run, train_runs
 from hmmrnn.training.run_folder import continued, has_diverged, only_trainer, open_run
+from hmmrnn.training.signals import InterruptedRun
 
 Measure = Callable[[Path], None]
 """What is done with a trained network in its folder."""

@@ -35,7 +35,7 @@ def work(config: TrainConfig) -> float:
     The products of the cell, the work on each unit and step beside them, and the matrices of costs
     of the loss. The two constants make it fit the times of 24 laptop networks on a CPU.
     """
-    options, net, k = config.train, config.net, config.hmm.n_symbols
+    options, net, k = config.train, config.net, config.target.n_symbols
     n_units, n_steps = net.hidden_size, config.data.n_steps
     each_step = n_units * (n_units + net.noise_dim + k + 300) + 20_000
     cell = options.batch_size * n_steps * each_step

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from hmmrnn.errors import InputError
-from hmmrnn.sequences import name_of
 from hmmrnn.settings import option_types
 from hmmrnn.storage import read_arrays, read_json, write_arrays, write_text
 from hmmrnn.sweep.folder import failure
@@ -148,7 +147,7 @@ def _first(column: str) -> str:
 
 def _config(path: Path) -> dict[str, Cell]:
     config, noise_std, seed, _ = read_spec(path.parent)
-    fields: dict[str, Cell] = {"hmm": name_of(config.hmm), "noise_std": noise_std, "seed": seed}
+    fields: dict[str, Cell] = {"hmm": config.target.label, "noise_std": noise_std, "seed": seed}
     for section in SECTIONS:
         for name, value in dataclasses.asdict(getattr(config, section)).items():
             listed = isinstance(value, tuple)

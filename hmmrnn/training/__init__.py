@@ -5,8 +5,8 @@ name only, because orbax takes seconds to load.
 """
 
 from hmmrnn.training.config import DataConfig, OptimConfig, TrainConfig
-from hmmrnn.training.ensemble import Placement, member, train_ensemble
-from hmmrnn.training.fit import Fit, Progress, Snapshots, train
+from hmmrnn.training.ensemble import Placement, member, train, train_ensemble
+from hmmrnn.training.fit import Fit, Progress, Snapshots
 from hmmrnn.training.floor import Floor, loss_floor
 from hmmrnn.training.origin import Origin, read_origin
 from hmmrnn.training.run_folder import RunSpec, load, read_spec

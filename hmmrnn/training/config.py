@@ -1,17 +1,21 @@
 """The configuration of a training: what is chosen, in frozen records that say what is allowed."""
 
+import copy
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import jax
+
 from hmmrnn.errors import InputError
 from hmmrnn.losses import MAX_NGRAMS, LossConfig, Objective, make_objective
 from hmmrnn.nets import NetConfig, RNNCell, make_cell
-from hmmrnn.sequences import Target, n_steps_of, name_of, target
+from hmmrnn.sequences import target_of
 from hmmrnn.settings import Section, option, values_before
+from hmmrnn.targets import Target
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Of config.json; raised when fields change their meaning or are added. All older ones are read."""
 
 
@@ -113,6 +117,11 @@ class OptimConfig(Section):
                 f"train.keep_state_at={self.keep_state_at}: more than train.epochs={self.epochs}"
             )
 
+    @property
+    def penalised(self) -> bool:
+        """Whether activity is, also where its weight is an argument of a compiled program."""
+        return not _is_zero(self.activity_penalty)
+
 
 PAPER_CLIP = {"fully3": 0.3, "cyclic4": 0.3}
 PAPER_EPOCHS = {"fully3": 1000, "cyclic4": 1000, "linear5": 1500}
@@ -122,11 +131,20 @@ PAPER_AVERAGE = 50
 """Last epochs of the paper's recipe whose parameters are also kept as their mean."""
 
 
+TRACED = ("learning_rate", "clip_norm", "activity_penalty")
+"""Options of `train` that are arguments of compiled programs, since no bit depends on it."""
+
+
+@jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that a training depends on but its noise level and its random key."""
+    """Everything that a training depends on but its noise level and its random key.
 
-    hmm: Target  # an HMM, or sequences as data
+    A pytree: its leaves are the numbers in `TRACED` unless they are zero, all else is static. So
+    trainings that differ in these numbers only share their compiled programs.
+    """
+
+    target: Target  # an HMM, or sequences as data
     net: NetConfig = field(default_factory=NetConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -134,11 +152,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.data.n_steps == 0:
-            data = dataclasses.replace(self.data, n_steps=n_steps_of(self.hmm))
+            data = dataclasses.replace(self.data, n_steps=self.target.training_length)
             object.__setattr__(self, "data", data)
         if self.data.n_steps < 2:
             raise InputError(f"data.n_steps={self.data.n_steps}: a sequence has at least 2 steps")
-        target.expect_n_steps(self.hmm, self.data.n_steps)
         n_train = self.n_training_sequences
         if self.data.source == "fixed" and self.train.batch_size > n_train:
             raise InputError(
@@ -150,23 +167,23 @@ class TrainConfig:
     @property
     def cell(self) -> RNNCell:
         """The network to train."""
-        return make_cell(self.net, self.hmm.n_symbols)
+        return make_cell(self.net, self.target.n_symbols)
 
     @property
     def objective(self) -> Objective:
         """What training minimises."""
-        return make_objective(self.loss, target.of_training(self.hmm), self.data.n_steps)
+        return make_objective(self.loss, self.target.parts.train, self.data.n_steps)
 
     @property
     def validation_objective(self) -> Objective:
         """The same with the law of what validates."""
-        return make_objective(self.loss, target.of_validation(self.hmm), self.data.n_steps)
+        return make_objective(self.loss, self.target.parts.validation, self.data.n_steps)
 
     @property
     def n_training_sequences(self) -> int:
         """Sequences of a fixed set, or windows of data, that train."""
         data = self.data
-        return target.n_training_sequences(self.hmm, data.n_sequences, data.n_steps)
+        return self.target.n_training_sequences(data.n_sequences, data.n_steps)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -177,7 +194,7 @@ class TrainConfig:
 
     @classmethod
     def profile(cls, name: str, hmm: Target) -> "TrainConfig":
-        """The ready-made configuration `smoke` (seconds), `laptop` (minutes) or `paper`."""
+        """The ready-made `smoke` (seconds), `laptop` (minutes) or `paper`; `hmm` is the target."""
         if name not in PROFILES:
             raise InputError(f"profile={name}: unknown; there are {', '.join(PROFILES)}")
         return PROFILES[name](hmm)
@@ -193,7 +210,7 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as read by `from_dict`."""
         sections = {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
-        return {"format": FORMAT_VERSION, "hmm": target.to_dict(self.hmm), **sections}
+        return {"format": FORMAT_VERSION, "target": self.target.to_dict(), **sections}
 
     @classmethod
     def from_dict(cls, fields: Any, folder: Path | None = None) -> "TrainConfig":  # noqa: ANN401
@@ -205,14 +222,38 @@ class TrainConfig:
             InputError: a newer format, or missing or unknown fields.
         """
         fields, version = upgraded(fields)
-        expect_keys("config", fields, {"format", "hmm", *SECTIONS})
+        expect_keys("config", fields, {"format", "target", *SECTIONS})
         sections: dict[str, Any] = {}
         for name, section in SECTIONS.items():
             _expect_object(name, fields[name])
             options = {**values_before(section, version), **fields[name]}
             expect_keys(name, options, {f.name for f in dataclasses.fields(section)})
             sections[name] = section(**options)
-        return cls(hmm=target.from_dict(fields["hmm"], folder), **sections)
+        return cls(target=target_of(fields["target"], folder), **sections)
+
+    def tree_flatten(self) -> tuple[tuple, "TrainConfig"]:
+        """The traced numbers, and the configuration with None in their places."""
+        numbers = {name: getattr(self.train, name) for name in TRACED}
+        traced = {name: value for name, value in numbers.items() if not _is_zero(value)}
+        return tuple(traced.values()), _with_numbers(self, dict.fromkeys(traced))
+
+    @classmethod
+    def tree_unflatten(cls, static: "TrainConfig", leaves: tuple) -> "TrainConfig":
+        """A configuration with any leaves, unchecked."""
+        traced = [name for name in TRACED if getattr(static.train, name) is None]
+        return _with_numbers(static, dict(zip(traced, leaves, strict=True)))
+
+
+def _with_numbers(config: TrainConfig, numbers: dict[str, Any]) -> TrainConfig:
+    """A copy with `numbers` in `train`, which may be tracers: nothing is checked."""
+    changed, train = copy.copy(config), copy.copy(config.train)
+    vars(train).update(numbers)
+    vars(changed)["train"] = train
+    return changed
+
+
+def _is_zero(number: Any) -> bool:  # noqa: ANN401
+    return isinstance(number, float) and number == 0
 
 
 SECTIONS: dict[str, type[Section]] = {
@@ -249,6 +290,7 @@ def fingerprinted(config: TrainConfig) -> dict[str, Any]:
     So a folder of networks that an older version began is known again.
     """
     fields = {**config.to_dict(), "format": FINGERPRINT_FORMAT}
+    fields["hmm"] = fields.pop("target")  # its name in that format
     for name, section in SECTIONS.items():
         before = values_before(section, FINGERPRINT_FORMAT)
         fields[name] = {
@@ -268,6 +310,8 @@ def upgraded(fields: Any) -> tuple[dict[str, Any], int]:  # noqa: ANN401
             f"config format {version}: this version of hmmrnn reads formats 1 to {FORMAT_VERSION}; "
             "use the version named in the run's manifest.json"
         )
+    if version < 4 and "hmm" in fields:
+        fields = {"target" if name == "hmm" else name: fields[name] for name in fields}
     if version == 1:
         return _from_format_1(fields), version
     if version == 2 and isinstance(fields.get("train"), dict):  # the first of them lack it
@@ -302,12 +346,12 @@ def expect_keys(where: str, fields: Any, expected: set[str]) -> None:  # noqa: A
         raise InputError(f"{where}: missing fields {missing}, unknown fields {unknown}")
 
 
-def _smoke(hmm: Target) -> TrainConfig:
+def _smoke(target: Target) -> TrainConfig:
     """Seconds on a CPU; for tests of the plumbing, not for science."""
     return TrainConfig(
-        hmm,
+        target,
         net=NetConfig(hidden_size=16, noise_dim=8),
-        data=DataConfig(n_steps=min(12, n_steps_of(hmm))),
+        data=DataConfig(n_steps=min(12, target.training_length)),
         train=OptimConfig(
             epochs=8,
             steps_per_epoch=5,
@@ -326,16 +370,16 @@ LAPTOP_PENALTY = 1e-3
 """Weight of the mean squared activity in profile `laptop`, chosen in docs/choosing_a_loss.md."""
 
 
-def _laptop(hmm: Target) -> TrainConfig:
+def _laptop(target: Target) -> TrainConfig:
     """A faithful network in minutes on 2 CPU cores: the exact law of 6-grams and nothing else.
 
     Many steps of small batches; see docs/choosing_a_loss.md.
     """
-    n_steps, steps_per_epoch, chunk_epochs = n_steps_of(hmm), 20, 5
+    n_steps, steps_per_epoch, chunk_epochs = target.training_length, 20, 5
     n_chunks = LAPTOP_STEPS_OF_TIME / (n_steps * steps_per_epoch * chunk_epochs)
     return TrainConfig(
-        hmm,
-        loss=_law(hmm, n_steps),
+        target,
+        loss=_law(target, n_steps),
         train=OptimConfig(
             epochs=chunk_epochs * round(n_chunks),
             steps_per_epoch=steps_per_epoch,
@@ -347,7 +391,7 @@ def _laptop(hmm: Target) -> TrainConfig:
     )
 
 
-def _law(hmm: Target, n_steps: int) -> LossConfig:
+def _law(target: Target, n_steps: int) -> LossConfig:
     """The law of n-grams, n = 6 or what fits; with very many symbols, samples instead.
 
     Of data it takes ten windows for each possible n-gram, and samples where pairs have fewer.
@@ -355,20 +399,20 @@ def _law(hmm: Target, n_steps: int) -> LossConfig:
     fitting = [
         n
         for n in range(2, min(6, n_steps) + 1)
-        if hmm.n_symbols**n <= 4096 and target.knows_ngrams(hmm, n)
+        if target.n_symbols**n <= 4096 and target.parts.train.supports(n)
     ]
-    if not fitting and (hmm.n_symbols**2 > MAX_NGRAMS or not target.knows_ngrams(hmm, 2)):
+    if not fitting and (target.n_symbols**2 > MAX_NGRAMS or not target.parts.train.supports(2)):
         return LossConfig()
     order = max(fitting, default=2)
     return LossConfig(divergence="none", ngram_weight=1.0, ngram_orders=(order,))
 
 
-def _paper(hmm: Target) -> TrainConfig:
+def _paper(target: Target) -> TrainConfig:
     """The recipe of Torre et al. (2025) to the letter."""
-    name, data = name_of(hmm), DataConfig(source="fixed")
-    n_train = target.n_training_sequences(hmm, data.n_sequences, n_steps_of(hmm))
+    name, data = target.label, DataConfig(source="fixed")
+    n_train = target.n_training_sequences(data.n_sequences, target.training_length)
     return TrainConfig(
-        hmm,
+        target,
         loss=LossConfig(divergence="reference"),
         data=data,
         train=OptimConfig(

@@ -10,14 +10,10 @@ import psutil
 
 from hmmrnn.errors import InputError
 from hmmrnn.training.config import TrainConfig
-from hmmrnn.training.ensemble import Placement, members_data, run_members, start_members
+from hmmrnn.training.ensemble import Placement, fixed_data, run_chunk, start
 
 SHARE = 0.8
 """Of the free memory that is planned with; the rest is for what no estimate knows of."""
-
-MAPPINGS = Path("/proc/self/maps")
-MANY_MAPPINGS = 30_000
-"""Linux allows a process 65 530, and XLA aborts there; a compiled program on CPUs takes some."""
 
 
 def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> int:
@@ -30,11 +26,11 @@ def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> i
         InputError: the compiler of this device does not tell.
     """
     keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), n_members))
-    progress = jax.eval_shape(partial(start_members, config, placement=placement), keys)
-    data = jax.eval_shape(partial(members_data, config, placement=placement), keys)
+    progress = jax.eval_shape(partial(start, config, placement=placement), keys)
+    data = jax.eval_shape(partial(fixed_data, config, placement), keys)
     level = jax.ShapeDtypeStruct((n_members,), jnp.float32)
     n_epochs = min(config.train.chunk_epochs, config.train.epochs)
-    program = run_members.lower(
+    program = run_chunk.lower(
         config, placement, progress.state, data, level, keys, n_epochs, 0
     ).compile()
     laid_out = program.memory_analysis()
@@ -91,15 +87,6 @@ def members_that_fit(config: TrainConfig, placement: Placement, n_members: int, 
         fitting = max(1, min(per_device - 1, per_device * planned // needed))
         n_tried = fitting * n_devices
     return min(n_tried, n_members)
-
-
-def forget_programs_if_many() -> None:
-    """Drop compiled code before a process has so much of it that XLA aborts.
-
-    What is still needed is compiled again, or read from the cache on disk.
-    """
-    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MANY_MAPPINGS:
-        jax.clear_caches()
 
 
 def _too_large(config: TrainConfig, needed: int, free: int) -> str:

@@ -1,21 +1,24 @@
-"""Training into a run folder: checkpoints, signals, resuming, and stopping when it diverges."""
+"""Training into run folders, one for each network: checkpoints, signals, resuming, divergence."""
 
 import contextlib
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from hmmrnn.errors import InputError, TrainingDivergedError
-from hmmrnn.nets import long_run
+from hmmrnn.errors import InputError, NoWholeCheckpointError, TrainingDivergedError
+from hmmrnn.nets import LongRun, long_run
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.training.checkpoint import Checkpoints
-from hmmrnn.training.fit import Fit, Progress, advance, start
+from hmmrnn.training.ensemble import ALONE, Placement, advance, member, start
+from hmmrnn.training.fit import Fit, Progress
 from hmmrnn.training.origin import keep_state
 from hmmrnn.training.run_folder import (
     CHECKPOINTS,
@@ -31,17 +34,17 @@ from hmmrnn.training.run_folder import (
     wall_time_so_far,
     write_manifest,
 )
+from hmmrnn.training.signals import InterruptedRun, Stopping, stop_requests
 
 Observer = Callable[[Progress], None]
 """Called with the progress before the first chunk and after each one."""
 
 
-class InterruptedRun(Exception):  # noqa: N818
-    """A signal asked the training to stop; its state is saved as the checkpoint of `epoch`."""
+class Run(NamedTuple):
+    """One network to train and the folder it goes to."""
 
-    def __init__(self, epoch: int, signal_number: int = signal.SIGINT) -> None:
-        super().__init__(f"stopped after epoch {epoch}")
-        self.epoch, self.signal_number = epoch, signal_number
+    folder: Path
+    spec: RunSpec
 
 
 def train_run(
@@ -75,95 +78,209 @@ def train_run(
         if is_finished(folder):
             with contextlib.suppress(InputError):  # damaged results are made again
                 return load(folder)
-        with contextlib.closing(
-            Checkpoints(folder / CHECKPOINTS, spec.config.train.keep_checkpoints)
-        ) as checkpoints:
-            fit = _train(folder, spec, checkpoints, stopping, observe)
+
+        def observe_one(progress: Progress) -> None:
+            observe(member(progress, 0))
+
+        (problem,) = _Trainer([Run(folder, spec)], ALONE, stopping, observe_one).train()
+        if problem is not None:
+            raise TrainingDivergedError(problem)
         if asked := stopping():  # too late to leave anything out, but what follows is not wanted
             raise InterruptedRun(spec.config.train.epochs, asked)
-        return fit
+        return load(folder)
 
 
-def _train(
-    folder: Path,
-    spec: RunSpec,
-    checkpoints: Checkpoints,
-    stopping: Callable[[], int],
-    observe: Observer,
-) -> Fit:
-    """The training loop of `train_run`, in a folder made ready for it."""
-    began = time.monotonic() - wall_time_so_far(folder)
-    config, key = spec.config, jax.random.key(spec.seed)
+def train_runs(
+    runs: Sequence[Run],
+    placement: Placement,
+    *,
+    stopping: Stopping = lambda: 0,
+    observe: Observer = lambda progress: None,
+) -> list[str | None]:
+    """Train networks that differ in seed and noise level only, each into its own run folder.
 
-    def save(progress: Progress, status: str) -> None:
-        checkpoints.save(progress)
-        write_manifest(folder, spec, status, time.monotonic() - began)
+    What was begun there is finished; members that are behind the others catch up first. Each
+    folder ends as `train_run` would have left it, up to rounding (see `Placement`). `observe` gets
+    the progress of the members that are being trained, with a leading axis of members, before
+    their first chunk and after each one. One whose checkpoints are all damaged begins again.
 
-    def check(progress: Progress) -> None:
-        """Save and stop if training cannot or should not go on."""
-        done = int(progress.state.epoch)
-        if int(progress.state.bad_in_row) >= config.train.max_bad_steps:
-            save(progress, "diverged")
-            raise TrainingDivergedError(divergence(spec, folder, done))
-        if (asked := stopping()) and done < config.train.epochs:
-            save(progress, "interrupted")
-            raise InterruptedRun(done, asked)
+    Returns:
+        For each network None, or how it diverged: then its folder holds checkpoints and no result.
 
-    begin = partial(start, config, origin=spec.origin)
-    like = jax.eval_shape(begin, key)
-    restored = checkpoints.restore(like, partial(warnings.warn, stacklevel=3))
-    progress = begin(key) if restored is None else restored
-    done = int(progress.state.epoch)
-    observe(progress)
-    check(progress)
-    for progress in advance(  # noqa: B020
-        config, spec.noise_std, progress, key, done, spec.origin
-    ):
-        done = int(progress.state.epoch)
-        if done == config.train.keep_state_at:
-            keep_state(folder / STATE, progress.state)
-        observe(progress)
-        check(progress)
-        if done % config.train.checkpoint_every == 0 or done == config.train.epochs:
-            save(progress, "running")
-    fit = Fit.of(config, jax.numpy.float32(spec.noise_std), progress)
-    save_fit(folder, fit)
-    elapsed = time.monotonic() - began
-    write_manifest(folder, spec, "finished", elapsed, long_run=long_run(fit, config.data.n_steps))
-    return fit
-
-
-@contextlib.contextmanager
-def stop_requests() -> Iterator[Callable[[], int]]:
-    """While open, SIGTERM and SIGINT are only noted; the yielded function has their number, or 0.
-
-    The second one raises KeyboardInterrupt, with its number, at once.
-    Python allows this in the main thread only; elsewhere the signals keep their meaning.
+    Raises:
+        InputError: networks of several configurations, or a folder that holds something else.
+        InterruptedRun: `stopping` said so between two chunks; checkpoints were saved first.
+        StorageError: a file could not be written; the checkpoints before it are intact.
     """
-    received: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        if received:  # asked twice: do not wait for the end of the chunk
-            raise KeyboardInterrupt(signum)
-        received.append(signum)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: 0
-        return
-    previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: received[0] if received else 0
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    if len({(run.spec.config, run.spec.origin) for run in runs}) > 1:
+        raise InputError("networks of one ensemble differ in seed and noise level only")
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(only_trainer(run.folder))
+            open_run(run.folder, run.spec, resume=True, overwrite=False)
+        return _Trainer(runs, placement, stopping, observe, begin_again=True).train()
 
 
-def divergence(spec: RunSpec, folder: Path, epoch: int) -> str:
+class _Part(NamedTuple):
+    """Members that have come equally far."""
+
+    rows: list[int]
+    progress: Progress  # leaves (S, ...)
+    done: int  # epochs
+
+
+@dataclass(eq=False)
+class _Trainer:
+    """The networks of one call in folders made ready for them, with what is needed to save them."""
+
+    runs: Sequence[Run]
+    placement: Placement
+    stopping: Stopping
+    observe: Observer
+    begin_again: bool = False  # what has checkpoints of which none is whole
+
+    def __post_init__(self) -> None:
+        self.config, _, _, self.origin = self.runs[0].spec
+        self.keys = jnp.stack([jax.random.key(run.spec.seed) for run in self.runs])
+        self.noise_std = jnp.array([run.spec.noise_std for run in self.runs], jnp.float32)
+        self.checkpoints: list[Checkpoints] = []
+        self.diverged_at: dict[int, int] = {}  # epoch, by row
+        now = time.monotonic()
+        self.began = [now - wall_time_so_far(run.folder) for run in self.runs]
+
+    def train(self) -> list[str | None]:
+        """Bring all members to the end, the hindmost first, and write their results."""
+        keep_programs_of(self.config.cell)
+        with contextlib.ExitStack() as stack:
+            for run in self.runs:
+                opened = Checkpoints(run.folder / CHECKPOINTS, self.config.train.keep_checkpoints)
+                self.checkpoints.append(stack.enter_context(contextlib.closing(opened)))
+            hindmost, *others = self._restored()
+            for next_ in others:
+                if hindmost.done < next_.done:
+                    hindmost = self._advanced(hindmost, next_.done)
+                hindmost = _joined(hindmost, next_)
+            return self._finished(self._advanced(hindmost, self.config.train.epochs))
+
+    def _restored(self) -> list[_Part]:
+        """The newest checkpoints, or the start, by how far they are."""
+        parts, fresh = [], []
+        like = jax.eval_shape(partial(self._started, list(range(len(self.runs)))))
+        for row, checkpoints in enumerate(self.checkpoints):
+            progress = self._newest(checkpoints, like)
+            if progress is None:
+                fresh.append(row)
+            else:
+                members = jax.tree.map(lambda leaf: leaf[None], progress)
+                parts.append(_Part([row], members, int(progress.state.epoch)))
+        if fresh:
+            parts.append(_Part(fresh, _on_host(self._started(fresh), len(fresh)), 0))
+        return sorted(parts, key=lambda part: part.done)
+
+    def _newest(self, checkpoints: Checkpoints, like: Progress) -> Progress | None:
+        warn = partial(warnings.warn, stacklevel=5)
+        try:
+            return checkpoints.restore(like, warn)
+        except NoWholeCheckpointError:
+            if not self.begin_again:
+                raise
+            warn(f"no checkpoint in {checkpoints.folder} is whole; this network begins again")
+            return None
+
+    def _started(self, rows: list[int]) -> Progress:
+        filled = np.array(rows)[self.placement.filled(len(rows))]
+        given = None if self.origin is None else self.origin.state(self.config)
+        return start(self.config, self.keys[filled], self.placement, given)
+
+    def _advanced(self, part: _Part, until: int) -> _Part:
+        """The part after `until` epochs; saves checkpoints on the way."""
+        rows, progress, done = part
+        if self._all_diverged(part) or done >= until:
+            return part._replace(done=until)
+        options, places = self.config.train, self.placement.filled(len(rows))
+        filled = np.array(rows)[places]
+        for progress in advance(  # noqa: B020
+            self.config,
+            self.noise_std[filled],
+            jax.tree.map(lambda leaf: leaf[places], progress),
+            self.keys[filled],
+            self.placement,
+            done,
+            until,
+            self.origin,
+        ):
+            done = min(done + options.chunk_epochs, until)
+            part = _Part(rows, progress, done)
+            if done == options.keep_state_at:
+                for row, one in self._members(part):
+                    keep_state(self.runs[row].folder / STATE, one.state)
+            if self._all_diverged(part):
+                break  # nothing of it will change any more
+            if done % options.checkpoint_every == 0 or done == options.epochs:
+                self._save(part, "running")
+        return _Part(rows, _on_host(progress, len(rows)), until)
+
+    def _all_diverged(self, part: _Part) -> bool:
+        """Show the part, note who has diverged, and stop if that was asked for."""
+        self.observe(part.progress)
+        in_row = np.asarray(part.progress.state.bad_in_row)[: len(part.rows)]
+        for place in np.flatnonzero(in_row >= self.config.train.max_bad_steps):
+            self.diverged_at.setdefault(part.rows[place], part.done)
+        if self.diverged_at.keys() >= set(part.rows):
+            return True
+        if (asked := self.stopping()) and part.done < self.config.train.epochs:
+            self._save(part, "interrupted")
+            raise InterruptedRun(part.done, asked)
+        return False
+
+    def _members(self, part: _Part) -> Iterator[tuple[int, Progress]]:
+        """Row and progress of each."""
+        progress = _on_host(part.progress, len(part.rows))
+        for place, row in enumerate(part.rows):
+            yield row, jax.tree.map(lambda leaf, place=place: leaf[place], progress)
+
+    def _save(self, part: _Part, status: str) -> None:
+        for row, progress in self._members(part):
+            self.checkpoints[row].save(progress)
+            self._write_manifest(row, status)
+
+    def _finished(self, whole: _Part) -> list[str | None]:
+        """Write the results of all members that did not diverge."""
+        problems: list[str | None] = [None] * len(self.runs)
+        for row, progress in self._members(whole):
+            run = self.runs[row]
+            if row in self.diverged_at:
+                self.checkpoints[row].save(progress)
+                self._write_manifest(row, "diverged")
+                problems[row] = divergence(run, self.diverged_at[row])
+                continue
+            fit = Fit.of(self.config, jnp.float32(run.spec.noise_std), progress)
+            save_fit(run.folder, fit)
+            self._write_manifest(row, "finished", long_run(fit, self.config.data.n_steps))
+        return problems
+
+    def _write_manifest(self, row: int, status: str, long_run: LongRun | None = None) -> None:
+        folder, spec = self.runs[row]
+        elapsed = time.monotonic() - self.began[row]
+        write_manifest(folder, spec, status, elapsed, len(self.runs), long_run)
+
+
+def _on_host(progress: Progress, n_members: int) -> Progress:
+    """Without the members that only fill a device."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:n_members], progress)
+
+
+def _joined(a: _Part, b: _Part) -> _Part:
+    both = jax.tree.map(lambda x, y: np.concatenate([x, y]), a.progress, b.progress)
+    return _Part(a.rows + b.rows, both, b.done)
+
+
+def divergence(run: Run, epoch: int) -> str:
     """What happened and what to try, of a training that diverged."""
-    options = spec.config.train
+    options = run.spec.config.train
     return (
         f"training stopped at epoch {epoch}: {options.max_bad_steps} steps in a row had a "
-        f"non-finite loss or gradient; the last good parameters are in {folder / CHECKPOINTS}; "
+        f"non-finite loss or gradient; the last good parameters are in {run.folder / CHECKPOINTS}; "
         f"try, in a new folder, a smaller --train.learning_rate (now {options.learning_rate:g}), "
-        f"--train.clip_norm (now {options.clip_norm:g}) or --noise_std (now {spec.noise_std:g})"
+        f"--train.clip_norm (now {options.clip_norm:g}) or --noise_std (now {run.spec.noise_std:g})"
     )

@@ -31,8 +31,7 @@ from filelock import Timeout
 
 from hmmrnn.errors import FolderInUseError, InputError, StorageError
 from hmmrnn.nets import LongRun, init_params
-from hmmrnn.sequences import SymbolSequences, write_sequences
-from hmmrnn.sequences.target import DATA_FILE
+from hmmrnn.sequences import DATA_FILE
 from hmmrnn.settings import values_before
 from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
 from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, TrainConfig
@@ -140,8 +139,7 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
     elif occupied:
         expect_same(folder, spec)
         return
-    if isinstance(spec.config.hmm, SymbolSequences):
-        write_sequences(folder / DATA_FILE, spec.config.hmm)
+    spec.config.target.write(folder)
     if spec.origin is not None:
         write_arrays(folder / ORIGIN, spec.origin.arrays)
     write_json(folder / CONFIG, spec.to_dict())
@@ -223,7 +221,7 @@ def load(folder: str | Path) -> Fit:
     )
     if not set(snapshots["epochs"].tolist()) <= set(snapshot_epochs(config)):
         raise InputError(f"{folder / 'snapshots.npz'}: has epochs at which none was made")
-    names = [name for name in Records._fields if name != "activity" or _penalised(config)]
+    names = [name for name in Records._fields if name != "activity" or config.train.penalised]
     history = _arrays_of(
         folder / "history.npz",
         {name: (config.train.epochs,) for name in (*names, "epoch")}
@@ -242,10 +240,6 @@ def load(folder: str | Path) -> Fit:
         cell=config.cell,
         config=config,
     )
-
-
-def _penalised(config: TrainConfig) -> bool:
-    return config.train.activity_penalty > 0
 
 
 def _arrays_of(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

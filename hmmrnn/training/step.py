@@ -12,7 +12,6 @@ from jaxtyping import Array, Bool, Float, Int
 from hmmrnn.arrays import Key, Keys, Scalar
 from hmmrnn.losses import Generated, Objective, Transport
 from hmmrnn.nets import Network, init_params, straight_through
-from hmmrnn.sequences import SymbolSequences
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import (
     FixedData,
@@ -54,6 +53,14 @@ class Records(NamedTuple):
         """What was recorded, by name."""
         return {name: values for name, values in self._asdict().items() if values is not None}
 
+    @classmethod
+    def blank(cls, config: TrainConfig) -> "Records":
+        """Those of a training before its first epoch."""
+        zeros = jnp.zeros(config.train.epochs)
+        counts = jnp.zeros(config.train.epochs, jnp.int32)
+        activity = zeros if config.train.penalised else None
+        return cls(zeros, zeros, zeros, zeros, zeros, counts, activity)
+
 
 def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     """Adam on the gradient clipped by its global norm."""
@@ -70,7 +77,7 @@ def make_optimizer(config: TrainConfig) -> optax.GradientTransformation:
     )
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def init_state(config: TrainConfig, key: Key) -> TrainState:
     """The state before the first epoch."""
     params = init_params(config.cell, key)
@@ -112,8 +119,8 @@ def generated(
         logits = jnp.swapaxes(runs.logits, 0, 1)
         emit = jax.vmap(partial(straight_through, temperature=config.train.temperature))
         sequences = Generated(emit(logits, key=keys_emission), jax.nn.softmax(logits, axis=-1))
-        penalised = config.train.activity_penalty > 0
-        return Batch(sequences, activity(runs.states, noise_std) if penalised else None)
+        active = activity(runs.states, noise_std) if config.train.penalised else None
+        return Batch(sequences, active)
 
     keys = jax.random.split(key, n_sequences)
     if not 0 < config.train.sequences_at_once < n_sequences:
@@ -246,7 +253,7 @@ def epoch(
         state, last = train_step(config, state, noise_std, target, key_rest, own.rest)
         records = jax.tree.map(lambda r, last: jnp.append(r, last), records, last)
     summary = _summary(records)
-    if fixed or isinstance(config.hmm, SymbolSequences):
+    if len(data.validation):
         summary = summary._replace(
             validation_loss=_if_due(
                 config,
@@ -307,10 +314,6 @@ def epochs(
         state,
         done + jnp.arange(n_epochs),
     )
-
-
-run_chunk = jax.jit(epochs, static_argnames=("config", "n_epochs"), donate_argnames="state")
-"""The compiled `epochs`; the buffers of `state` are reused."""
 
 
 def _select(good: Bool[Array, ""], new: tuple, old: tuple) -> tuple:

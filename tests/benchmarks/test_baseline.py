@@ -11,7 +11,7 @@ from benchmarks.__main__ import PARTS, main
 from benchmarks.plan import Plan
 from hmmrnn.losses import reference
 from hmmrnn.nets import init_params, straight_through
-from hmmrnn.training.data import fresh_batch
+from hmmrnn.training.data import make_data, step_batch
 from hmmrnn.training.step import make_optimizer
 
 from .programs import rows_of_all_parts
@@ -64,7 +64,8 @@ def test_hidden_states_and_logits_are_equal(plan, config, params, noise, trainer
 
 
 def test_loss_and_its_gradient_are_equal(plan, config):
-    x, y = (fresh_batch(config, jax.random.key(seed)) for seed in (2, 3))
+    data = make_data(config, jax.random.key(0))
+    x, y = (step_batch(config, data, jax.random.key(seed)) for seed in (2, 3))
     graded = jax.value_and_grad(reference, has_aux=True)
     (value, _), gradient = jax.jit(graded)(x, y, jax.random.key(4))
     theirs = plan.torch.value_and_gradient(plan.torch.tensor(x), plan.torch.tensor(y))
@@ -74,7 +75,7 @@ def test_loss_and_its_gradient_are_equal(plan, config):
 
 def test_a_step_has_the_same_loss_and_gradient(monkeypatch, plan, config, params, noise, trainer):
     key = jax.random.key(5)
-    target = fresh_batch(config, jax.random.key(6))
+    target = step_batch(config, make_data(config, key), jax.random.key(6))
 
     def loss(params):
         x = straight_through(run(config, params, noise).logits, 1.0, key)
@@ -115,7 +116,7 @@ def test_the_optimisers_are_equal(plan, config, params, trainer):
 
 
 def test_validation_and_generation_keep_no_gradient(plan, config, trainer):
-    held_out = plan.torch.random_symbols(2 * B + 3, T, config.hmm.n_symbols)
+    held_out = plan.torch.random_symbols(2 * B + 3, T, config.target.n_symbols)
     assert np.isfinite(trainer.validate(held_out, B))
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
     symbols = plan.torch.generate(trainer.model, 5, T)

@@ -4,24 +4,23 @@ import numpy as np
 
 from hmmrnn.circuits.dials import Contrast, Dial
 from hmmrnn.circuits.kick_neurons import KickNeurons, Levels
-from hmmrnn.circuits.outcomes import Estimates, Outcomes
-from hmmrnn.intervals import Estimate
+from hmmrnn.circuits.outcomes import Outcomes
+from hmmrnn.intervals import UNKNOWN, Estimate
 
 K = 2
-UNKNOWN = Estimate(np.nan, np.nan, np.nan)
 
 
 def table(value, width=0.05, shape=(1, K, K)):
     """The same estimate everywhere."""
     full = np.full(shape, float(value))
-    return Estimates(full, full - width, full + width)
+    return Estimate(full, full - width, full + width)
 
 
 def outcome(own, back, pair=(0, 1), width=0.05):
     """Outcomes at one dose: ratios of rates in free runs and from cluster states."""
     ratio, hazard = table(np.nan), table(np.nan)
     for known, change, value in ((ratio, pair, own), (hazard, pair[::-1], back)):
-        for part, shift in zip(known, (0, -width, width), strict=True):
+        for part, shift in zip(known.parts, (0, -width, width), strict=True):
             part[0, *change] = value + shift
     blank = {name: table(np.nan) for name in Outcomes._fields}
     counts = {"n_valid": np.array([4]), "n_valid_starts": np.full((1, K), 4)}

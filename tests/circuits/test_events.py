@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SMALL, net_of
@@ -13,13 +12,11 @@ from hmmrnn.circuits.events import (
     Events,
     aligned,
     find_events,
-    mean_over_events,
     some,
     stretch,
     symbol_pairs,
 )
 from hmmrnn.circuits.recording import recorded
-from hmmrnn.intervals import bootstrap_weights, estimate
 from hmmrnn.nets import init_params
 
 KEY = jax.random.key(11)
@@ -146,33 +143,6 @@ def test_a_stretch_run_again_is_the_recording():
         np.testing.assert_array_equal(earlier.noise, around.noise[1:])
 
 
-def test_means_over_events_count_events_and_resample_runs():
-    rng = np.random.default_rng(3)
-    run = np.sort(rng.integers(0, 5, 40))
-    values = rng.normal(size=40) + run
-    values[[3, 17]] = np.nan
-    weights = bootstrap_weights(5, KEY)
-    found = mean_over_events(values, run, weights)
-    assert found.value == pytest.approx(np.nanmean(values))
-    counts = np.rint(5 * weights).astype(int)
-    draws = [np.nanmean(np.repeat(values, count[run])) for count in counts[1:]]
-    shift = found.value - np.mean(draws)
-    assert found.low == pytest.approx(np.quantile(draws, 0.025) + shift)
-    assert found.high == pytest.approx(np.quantile(draws, 0.975) + shift)
-
-
-def test_one_event_in_each_run_is_the_ordinary_estimate():
-    values = np.random.default_rng(4).normal(size=30)
-    weights = bootstrap_weights(30, KEY)
-    np.testing.assert_allclose(
-        mean_over_events(values, np.arange(30), weights),
-        estimate(lambda m: m[:, 0], jnp.asarray(values[:, None]), weights),
-    )
-
-
-def test_no_event_has_no_mean():
+def test_no_event_has_no_stretch():
     nothing = Events((0, 1), np.zeros(0, int), np.zeros(0, int))
-    weights = bootstrap_weights(4, KEY)
-    assert np.isnan(mean_over_events(np.zeros(0), nothing.run, weights)).all()
-    assert np.isnan(mean_over_events(np.full(3, np.nan), np.arange(3), weights)).all()
     assert aligned(np.zeros((4, 30, 2)), nothing, 5, 5).shape == (0, 10, 2)

@@ -162,7 +162,7 @@ def test_pairs_whose_kick_neurons_are_unknown_have_empty_groups(planted):
         assert not each.population.members.any()
         assert each.kick.problem
         assert each.activity == {}
-        assert np.isnan(each.population.agreement).all()
+        assert np.isnan(each.population.agreement.parts).all()
     assert np.isnan(found.blocks.mean).all()
     json.dumps(plain(numbers(found)), allow_nan=False)
 

@@ -178,7 +178,7 @@ def test_relabelling_units_permutes_the_answer(small):
         for name in ("score", "push", "p_value"):  # a state at a threshold may change its zone
             expected = getattr(one, name)[order]
             np.testing.assert_allclose(getattr(other, name), expected, atol=0.02, err_msg=name)
-        np.testing.assert_allclose(other.group_push, one.group_push, atol=0.01)
+        np.testing.assert_allclose(other.group_push.parts, one.group_push.parts, atol=0.01)
 
 
 def test_units_that_do_the_same_and_send_nothing_are_no_kick_neurons(small):
@@ -348,7 +348,7 @@ def test_one_symbol_only_has_no_kick_neurons():
         assert found.n_events == 0
         assert "only 0 lasting changes" in found.problem
         assert not found.kick.any()
-        assert np.isnan(found.group_push).all()
+        assert np.isnan(found.group_push.parts).all()
 
 
 def test_a_unit_that_never_moves_has_no_score():

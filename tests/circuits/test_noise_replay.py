@@ -9,7 +9,6 @@ from networks import FLIP_FLOP, IDLE, K02, P02, P20, SMALL, flip_flop, net_of, r
 from hmmrnn import InputError
 from hmmrnn.circuits.events import Events, find_events
 from hmmrnn.circuits.noise_replay import (
-    ratio_over_events,
     replay_effects,
     replay_groups,
     replay_of,
@@ -18,7 +17,7 @@ from hmmrnn.circuits.noise_replay import (
     starts_from_other_runs,
 )
 from hmmrnn.circuits.recording import recorded
-from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -105,9 +104,9 @@ def test_effects_of_the_planted_population(replays, flips):
         assert found.on_time_share[g].value == pytest.approx(share)
         over = on_time[g] - on_time[4:].mean()
         assert found.on_time_over_controls[g].value == pytest.approx(over)
-    assert tuple(found.on_time_share[0]) == (0, 0, 0)
-    assert tuple(found.on_time_share[1]) == (1, 1, 1)
-    assert tuple(found.on_time_effect[5]) == (0, 0, 0)  # paired: the idle unit changes nothing
+    assert found.on_time_share[0] == Estimate(0, 0, 0)
+    assert found.on_time_share[1] == Estimate(1, 1, 1)
+    assert found.on_time_effect[5] == Estimate(0, 0, 0)  # paired: nothing by the idle unit
     assert found.on_time_share[2].low > 0.7
     assert found.on_time_share[3].high < 0.2
     assert found.latency[2].value == 0
@@ -213,19 +212,7 @@ def test_what_is_not_finite_or_not_there_has_no_effect():
     effects = replay_effects(none, np.zeros(0, int), bootstrap_weights(16, KEY))
     assert effects.n_events == 0
     for values in effects[:-1]:
-        assert np.isnan(values).all()
-
-
-def test_a_ratio_of_sums_with_its_interval():
-    run = np.array([0, 0, 1, 2, 3, 3])
-    part, whole = np.array([1.0, 0, 2, np.nan, 1, 1]), np.array([2.0, 2, 4, 5, 1, np.nan])
-    weights = bootstrap_weights(4, KEY)
-    found = ratio_over_events(part, whole, run, weights)
-    assert found.value == pytest.approx(4 / 9)
-    assert found.low < 4 / 9 < found.high
-    half = ratio_over_events(whole / 2, whole, run, weights)
-    np.testing.assert_allclose(half, 0.5)
-    assert np.isnan(ratio_over_events(part, 0 * whole, run, weights).value)
+        assert np.isnan(values.parts).all()
 
 
 def test_noise_that_does_not_reach_the_onset_is_refused():

@@ -22,7 +22,7 @@ from hmmrnn.circuits.kick_injection import (
 from hmmrnn.circuits.optimal_kick import difference, lead, optimal_kick, readout_adjoint
 from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.circuits.state_units import carriers
-from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
@@ -341,12 +341,12 @@ def test_the_kick_switches_where_random_ones_do_not(pushed):
     assert found.optimal.probability[-1].value > 0.95
     assert found.reverse.probability[3].value < base.value
     assert found.advantage.probability[3].low > 0.2
-    assert found.advantage.probability[0] == (0, 0, 0)
+    assert found.advantage.probability[0] == Estimate(0, 0, 0)
     low, high = found.random_range[3]
     assert low <= found.random.probability[3].value <= high < found.optimal.probability[3].low
-    values = [x.value for x in found.optimal.probability]
+    values = found.optimal.probability.value.tolist()
     assert values == sorted(values)
-    steps = [x.value for x in found.optimal.steps]
+    steps = found.optimal.steps.value.tolist()
     assert steps == sorted(steps, reverse=True)
     assert found.n_starts == found.n_valid == P
 
@@ -458,10 +458,10 @@ def test_pairs_without_events_or_starts_have_no_numbers(network, recording, weig
         found = carriers(states, symbols, zone, W_out, pair, weights)
         pushed = push_over(network, recording, found, weights, KEY, n_starts=P)
         assert pushed.natural.n_events == 0
-        assert np.isnan([pushed.natural.events, pushed.natural.auc, pushed.natural.share]).all()
+        assert pushed.natural.events == pushed.natural.auc == pushed.natural.share == UNKNOWN
         assert pushed.injection.n_starts == (P if pair[0] == 0 else 0)
     assert np.isnan(pushed.kick.direction).all()
-    assert np.isnan(pushed.injection.optimal.probability).all()
+    assert np.isnan(pushed.injection.optimal.probability.parts).all()
     assert pushed.natural.n_others == 0
 
 

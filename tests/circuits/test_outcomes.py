@@ -191,9 +191,9 @@ def test_no_intervention_is_the_baseline_exactly(setting, baseline):
         np.testing.assert_array_equal(one[1], other[0])
     found = outcomes(setting, again, baseline, KEY)
     for ratio in (found.ratio, found.hazard_ratio):
-        for side in ratio:
+        for side in ratio.parts:
             np.testing.assert_array_equal(side[1], [[np.nan, 1], [1, np.nan]])
-    for side in found.escape_change:
+    for side in found.escape_change.parts:
         np.testing.assert_array_equal(side[1], 0)
     np.testing.assert_array_equal(found.per_step_ratio.low[1], 1)
 

@@ -24,14 +24,13 @@ from hmmrnn.circuits.clusters import cluster_starts
 from hmmrnn.circuits.events import Events
 from hmmrnn.circuits.pulses import (
     group_pulses,
-    median_over_events,
     pulse_effects,
     pulsed_runs,
     state_difference,
     transition_activity,
 )
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -200,7 +199,7 @@ def test_a_symbol_without_a_cluster_has_no_starts_and_no_effects():
     weights = bootstrap_weights(4, KEY)
     found = pulse_effects(runs, DOSES, starts, np.array([False, True, True]), weights)
     for table in (found.probability, found.effect, found.over_controls, found.latency):
-        assert np.isnan(table).all()
+        assert np.isnan(table.parts).all()
     assert found.n_starts == 0
 
 
@@ -225,34 +224,18 @@ def test_effects_are_paired_by_start():
     runs = pulsed(SMALL, *random_case())._replace(reached=reached, latency=latency)
     weights = bootstrap_weights(4, KEY)
     found = pulse_effects(runs, DOSES, starts, np.array([False, True, True, False]), weights)
-    values = [[x.value for x in group] for group in found.probability]
-    np.testing.assert_allclose(values[:3], [[2 / 8, 3 / 8, x / 8] for x in (6, 4, 2)])
+    np.testing.assert_allclose(
+        found.probability.value[:3], [[2 / 8, 3 / 8, x / 8] for x in (6, 4, 2)]
+    )
     assert found.effect[0][2].value == pytest.approx(4 / 8)
     assert found.effect[0][2].low < 4 / 8 < found.effect[0][2].high
-    assert tuple(found.effect[2][2]) == (0, 0, 0)  # the same starts as without
+    assert found.effect[2][2] == Estimate(0, 0, 0)  # the same starts as without
     assert found.over_controls[0][2].value == pytest.approx(3 / 8)
-    assert tuple(found.over_controls[0][1]) == (0, 0, 0)
-    assert [x.value for x in found.latency[0]] == [1, 2, 3]
+    assert found.over_controls[0][1] == Estimate(0, 0, 0)
+    assert found.latency.value[0].tolist() == [1, 2, 3]
     assert np.isnan(found.latency[3][2].value)
     alone = pulse_effects(runs, DOSES, starts, np.zeros(4, bool), weights)
-    assert np.isnan(alone.over_controls[0][2]).all()
-
-
-def test_the_median_is_that_of_each_drawn_sample():
-    rng = np.random.default_rng(0)
-    run = rng.integers(4, size=23)
-    values = np.where(rng.random(23) < 0.2, np.nan, rng.integers(9, size=23).astype(float))
-    weights = bootstrap_weights(4, KEY)
-    known = np.isfinite(values)
-    draws = []
-    for row in np.round(weights * 4).astype(int):
-        sample = np.sort(np.repeat(values[known], row[run[known]]))
-        draws.append(sample[(len(sample) - 1) // 2] if len(sample) else np.nan)
-    found = median_over_events(values, run, weights)
-    assert found.value == draws[0]
-    spread = np.quantile(np.array(draws[1:]) - np.nanmean(draws[1:]), [0.025, 0.975])
-    np.testing.assert_allclose([found.low, found.high], np.maximum(found.value + spread, 0))
-    assert np.isnan(median_over_events(np.full(3, np.nan), np.arange(3), weights)).all()
+    assert alone.over_controls[0][2] == UNKNOWN
 
 
 def test_pulses_without_steps_are_refused():

@@ -11,6 +11,7 @@ from hmmrnn.circuits.experiment import experiment, measure, measure_baseline, st
 from hmmrnn.circuits.outcomes import outcomes
 from hmmrnn.circuits.recording import record
 from hmmrnn.circuits.resonance import resonance, time_scales
+from hmmrnn.intervals import UNKNOWN
 from hmmrnn.nets import Intervention, RNNCell
 
 KEY = jax.random.key(3)
@@ -55,7 +56,7 @@ def test_identity_is_said_where_it_holds(plain):
     setting, baseline = plain
     everyone = resonance(setting, baseline, np.ones(6, bool), KEY, gains=(0.5, 1.0, 2.0))
     assert everyone.identity
-    for side in everyone.outcome.ratio:
+    for side in everyone.outcome.ratio.parts:
         np.testing.assert_array_equal(side[~np.isnan(side)], 1)
     assert np.isfinite(everyone.outcome.ratio.value).sum() >= 6
     assert everyone.dip.value == everyone.dip.low == everyone.dip.high == 0
@@ -81,7 +82,7 @@ def test_without_any_noise_nothing_is_regular(plain):
     assert np.isnan(found.outcome.pooled_cv.value[0])
     assert np.isnan(found.best_gain)  # one gain with a CV is no comparison
     nothing = resonance(setting, baseline, np.ones(6, bool), KEY, gains=(0.0,))
-    assert np.isnan(nothing.dip).all()
+    assert nothing.dip == UNKNOWN
 
 
 def test_outcomes_are_those_of_the_noise_into_these_units_alone(plain):
@@ -173,8 +174,8 @@ def test_groups_that_are_empty_or_still_have_no_time_scale():
     for other in (units[1], np.zeros(2, bool)):
         found = time_scales(states, units[0], other, KEY)
         assert np.isfinite(found.population.value)
-        assert np.isnan(found.kick).all()
-        assert np.isnan(found.ratio).all()
-        assert np.isnan(found.decay_ratio).all()
+        assert found.kick == UNKNOWN
+        assert found.ratio == UNKNOWN
+        assert found.decay_ratio == UNKNOWN
     broken = time_scales(np.where(units[0], np.nan, states), units[0], units[1], KEY)
-    assert np.isnan(np.stack(broken)).all()
+    assert all(number == UNKNOWN for number in broken)

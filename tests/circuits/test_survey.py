@@ -50,7 +50,7 @@ def name(pair):
 def part(found, wanted):
     """Ratio of all changes under one of the parts."""
     at = found.parts.names.index(wanted)
-    return [float(x[at]) for x in found.parts.outcome.per_step_ratio]
+    return list(found.parts.outcome.per_step_ratio[at].parts)
 
 
 def in_window(windows, group, start):
@@ -148,9 +148,9 @@ def test_the_noise_of_changes_works_through_the_population(kicked, pair):
 def test_the_population_is_slower_than_the_kick_neurons(kicked, pair):
     proof = kicked[1].proofs[pair]
     assert proof.time_scales.ratio.low > 1
-    assert np.isfinite(proof.time_scales).all()
+    assert np.isfinite([scale.parts for scale in proof.time_scales]).all()
     assert 0 < proof.resonance.best_gain <= 3
-    assert np.isfinite(proof.resonance.dip).all()
+    assert np.isfinite(proof.resonance.dip.parts).all()
     assert kicked[1].everywhere.n_units == kicked[0].cell.hidden_size
     assert not kicked[1].everywhere.identity  # there are biases
 
@@ -187,6 +187,37 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
         assert line[len("0>1: ") + 1 :] in page.text
 
 
+def test_tables_of_outcomes_are_written_in_columns_and_effects_by_place(kicked):
+    fields, ends = plain(survey_numbers(kicked[1])), {"value", "low", "high"}
+    proof, switch = fields["proofs"][0], fields["switching"][0]
+    dial, push = proof["dials"]["kick"], switch["push"]["injection"]
+    for table, shape in (
+        (fields["baseline"]["rate"], (1, 2, 2)),
+        (fields["noise_into_all_units"]["outcome"]["dwell_cv"], (13, 2)),
+        (fields["parts"]["outcome"]["per_step_ratio"], (11,)),
+        (dial["outcome"]["ratio"], (8, 2, 2)),
+        (dial["control"]["ratio"], (1, 2, 2)),
+        (dial["selectivity"]["hazard"], (8,)),
+        (dial["specificity"]["rate"], (1,)),
+        (proof["resonance"]["outcome"]["pooled_cv"], (13,)),
+        (switch["carriers"]["contribution"], (len(switch["carriers"]["d_prime"]),)),
+    ):
+        assert {name: np.shape(column) for name, column in table.items()} == dict.fromkeys(
+            ends, shape
+        )
+    for place in (
+        proof["windows"]["effects"]["prevented"][0][0],
+        proof["pulses"]["effects"]["probability"][0][0],
+        proof["replays"]["elsewhere"]["on_time"][0],
+        proof["resonance"]["dip"],
+        switch["windows"]["effects"]["swing_lost"][2][0],
+        push["optimal"]["probability"][0],
+        push["through"][0]["steps"][0],
+        fields["rows"][0]["kick"]["own"],
+    ):
+        assert set(place) == ends
+
+
 def test_claims_about_the_circuit_hold_where_it_is_planted(kicked):
     _, found = kicked
     evidence = claims_network()._replace(
@@ -210,7 +241,7 @@ class Trained(Network):
 
 
 def trained(planted, hmm):
-    config = SimpleNamespace(hmm=hmm, data=SimpleNamespace(n_steps=300))
+    config = SimpleNamespace(target=hmm, data=SimpleNamespace(n_steps=300))
     return Trained(planted.params, planted.noise_std, planted.cell, config)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hmmrnn.circuits.summary import NOTHING, at_zero
+from hmmrnn.circuits.summary import at_zero
 from hmmrnn.circuits.verdict import Criteria, criteria, network_verdict, reverse_ratio
 from tests.circuits.builders import dial, kick_neurons
 
@@ -78,4 +78,3 @@ def test_verdicts_of_networks():
 def test_a_row_reads_the_dial_at_zero():
     found = at_zero(dial("silence", own=0.2, back=1.1, control=0.9, specific=0.7))
     assert [e.value for e in found] == pytest.approx([0.2, 1.1, 0.9, 0.7, 0.9, 0.2])
-    assert np.isnan(NOTHING.own.value)

@@ -36,7 +36,7 @@ from hmmrnn.circuits.windows import (
     window_effects,
     windowed_runs,
 )
-from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 
 KEY = jax.random.key(5)
 BEFORE, STEPS, E = 25, 40, 6
@@ -277,7 +277,7 @@ def test_a_network_that_diverges_has_no_effects():
     events = Events(PAIR, np.arange(E), np.full(E, 30))
     found = window_effects(runs, tuple(WINDOWS.tolist()), events, BEFORE, bootstrap_weights(E, KEY))
     for table in (found.happens, found.prevented, found.delay, found.swing_lost):
-        assert np.isnan(table).all()
+        assert np.isnan(table.parts).all()
 
 
 def test_no_event_gives_nan():
@@ -285,8 +285,8 @@ def test_no_event_gives_nan():
     runs = cut_random(params, h0[:0], noise[:, :0])
     events = Events(PAIR, np.zeros(0, int), np.zeros(0, int))
     found = window_effects(runs, tuple(WINDOWS.tolist()), events, BEFORE, bootstrap_weights(E, KEY))
-    assert np.isnan(found.swing_lost).all()
-    assert np.isnan(found.clean_happens).all()
+    assert np.isnan(found.swing_lost.parts).all()
+    assert found.clean_happens == UNKNOWN
     assert found.n_events == 0
     assert unit_push(net_of(SMALL, params), h0[:0], noise[:, :0], BEFORE, PAIR).shape == (0, 12)
 
@@ -304,7 +304,7 @@ def test_effects_are_means_over_events_with_paired_intervals(cut_flip_flop):
         assert found.prevented[0][i].value == pytest.approx(1 - share)
     assert found.prevented[0][3].value == pytest.approx(4 / 6)
     assert found.prevented[0][3].low < 4 / 6 < found.prevented[0][3].high
-    assert tuple(found.prevented[3][3]) == (0, 0, 0)  # paired: no spread where nothing differs
+    assert found.prevented[3][3] == Estimate(0, 0, 0)  # paired: no spread where nothing differs
     assert found.stay == 12
     assert found.delay[0][0].value == 0
     assert np.isnan(found.delay[0][4].value)
@@ -389,4 +389,5 @@ def test_rows_without_an_event_change_nothing():
     )
     assert other.n_events == one.n_events == E
     for name in ("happens", "prevented", "delay", "swing_lost"):
-        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-4, atol=1e-6)
+        ours, theirs = (getattr(found, name).parts for found in (other, one))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)

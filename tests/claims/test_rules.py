@@ -246,7 +246,7 @@ def test_wilsons_interval_is_the_closed_form():
         z, p = 1.959963984540054, k / n
         middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-        assert wilson(k, n)[1:] == pytest.approx((middle - half, middle + half), abs=1e-9)
+        assert wilson(k, n).parts[1:] == pytest.approx((middle - half, middle + half), abs=1e-9)
     assert np.isnan(wilson(0, 0).value)
 
 

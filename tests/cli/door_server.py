@@ -23,8 +23,8 @@ from typing import IO, Any
 
 from absl import flags
 
+from hmmrnn import programs
 from hmmrnn.cli.console import DOORS, main
-from hmmrnn.training.memory import forget_programs_if_many
 
 
 def serve(requests: IO[str], answers: IO[str]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def carried_out(request: dict[str, Any]) -> int:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     forget_flags()
-    forget_programs_if_many()
+    programs.forget_programs_if_many()
     return code
 
 
@@ -100,6 +100,7 @@ def become(request: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    programs.FEW_MAPPINGS = programs.MANY_MAPPINGS  # command lines share what is compiled
     for name in DOORS:
         importlib.import_module(f"hmmrnn.cli.{name}")
     requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")

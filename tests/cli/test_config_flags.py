@@ -120,7 +120,7 @@ def test_data_are_a_target_beside_preset_and_hmm(tmp_path):
     path = tmp_path / "mice.csv"
     path.write_text("0,1,1,0,1\n" * 8)
     spec = parse(f"--data={path}", "--profile=smoke", "--data.n_steps=4")
-    assert spec.config.hmm == read_sequences(path)
+    assert spec.config.target == read_sequences(path)
     assert spec.config.data.n_steps == 4
     with pytest.raises(InputError, match="--preset"):
         parse(f"--data={path}", "--preset=linear3")

@@ -91,7 +91,7 @@ def test_dotted_flags_reach_the_configuration(door, tmp_path):
     assert config["net"]["bias"] is True
     assert config["loss"]["divergence"] == "reference"
     assert config["loss"]["ngram_orders"] == [2, 3]
-    assert config["hmm"]["transition"] == own["transition"]
+    assert config["target"]["transition"] == own["transition"]
     history = np.load(tmp_path / "run" / "history.npz")
     assert np.all(np.isfinite(history["validation_loss"]))
 

@@ -185,12 +185,12 @@ def test_a_sister_of_another_version_is_named(first, tmp_path):
         look(first[0], str(old))
 
 
-@pytest.mark.parametrize("what", ["hmm", "loss", "net"])
+@pytest.mark.parametrize("what", ["target", "loss", "net"])
 def test_a_network_of_another_kind_is_refused_before_anything_is_measured(first, tmp_path, what):
     other = shutil.copytree(first[0], tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
     changes = {
-        "hmm": hmm.preset("fully3").to_dict(),
+        "target": hmm.preset("fully3").to_dict(),
         "loss": {**config["loss"], "divergence": "reference"},
         "net": {**config["net"], "bias": True},
     }
@@ -204,7 +204,7 @@ def test_a_network_of_another_kind_is_refused_before_anything_is_measured(first,
 def test_the_refusal_is_one_line_and_exit_code_1(first, door, tmp_path):
     other = shutil.copytree(first[0], tmp_path / "other")
     config = json.loads((other / "config.json").read_text())
-    write_json(other / "config.json", {**config, "hmm": hmm.preset("fully3").to_dict()})
+    write_json(other / "config.json", {**config, "target": hmm.preset("fully3").to_dict()})
     done = door("dynamics", f"--run={first[0]}", f"--others={other}")
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1] == (

@@ -12,16 +12,14 @@ from hmmrnn import InputError, TrainConfig, load
 from hmmrnn.cli import circuits, dynamics, evaluate, report
 from hmmrnn.cli.progress import ProgressBar
 from hmmrnn.dynamics import Sizes
-from hmmrnn.fidelity import held_out_law
 from hmmrnn.report import commands, five_numbers
-from hmmrnn.sequences import SymbolSequences, parts_of, words_of, write_sequences
+from hmmrnn.sequences import SymbolSequences, ngram_counts, write_sequences
 from hmmrnn.storage import read_json
 from hmmrnn.sweep.grid import entries
 from hmmrnn.sweep.table import row
 from hmmrnn.training import RunSpec, read_spec
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.ensemble_run import Run, train_runs
-from hmmrnn.training.run import train_run
+from hmmrnn.training.run import Run, train_run, train_runs
 
 WORDS = ("eat", "go", "rest")
 
@@ -96,14 +94,15 @@ def test_fidelity_keeps_its_form_with_null_where_nothing_is_known(analysed):
     assert fields["impossible_sequences"] is None
     assert fields["volatility"]["exact"] > 0
     assert set(fields["kl"]["1"]) == {"network", "floor", "exact"}
-    numbers = five_numbers(fields, {}, words_of(read_spec(analysed).config.hmm))
+    numbers = five_numbers(fields, {}, read_spec(analysed).config.target.words)
     assert "training data" in str(numbers[0])
     assert "HMM" not in " ".join(f"{n} {n.meaning} {n.undefined}" for n in numbers)
 
 
 def test_circuits_are_measured_against_held_out_data(config):
-    law = circuits.law_of(config.hmm)
-    np.testing.assert_array_equal(law, held_out_law(config.hmm, 4))
+    law = circuits.law_of(config.target)
+    counts = ngram_counts(config.target.parts.held_out.symbols, 4, config.target.n_symbols)
+    np.testing.assert_array_equal(law, (counts + 0.5) / (counts + 0.5).sum())
 
 
 def test_a_run_is_a_row_of_the_table(analysed):
@@ -129,7 +128,7 @@ def test_data_in_a_grid(tmp_path):
     }
     found = entries(json.loads(json.dumps(block)), tmp_path)
     assert [entry.name for entry in found][:2] == ["own-n_steps8-seed0", "own-n_steps8-seed1"]
-    assert {entry.spec.config.hmm for entry in found} == {some()}
+    assert {entry.spec.config.target for entry in found} == {some()}
     other = {"base": {"profile": "smoke", "preset": "linear3", "data": {"n_steps": 9}}}
     assert entries(other)[0].spec.config.data.n_steps == 9
     with pytest.raises(InputError, match="preset"):
@@ -142,6 +141,6 @@ def test_progress_is_told_against_held_out_data(config, capsys):
     bar = ProgressBar(config)
     bar.bar.close()
     assert bar.target == "held-out data"
-    held = parts_of(config.hmm).held_out.symbols
+    held = config.target.parts.held_out.symbols
     pairs = [(a, b) for s in held for a, b in itertools.pairwise(s) if b >= 0]
     assert bar.exact_volatility == pytest.approx(np.mean([a != b for a, b in pairs]))

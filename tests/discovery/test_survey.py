@@ -111,6 +111,9 @@ def test_numbers_are_strict_json_and_arrays_are_complete(task, found, judged):
     assert fields["windows"] == {"all": [0, 60]}
     assert fields["circuits"][0]["units"] == list(np.flatnonzero(found.circuits[0].units))
     np.testing.assert_allclose(fields["effect"]["value"], found.effect.value)
+    for curve in (fields["curves"]["intervention"][0], fields["edges"][0]["curve"]):
+        sizes = [len(curve["faithfulness"][end]) for end in ("value", "low", "high")]
+        assert sizes == [len(curve["sizes"])] * 3
     strongest = fields["edges"][0]["strongest"][0]
     place = np.unravel_index(found.edges[0].argmax(), found.edges[0].shape)
     assert (strongest["receiver"], strongest["sender"]) == place

@@ -3,9 +3,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.dynamics.across_networks import across_networks
-from hmmrnn.intervals import Estimate
-
-NONE = Estimate(np.nan, np.nan, np.nan)
+from hmmrnn.intervals import UNKNOWN, Estimate
 
 
 def entries(values):
@@ -24,7 +22,7 @@ def test_interval_is_close_to_that_of_the_normal_law_for_many_networks():
 
 def test_networks_without_the_number_are_left_out():
     known = across_networks(entries([1.0, 2.0, 4.0]), jax.random.key(0))
-    holed = across_networks({**entries([1.0, 2.0, 4.0]), "still": NONE}, jax.random.key(0))
+    holed = across_networks({**entries([1.0, 2.0, 4.0]), "still": UNKNOWN}, jax.random.key(0))
     assert holed.mean == known.mean
     assert holed.n_valid == 3
     assert list(holed.networks) == ["seed 0", "seed 1", "seed 2", "still"]
@@ -34,6 +32,6 @@ def test_one_network_has_no_interval_and_none_no_mean():
     one = across_networks(entries([2.0]), jax.random.key(0))
     assert one.mean.value == 2
     assert np.isnan([one.mean.low, one.mean.high]).all()
-    none = across_networks({"still": NONE}, jax.random.key(0))
+    none = across_networks({"still": UNKNOWN}, jax.random.key(0))
     assert np.isnan(none.mean.value)
     assert none.n_valid == 0

@@ -8,6 +8,7 @@ from networks import net_of
 
 from hmmrnn.dynamics import development
 from hmmrnn.dynamics.development import measure_snapshot
+from hmmrnn.intervals import UNKNOWN
 from hmmrnn.nets import RNNCell
 
 CELL = RNNCell(n_symbols=2, hidden_size=2, noise_dim=2, activation="tanh")
@@ -41,7 +42,7 @@ def found():
 
 
 def test_the_orbit_appears_at_its_epoch(found):
-    rotation = np.array([entry.value for entry in found.rotation])
+    rotation = found.rotation.value
     np.testing.assert_allclose(rotation[ORBITS_FROM <= EPOCHS], 1, atol=0.05)
     assert np.all(rotation[ORBITS_FROM > EPOCHS] < 0.2)
 
@@ -78,7 +79,7 @@ def test_a_snapshot_that_is_nan_leaves_a_gap(found):
     holed = measure(params)
     assert holed.n_valid == len(EPOCHS) - 1
     for name in ("transitions_per_step", "rotation", "critical_share", "unstable_share"):
-        assert np.isnan(getattr(holed, name)[3]).all()
+        assert getattr(holed, name)[3] == UNKNOWN
         assert getattr(holed, name)[5] == getattr(found, name)[5]
     assert np.isnan(holed.mean_shift[3]).all()
     assert holed.bifurcation.epoch == ORBITS_FROM

@@ -115,7 +115,7 @@ def test_shares_have_clopper_pearson_intervals():
     found = looked_at(TANH, two_wells(), uniform(2, size=1.2))
     for n, share in zip(found.n_attracted, found.attracted, strict=True):
         low = beta.ppf(0.025, n, P - n + 1) if n else 0.0
-        assert share == pytest.approx((n / P, low, beta.ppf(0.975, n + 1, P - n)), abs=1e-6)
+        assert share.parts == pytest.approx((n / P, low, beta.ppf(0.975, n + 1, P - n)), abs=1e-6)
 
 
 def test_one_globally_attracting_point_is_a_count():

@@ -17,10 +17,8 @@ from hmmrnn.dynamics.kramers_moyal import (
 )
 from hmmrnn.dynamics.manner import Evidence, evidence, manner
 from hmmrnn.dynamics.runs import driven_runs
-from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell
-
-UNKNOWN = Estimate(np.nan, np.nan, np.nan)
 
 
 def wells(*at, barrier=1.0, drift_part=0.4):

@@ -22,6 +22,7 @@ from hmmrnn.dynamics.mean_shift import (
     rectified_mean_shift,
 )
 from hmmrnn.dynamics.mean_shift_report import mean_shift_report
+from hmmrnn.intervals import Estimate
 from hmmrnn.nets import RNNCell, init_params
 
 
@@ -302,7 +303,7 @@ def test_report_separates_orders():
 def test_report_without_noise_has_no_shares():
     cell, params = network()
     found = mean_shift_report(net_of(cell, params, jnp.float32(0)), jax.random.key(0), **SMALL)
-    assert found.shift == (0, 0, 0)
+    assert found.shift == Estimate(0, 0, 0)
     assert all(np.isnan(share.value) for share in found.share)
 
 

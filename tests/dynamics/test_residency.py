@@ -11,7 +11,7 @@ from networks import SMALL, net_of
 from hmmrnn import InputError
 from hmmrnn.dynamics.residency import residency, zone_means, zone_shares, zones
 from hmmrnn.dynamics.transitions import preferred_symbols
-from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
@@ -290,10 +290,8 @@ def test_states_without_a_zone_or_value_are_left_out():
     zone = np.array([[0, 0, 1, -1], [0, 2, 1, -1]])
     values = np.array([[1.0, np.nan, 5.0, 9.0], [3.0, 4.0, np.inf, 9.0]])
     weights = bootstrap_weights(2, KEY)
-    np.testing.assert_allclose(
-        [x.value for x in zone_shares(zone, weights)], [0.5, 1 / 3, 1 / 6, 0]
-    )
-    means = [x.value for x in zone_means(values, zone, weights)]
-    np.testing.assert_array_equal(means, [2.0, 5.0, 4.0, np.nan])
+    np.testing.assert_allclose(zone_shares(zone, weights).value, [0.5, 1 / 3, 1 / 6, 0])
+    means = zone_means(values, zone, weights)
+    np.testing.assert_array_equal(means.value, [2.0, 5.0, 4.0, np.nan])
     nothing = zone_shares(np.full((3, 4), -1), bootstrap_weights(3, KEY))
-    assert all(np.isnan(x).all() for x in nothing)
+    assert nothing == Estimate.stack([UNKNOWN] * 4)

@@ -119,6 +119,12 @@ def test_numbers_are_strict_json_with_all_that_the_report_reads(orbiting, hoppin
         assert fields["development"]["epochs"] == list(EPOCHS)
         assert len(fields["development"]["median_mean_shift"]) == len(EPOCHS)
         assert fields["pairs"] == []  # one pair of symbols: it is the whole
+        for places in (
+            fields["development"]["rotation"],
+            fields["noise_levels"]["radius"],
+            fields["fixed_points"]["attracted"],
+        ):
+            assert all(set(place) == {"value", "low", "high"} for place in places)
 
 
 def test_the_key_decides_and_repeats(orbiting):

@@ -64,7 +64,7 @@ def test_the_divergence_during_training_is_that_of_independent_symbols_before_it
     config = TrainConfig.profile("laptop", preset("linear3"))
     params = init_params(config.cell, jax.random.key(0))
     silent = {**params, "W_out": 0 * params["W_out"]}  # every symbol equally likely at every step
-    law = ngram_law(config.hmm, 6, config.data.n_steps)
+    law = ngram_law(config.target, 6, config.data.n_steps)
     expected = np.sum(law * np.log(law * 3**6))
     found = kl_of_6grams(config, silent, jax.random.key(1))
     np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -8,10 +8,10 @@ import pytest
 from fidelity.test_compare import P, planted
 
 from hmmrnn import InputError, hmm
-from hmmrnn.fidelity import compare, held_out_law, kl_through_training
-from hmmrnn.fidelity.held_out import compared_orders
+from hmmrnn.fidelity import compare, kl_through_training
 from hmmrnn.fidelity.markov import fitted, surprises
-from hmmrnn.sequences import SymbolSequences, parts_of, windows
+from hmmrnn.fidelity.statistics import compared_orders
+from hmmrnn.sequences import SymbolSequences, windows
 from hmmrnn.storage import plain
 
 KEY = jax.random.key(0)
@@ -80,7 +80,7 @@ def test_a_network_with_the_law_of_the_data_scores_as_the_training_part(perfect)
 
 def test_floors_are_those_of_the_training_part_by_loops(data, perfect):
     """Windows of N_STEPS for n-grams; whole sequences for dwell times."""
-    parts = parts_of(data)
+    parts = data.parts
     rows = inside(windows(parts.train.symbols, N_STEPS)[0])
     held, train = inside(parts.held_out.symbols), inside(parts.train.symbols)
     assert perfect.n_sequences == len(rows)
@@ -128,7 +128,7 @@ def test_a_network_of_another_law_is_far(data):
 
 def test_surprise_is_the_mean_log_of_a_markov_model(data):
     """Of order 1 by loops, from the pairs of the training part with half a count added."""
-    part = parts_of(data).train
+    part = data.parts.train
     first, pairs = np.full(3, 0.5), np.full((3, 3), 0.5)
     for row in inside(part.symbols):
         for i, x in enumerate(row):
@@ -136,7 +136,7 @@ def test_surprise_is_the_mean_log_of_a_markov_model(data):
             if i:
                 pairs[row[i - 1], x] += 1
     first, pairs = first / first.sum(), pairs / pairs.sum(axis=1, keepdims=True)
-    held = parts_of(data).held_out.symbols
+    held = data.parts.held_out.symbols
     expected = [
         -np.log(first[row[0]]) - sum(np.log(pairs[a, b]) for a, b in itertools.pairwise(row))
         for row in inside(held)
@@ -164,9 +164,9 @@ def test_orders_are_those_that_the_held_out_part_supports(data):
     assert compared_orders(data, 3) == [1, 2, 3]
     tiny = SymbolSequences.of([[0, 1, 2, 1]] * 8)
     assert compared_orders(tiny, 4) == [1]
-    assert held_out_law(data, 3).shape == (27,)
-    assert held_out_law(data, 3).sum() == pytest.approx(1)
-    assert held_out_law(tiny, 3).min() > 0
+    assert data.compared_law(3).shape == (27,)
+    assert data.compared_law(3).sum() == pytest.approx(1)
+    assert tiny.compared_law(3).min() > 0
 
 
 def test_snapshots_are_compared_with_held_out_data(data):

@@ -1,6 +1,7 @@
 """Small records of kick circuits made by hand, and what all of their figures must fulfil."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,7 +14,7 @@ from hmmrnn.circuits.kick_injection import Groups, Injection, NaturalNoise, Push
 from hmmrnn.circuits.kick_neurons import KickNeurons, Levels
 from hmmrnn.circuits.noise_replay import ReplayEffects
 from hmmrnn.circuits.optimal_kick import OptimalKick
-from hmmrnn.circuits.outcomes import Estimates, Outcomes
+from hmmrnn.circuits.outcomes import Outcomes
 from hmmrnn.circuits.populations import Population
 from hmmrnn.circuits.pulses import PulseEffects
 from hmmrnn.circuits.resonance import Resonance
@@ -25,7 +26,6 @@ from hmmrnn.intervals import Estimate
 
 from .test_svg import shown_texts
 
-NAN = Estimate(np.nan, np.nan, np.nan)
 TAGS = {"svg", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect", "circle"}
 TWO = ((0, 2), (2, 0))
 SIX = ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
@@ -37,7 +37,8 @@ def near(value, spread=0.03):
 
 
 def course(values, spread=0.03):
-    return [near(value, spread) for value in values]
+    values = np.asarray(values, float)
+    return Estimate(values, values - spread, values + spread)
 
 
 def mask(units, n):
@@ -106,11 +107,6 @@ def unchanging():
     return found._replace(blocks=Blocks((), *(np.zeros((0, 0)) for _ in range(4))))
 
 
-def estimates(values, spread=0.05):
-    values = np.asarray(values, float)
-    return Estimates(values, values - spread, values + spread)
-
-
 def outcomes(n, k=3, **others):
     """Outcomes at n doses of which only `others` are known."""
     shapes = {"(G,)": (n,), "(G, K)": (n, k), "(G, K, K)": (n, k, k)}
@@ -118,7 +114,7 @@ def outcomes(n, k=3, **others):
     by_field |= dict.fromkeys(("escape", "escape_change", "dwell_mean", "dwell_cv"), "(G, K)")
     pairwise = ("rate", "ratio", "raw_rate", "first", "hazard", "hazard_ratio")
     by_field |= dict.fromkeys(pairwise, "(G, K, K)")
-    unknown = {name: estimates(np.full(shapes[kind], np.nan)) for name, kind in by_field.items()}
+    unknown = {name: course(np.full(shapes[kind], np.nan)) for name, kind in by_field.items()}
     valid = {"n_valid": np.full(n, 48), "n_valid_starts": np.full((n, k), 64)}
     return Outcomes(**{**valid, **unknown, **others})
 
@@ -130,16 +126,16 @@ def dial(kind, pair=(0, 2), scale=1.0, doses=(0.0, 0.5, 1.0, 2.0), control=(0.9,
     ratio[:, *pair[::-1]] = np.linspace(scale, 0, len(doses))
     others = np.full((2, 3, 3), np.nan)
     others[:, *pair] = control
-    blank = Contrast(estimates(np.full(len(doses), np.nan)), estimates(np.full(len(doses), np.nan)))
+    blank = Contrast(*[course(np.full(len(doses), np.nan))] * 2)
     return Dial(
         kind=kind,
         pair=pair,
         doses=np.asarray(doses),
-        outcome=outcomes(len(doses), ratio=estimates(ratio)),
+        outcome=outcomes(len(doses), ratio=course(ratio, 0.05)),
         selectivity=blank,
         control_doses=np.array([0.0, 2.0]),
         n_controls=5,
-        control=outcomes(2, ratio=estimates(others)),
+        control=outcomes(2, ratio=course(others, 0.05)),
         specificity=blank,
     )
 
@@ -149,9 +145,10 @@ WINDOWS = tuple(range(-20, 11))
 
 def window_effects(n_groups=4):
     steps = np.array(WINDOWS)
-    bumps = [course(0.8 / (g + 1) * np.exp(-((steps + g) ** 2) / 20)) for g in range(n_groups)]
-    swings = [[entry._replace(value=entry.value - 0.1) for entry in group] for group in bumps]
-    others = [course(steps / 10) for _ in range(n_groups)]
+    groups = np.arange(n_groups)[:, None]
+    bumps = course(0.8 / (groups + 1) * np.exp(-((steps + groups) ** 2) / 20))
+    swings = replace(bumps, value=bumps.value - 0.1)
+    others = course(0 * groups + steps / 10)
     return WindowEffects(WINDOWS, others, bumps, others, swings, near(1.0), 60, 25)
 
 
@@ -159,8 +156,8 @@ DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 
 
 def pulse_effects(n_groups=4):
-    found = [course(1 - np.exp(-np.array(DOSES) / (g + 1))) for g in range(n_groups)]
-    other = [course(np.array(DOSES) + g) for g in range(n_groups)]
+    groups = np.arange(n_groups)[:, None]
+    found, other = course(1 - np.exp(-np.array(DOSES) / (groups + 1))), course(DOSES + groups)
     return PulseEffects(DOSES, found, other, other, other, 200)
 
 
@@ -175,7 +172,7 @@ def replay_effects(values):
 
 def resonance(n_units=20, identity=False, cv=(np.nan, 0.9, 0.7, 0.8, 1.0)):
     gains = np.linspace(0, 3, len(cv))
-    found = outcomes(len(cv), pooled_cv=estimates(cv), per_step=estimates(0.02 + 0 * gains, 0.001))
+    found = outcomes(len(cv), pooled_cv=course(cv, 0.05), per_step=course(0.02 + 0 * gains, 0.001))
     return Resonance(gains, n_units, identity, found, 0, 1.5, Estimate(0.1, -0.02, 0.2))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from hmmrnn.dynamics import PCA, ChangePoint, Development, EndStates, Portrait, SecondDescent
 from hmmrnn.fidelity import Compared, Fidelity, SymbolDwell
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.nets import LongRun
 from hmmrnn.training import Fit, Floor, Records, Snapshots
 
@@ -69,7 +69,6 @@ def dwell(mean, n_lengths=12):
 
 def silent(record, symbol=1):
     """`record` of a network that never shows `symbol` and never leaves the others."""
-    nan = Estimate(np.nan, np.nan, np.nan)
     transitions = np.eye(len(record.dwell))
     transitions[symbol] = np.nan
     return record._replace(
@@ -78,8 +77,8 @@ def silent(record, symbol=1):
             d._replace(
                 network=np.full(len(d.lengths), np.nan),
                 n_runs=0,
-                mean=d.mean._replace(network=nan),
-                cv=d.cv._replace(network=nan),
+                mean=d.mean._replace(network=UNKNOWN),
+                cv=d.cv._replace(network=UNKNOWN),
             )
             for d in record.dwell
         ],
@@ -108,12 +107,11 @@ def portrait(n_steps=60, symbols=(0, 2), seed=0):
 
 def still(record):
     """`record` of a network whose state never moves."""
-    nan = Estimate(np.nan, np.nan, np.nan)
     return record._replace(
         plane=record.plane._replace(explained=np.zeros(3)),
         transitions_per_step=Estimate(0.0, 0.0, 0.0),
-        dwell_cv=nan,
-        rotation=nan,
+        dwell_cv=UNKNOWN,
+        rotation=UNKNOWN,
         driven=0 * record.driven,
         driven_symbols=0 * record.driven_symbols,
         quiet=0 * record.quiet,
@@ -126,7 +124,8 @@ NOWHERE = ChangePoint(np.nan, np.nan, np.nan, np.nan, np.nan, np.nan, 0)
 
 def spread(values, relative=0.1):
     """Estimates with these values."""
-    return [Estimate(v, v - relative * abs(v), v + relative * abs(v)) for v in values]
+    values = np.asarray(values, float)
+    return Estimate(values, values - relative * abs(values), values + relative * abs(values))
 
 
 def development(epochs=(0, 10, 20, 30, 40, 50, 60), onset=40, n_units=5, n_steps=30, seed=0):

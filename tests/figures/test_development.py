@@ -4,12 +4,11 @@ import pytest
 from hmmrnn.dynamics import SecondDescent
 from hmmrnn.figures import development_figure, symbol_color, to_svg
 from hmmrnn.figures.development import N_PORTRAITS, shown_snapshots
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import UNKNOWN, Estimate
 
 from .records import NOWHERE, development, spread
 
 LOSS = np.linspace(5, 0.5, 60)
-NAN = Estimate(np.nan, np.nan, np.nan)
 COURSES = ("transitions_per_step", "rotation", "critical_share", "unstable_share")
 LOSS_ROW, KL, RATE, CRITICAL, ROTATION, SHIFT = range(6)
 WORDS = ("loss", "KL", "transitions", "critical pair", "turns", "mean shift")  # in the labels
@@ -32,10 +31,11 @@ def holed(found, at):
     """`found` with a snapshot that is not finite."""
     entries = {name: list(getattr(found, name)) for name in COURSES}
     for values in entries.values():
-        values[at] = NAN
+        values[at] = UNKNOWN
+    courses = {name: Estimate.stack(values) for name, values in entries.items()}
     paths, shift = found.paths.copy(), found.mean_shift.copy()
     paths[at] = shift[at] = np.nan
-    return found._replace(**entries, paths=paths, mean_shift=shift, n_valid=len(found.epochs) - 1)
+    return found._replace(**courses, paths=paths, mean_shift=shift, n_valid=len(found.epochs) - 1)
 
 
 def empty(found):
@@ -59,7 +59,7 @@ def test_every_course_is_that_of_the_record():
     shift = np.median(found.mean_shift, axis=1)
     expected = (kl, found.transitions_per_step, found.critical_share, found.rotation, shift)
     for row, entries in enumerate(expected, KL):
-        values = [getattr(entry, "value", entry) for entry in entries]
+        values = getattr(entries, "value", entries)
         np.testing.assert_allclose(course(figure, row), np.stack([found.epochs, values], 1))
     band = figure.axes[ROTATION].collections[0].get_paths()[0].vertices
     assert band[:, 1].max() == pytest.approx(1.1 * 0.98)
@@ -133,7 +133,12 @@ def test_without_a_bifurcation_nothing_is_marked():
 
 
 def test_with_nothing_finite_every_panel_says_so():
-    figure = drawn(empty(development()), loss=np.full(60, np.nan), floor=np.nan, kl=[NAN] * 7)
+    figure = drawn(
+        empty(development()),
+        loss=np.full(60, np.nan),
+        floor=np.nan,
+        kl=Estimate.stack([UNKNOWN] * 7),
+    )
     svg = to_svg(figure, "development")
     assert "no epoch had a finite loss" in svg
     assert svg.count("not defined at any snapshot<") == 5
@@ -141,7 +146,7 @@ def test_with_nothing_finite_every_panel_says_so():
 
 
 def test_rotation_that_is_never_defined_says_so_beside_the_others():
-    found = development()._replace(rotation=[NAN] * 7)
+    found = development()._replace(rotation=Estimate.stack([UNKNOWN] * 7))
     figure = drawn(found)
     notes = [[text.get_text() for text in axes.texts] for axes in figure.axes[KL : SHIFT + 1]]
     assert notes.pop(ROTATION - KL) == ["not defined at any snapshot"]

@@ -32,9 +32,9 @@ from hmmrnn.figures.discovery_movie import connectivity_figure
 from hmmrnn.figures.discovery_panels import LOOKS
 from hmmrnn.figures.group_names import apart
 from hmmrnn.figures.heat_map import LEVELS
-from hmmrnn.intervals import Profile
+from hmmrnn.intervals import UNKNOWN, Estimate
 
-from .circuit_records import MINUS, NAN, assert_plain_small_and_readable, near, texts
+from .circuit_records import MINUS, assert_plain_small_and_readable, near, texts
 from .contrast import contrast
 from .heat_cells import cells_of, values_at
 from .test_svg import shown_texts
@@ -51,7 +51,7 @@ SIZES = [((1, 2), -1.0), ((1, 60), 0.0), ((3, 256), 0.0), ((7, 150), -1.0)]
 def curve_to(most, reach=1.0):
     sizes = np.unique([0, 1, 2, most // 2, most])
     value = reach * sizes / most
-    return Curve(sizes, Profile(value, value - 0.1, value + 0.1), near(0.5), near(0.5))
+    return Curve(sizes, Estimate(value, value - 0.1, value + 0.1), near(0.5), near(0.5))
 
 
 def planted(n_windows, n_units):
@@ -90,7 +90,7 @@ def found_of(n_windows, n_units, *, lowest=0.0, seed=0):
         windows={name: (4 * i, 4 * i + 4) for i, name in enumerate(NAMES[n_windows])},
         kind="mean",
         n_trials=8,
-        effect=Profile(effect, effect * 0.9, effect * 1.1),
+        effect=Estimate(effect, effect * 0.9, effect * 1.1),
         attributed={name: np.float32(1.1) * effect.astype(np.float32) for name in names},
         agreement={name: [Agreement(0.987, 1.1, n_units)] * n_windows for name in names},
         baselines=baselines,
@@ -111,21 +111,21 @@ def without_effects(found, windows=slice(None)):
     """`found` where replacing units does nothing in some windows, and nothing is defined."""
     effect = found.effect.value.copy()
     effect[windows] = 0
-    nothing = Profile(*[np.full(5, np.nan)] * 3)
+    nothing = Estimate(*[np.full(5, np.nan)] * 3)
     which = range(len(effect))[windows]
 
     def gone(curve):
         return curve._replace(faithfulness=nothing, sizes=np.arange(5))
 
     return found._replace(
-        effect=Profile(effect, effect, effect),
+        effect=Estimate(effect, effect, effect),
         attributed={name: effect.astype(np.float32) for name in found.attributed},
         agreement={
             name: [a._replace(rank=np.nan) if w in which else a for w, a in enumerate(each)]
             for name, each in found.agreement.items()
         },
         circuits=[
-            c._replace(faithfulness=NAN, units=np.zeros_like(c.units)) if w in which else c
+            c._replace(faithfulness=UNKNOWN, units=np.zeros_like(c.units)) if w in which else c
             for w, c in enumerate(found.circuits)
         ],
         curves={
@@ -133,7 +133,7 @@ def without_effects(found, windows=slice(None)):
             for name, each in found.curves.items()
         },
         edge_circuits=[
-            c._replace(faithfulness=NAN, curve=gone(c.curve)) if w in which else c
+            c._replace(faithfulness=UNKNOWN, curve=gone(c.curve)) if w in which else c
             for w, c in enumerate(found.edge_circuits)
         ],
     )

@@ -17,7 +17,7 @@ def record(n_points=3, n_units=4, n_starts=1_000):
         fixed=kind < 2,
         n_found=100 + np.arange(n_points),
         n_attracted=np.where(kind == 0, 700, 0),
-        attracted=[Estimate(0.7, 0.67, 0.73)] * n_points,
+        attracted=Estimate.stack([Estimate(0.7, 0.67, 0.73)] * n_points),
         q=np.zeros(n_points),
         residual=np.zeros(n_points),
         from_origin=np.ones(n_points),

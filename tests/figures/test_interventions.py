@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,9 @@ from hmmrnn.figures.interventions import TITLES, dial_figure, window_figure
 from hmmrnn.figures.style import FOREGROUND
 
 from .circuit_records import (
-    NAN,
     WINDOWS,
     assert_plain_small_and_readable,
+    course,
     dial,
     outcomes,
     texts,
@@ -77,7 +79,7 @@ def test_unknown_doses_are_gaps_and_a_dose_between_gaps_keeps_its_interval():
     one = dial("kick")
     value = one.outcome.ratio.value.copy()
     value[[1, 3], 0, 2] = np.nan
-    ratio = one.outcome.ratio._replace(value=value)
+    ratio = replace(one.outcome.ratio, value=value)
     one = one._replace(outcome=one.outcome._replace(ratio=ratio))
     axes = dial_figure({"kick": one}, (0, 2)).axes[0]
     np.testing.assert_array_equal(lines_of(axes, 4)[0].get_ydata(), value[:, 0, 2])
@@ -105,12 +107,12 @@ def test_windows_show_what_each_group_prevents():
         lines = lines_of(axes, len(WINDOWS))
         for line, group, name in zip(lines, groups, NAMES, strict=True):
             np.testing.assert_array_equal(line.get_xdata(), WINDOWS)
-            np.testing.assert_array_equal(line.get_ydata(), [e.value for e in group])
+            np.testing.assert_array_equal(line.get_ydata(), group.value)
             is_control = name.startswith("control")
             assert line.get_color() == (CONTROL if is_control else symbol_color(2))
         bands = [c.get_paths()[0].vertices for c in axes.collections if len(c.get_paths()) == 1]
         assert len(bands) == 2  # of groups; controls have none
-        assert bands[0][:, 1].max() == max(e.high for e in groups[0])
+        assert bands[0][:, 1].max() == groups[0].high.max()
 
 
 def test_steps_whose_window_reaches_the_readout_are_shaded():
@@ -139,7 +141,7 @@ def test_carriers_have_the_names_and_colours_of_their_symbols():
 
 def test_windows_without_a_transition_say_so():
     found = window_effects()
-    blank = [[NAN] * len(WINDOWS)] * 4
+    blank = course(np.full((4, len(WINDOWS)), np.nan))
     figure = window_figure(found._replace(prevented=blank, swing_lost=blank, n_events=0), NAMES)
     assert texts(figure).count("no transition") == 2
     assert_plain_small_and_readable(figure)

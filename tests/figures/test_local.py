@@ -15,13 +15,13 @@ from hmmrnn.figures.local import (
     spectra_figure,
 )
 from hmmrnn.figures.style import ZONE_COLORS
-from hmmrnn.intervals import Estimate
+from hmmrnn.intervals import UNKNOWN, Estimate
 
 from .contrast import contrast, luminance
 
 LIGHT, DARK = "#ffffff", "#14171a"
-NAN = Estimate(np.nan, np.nan, np.nan)
-COUNTS = [Estimate(v, v - 0.1, v + 0.2) for v in (0.4, 1.1, 1.5, 0.3)]
+COUNTS = Estimate.stack([Estimate(v, v - 0.1, v + 0.2) for v in (0.4, 1.1, 1.5, 0.3)])
+UNKNOWN_COUNTS = Estimate.stack([UNKNOWN] * 4)
 
 
 def spectrum(n_states=40, n_units=10, seed=0):
@@ -35,17 +35,18 @@ def spectrum(n_states=40, n_units=10, seed=0):
 
 def report(n_units=12, n_steps=5):
     exact = np.linspace(0.01, 0.3, n_units)[np.random.default_rng(0).permutation(n_units)]
-    course = [Estimate(v, v - 0.02, v + 0.02) for v in np.linspace(1, 0.6, n_steps)]
+    falling = np.linspace(1, 0.6, n_steps)
+    course = Estimate(falling, falling - 0.02, falling + 0.02)
     return MeanShiftReport(
         shift=Estimate(0.1, 0.09, 0.11),
-        unit_shift=[Estimate(v, v, v) for v in exact],
+        unit_shift=Estimate(exact, exact, exact),
         activity=Estimate(0.3, 0.2, 0.4),
         exact=exact,
         monte_carlo=exact + 0.01,
         monte_carlo_error=np.full(n_units, 0.005),
         share=course,
         alignment=course,
-        linear_share=[Estimate(0.0, 0.0, 0.05)] * n_steps,
+        linear_share=Estimate.stack([Estimate(0.0, 0.0, 0.05)] * n_steps),
         linear_spread=course,
         n_starts=8,
         n_draws=100,
@@ -54,7 +55,7 @@ def report(n_units=12, n_steps=5):
 
 def nothing(record):
     """`record` of a network without noise."""
-    empty = [NAN] * len(record.share)
+    empty = Estimate.stack([UNKNOWN] * len(record.share))
     zeros = np.zeros_like(record.exact)
     return record._replace(
         exact=zeros, monte_carlo=zeros, share=empty, alignment=empty, linear_share=empty
@@ -102,7 +103,7 @@ def test_many_states_stay_readable_and_small():
 
 def test_counts_have_whiskers_by_zone():
     lines = spectra_figure(spectrum(), np.zeros(40, int), COUNTS, COUNTS).axes[1].lines
-    for i, found in enumerate(COUNTS * 2):
+    for i, found in enumerate([*COUNTS, *COUNTS]):
         whisker, dot = lines[2 * i : 2 * i + 2]
         np.testing.assert_allclose(whisker.get_ydata(), [found.low, found.high])
         np.testing.assert_allclose(dot.get_ydata(), [found.value])
@@ -128,7 +129,7 @@ def test_what_lies_outside_is_told():
 def test_spectra_without_a_value_give_a_note(value):
     found = spectrum()
     found = found._replace(eigenvalues=np.full_like(found.eigenvalues, value))
-    shown = texts(spectra_figure(found, np.full(40, 3), [NAN] * 4, [NAN] * 4))
+    shown = texts(spectra_figure(found, np.full(40, 3), UNKNOWN_COUNTS, UNKNOWN_COUNTS))
     assert "no unit is active" in shown
     assert "no zone has states" in shown
 
@@ -150,7 +151,7 @@ def test_shares_are_drawn_along_the_steps():
         axes.lines, (record.share, record.alignment, record.linear_share), strict=True
     ):
         np.testing.assert_array_equal(line.get_xdata(), [1, 2, 3, 4, 5])
-        np.testing.assert_allclose(line.get_ydata(), [found.value for found in course])
+        np.testing.assert_allclose(line.get_ydata(), course.value)
     assert axes.get_xlabel() == "steps since the start"
 
 

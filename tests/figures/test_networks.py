@@ -8,8 +8,6 @@ from hmmrnn.intervals import Estimate
 
 from .records import spread
 
-NAN = Estimate(np.nan, np.nan, np.nan)
-
 
 def across(values, mean=None):
     networks = {f"seed{i}": entry for i, entry in enumerate(spread(values))}
@@ -49,7 +47,7 @@ def test_intervals_are_drawn_over_trajectories_and_over_networks():
     axes = networks_figure({"x": found}, "seed0").axes[0]
     spans = [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2]
     for entry in (*found.networks.values(), found.mean):
-        assert any(np.allclose(span, entry[1:]) for span in spans)
+        assert any(np.allclose(span, entry.parts[1:]) for span in spans)
     colored = [line for line in axes.lines if line.get_color() == MEAN]
     assert len(colored) == 2
 

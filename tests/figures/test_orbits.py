@@ -20,10 +20,10 @@ from hmmrnn.figures.orbits import (
     readout_figure,
     rotation_figure,
 )
-from hmmrnn.intervals import Estimate, Profile
+from hmmrnn.intervals import UNKNOWN, Estimate
 
-NAN = Estimate(np.nan, np.nan, np.nan)
 LEVELS = np.array([0.1, 1.0, 2.0])
+FITTED = ("slope", "intercept", "r_squared")
 
 
 def near(value, spread=0.03):
@@ -32,7 +32,7 @@ def near(value, spread=0.03):
 
 def profile(value, spread=0.02):
     value = np.asarray(value, float)
-    return Profile(value, value - spread, value + spread)
+    return Estimate(value, value - spread, value + spread)
 
 
 def orbit(n_bins=24, rotation=0.97):
@@ -66,24 +66,25 @@ def nulls(p_value, n):
 
 def nothing():
     found = orbit()
-    blank = Profile(*(np.full(24, np.nan) for _ in range(3)))
+    blank = Estimate(*(np.full(24, np.nan) for _ in range(3)))
     empty = found._replace(
-        rotation=NAN, advance=blank, distance=blank, occupancy=np.full(24, np.nan), n_valid=0
+        rotation=UNKNOWN, advance=blank, distance=blank, occupancy=np.full(24, np.nan), n_valid=0
     )
     silent = Significance(*np.full(5, np.nan), np.int32(200))
     dark = emission()
     dark = dark._replace(
-        probability=Profile(*(np.full((24, 3), np.nan) for _ in range(3))),
+        probability=Estimate(*(np.full((24, 3), np.nan) for _ in range(3))),
         occupancy=np.full(24, np.nan),
-        explained=NAN,
+        explained=UNKNOWN,
         n_valid=0,
     )
     return empty, silent, dark
 
 
 def radius_fit(**others):
-    radius = [near(4.5 * level, 0.1) for level in LEVELS]
-    found = RadiusFit(LEVELS, radius, near(4.5), near(1e-9, 1e-9), near(1.0, 1e-9), True)
+    found = RadiusFit(
+        LEVELS, profile(4.5 * LEVELS, 0.1), near(4.5), near(1e-9, 1e-9), near(1.0, 1e-9), True
+    )
     return found._replace(**others)
 
 
@@ -108,7 +109,7 @@ def texts(axes):
 
 
 def test_rotation_stands_beside_its_surrogates():
-    others = [("linear3", near(0.9)), ("linear3", near(1.0)), ("linear2", NAN)]
+    others = [("linear3", near(0.9)), ("linear3", near(1.0)), ("linear2", UNKNOWN)]
     figure = rotation_figure(orbit(), nulls(1 / 1001, 1000), nulls(0.2, 200), others)
     (axes,) = figure.axes
     rows = [label.get_text() for label in axes.get_yticklabels()]
@@ -142,7 +143,7 @@ def test_emission_has_the_colours_of_its_symbols_and_gaps_where_hardly_anything_
 def test_radius_has_its_fit_and_says_what_is_by_construction():
     radius, plane = noise_level_figure(radius_fit(), regions()).axes
     assert texts(radius) == ["slope 4.5\nintercept 0\nR² 1\nby construction"]
-    points = [tuple(c.lines[0].get_xydata()[0]) for c in radius.containers]
+    points = radius.containers[0].lines[0].get_xydata()
     np.testing.assert_allclose(points, [(v, 4.5 * v) for v in LEVELS])
     other = radius_fit(intercept=near(-0.2), r_squared=near(0.99999), by_construction=False)
     radius, _ = noise_level_figure(other, regions()).axes
@@ -184,7 +185,7 @@ def test_networks_without_an_orbit_give_notes():
     assert "fewer than two" in to_svg(rotation_figure(empty, silent, silent), "rotation")
     assert to_svg(phase_figure(empty, dark), "phase").count("no phase") == 2
     blank = occupied_region(np.zeros((5, 2)))
-    broken = radius_fit(radius=[NAN] * 3, slope=NAN, intercept=NAN, r_squared=NAN)
+    broken = radius_fit(radius=profile([np.nan] * 3), **dict.fromkeys(FITTED, UNKNOWN))
     svg = to_svg(noise_level_figure(broken, [blank] * 3), "noise")
     assert "not finite" in svg
     assert "does not move" in svg

@@ -8,9 +8,9 @@ from hmmrnn.dynamics.residency import Residency
 from hmmrnn.figures import to_svg
 from hmmrnn.figures.residency import N_SHOWN, noise_sensitivity_figure, residency_figure
 from hmmrnn.figures.style import FOREGROUND, ZONE_COLORS
-from hmmrnn.intervals import Estimate
 
-NAN = Estimate(np.nan, np.nan, np.nan)
+from .records import spread
+
 EXPLAINED = np.array([0.528, 0.165, 0.05])
 TIMES = (12.0, 8.0, 2.0, 1.5, 30.0, np.nan)
 ZONES = (0, 1, 1, 2, 3, -1)
@@ -27,19 +27,16 @@ def record(times=TIMES, zones=ZONES, repeats=10):
     points = np.random.default_rng(0).normal(size=(len(time), 3))
     n = max(1, np.sum(zone >= 0))
     values = [np.sum(zone == z) / n for z in range(4)]
-    return found, zone, points, EXPLAINED, [Estimate(v, 0.9 * v, 1.1 * v) for v in values]
+    return found, zone, points, EXPLAINED, spread(values)
 
 
 def sensitivity(scale=1.0, n_starts=50, n_mixes=3, n_steps=6):
-    course = [
-        [Estimate(*(scale * g * (1 + t) * f for f in (1, 0.9, 1.1))) for t in range(n_steps)]
-        for g in range(n_mixes)
-    ]
+    course = spread(scale * np.outer(np.arange(n_mixes), 1 + np.arange(n_steps)))
     return ZoneSensitivity(course, course, course, course, n_starts)
 
 
 def nowhere(n_mixes=3, n_steps=6):
-    return ZoneSensitivity(*([[[NAN] * n_steps] * n_mixes] * 4), 0)
+    return sensitivity(np.nan, 0, n_mixes, n_steps)
 
 
 def test_states_stand_in_the_plane_with_the_colour_of_their_zone():
@@ -62,7 +59,7 @@ def test_runs_by_steps_look_the_same_as_one_row_of_states():
 def test_bars_show_shares_with_intervals():
     *_, shares = drawn = record()
     bars = residency_figure(*drawn).axes[1]
-    np.testing.assert_allclose([p.get_height() for p in bars.patches], [100 * s[0] for s in shares])
+    np.testing.assert_allclose([p.get_height() for p in bars.patches], 100 * shares.value)
     for line, share in zip(bars.lines, shares, strict=True):
         np.testing.assert_allclose(line.get_ydata(), [100 * share.low, 100 * share.high])
     assert [tick.get_text() for tick in bars.get_xticklabels()] == list(NAMES)
@@ -100,7 +97,7 @@ def test_no_more_points_than_can_be_seen_and_a_small_file():
 
 def test_without_a_residency_time_panels_say_so():
     found, zone, points, explained, _ = record((np.nan,), (-1,))
-    figure = residency_figure(found, zone, points[:, :1], explained[:1], [NAN] * 4)
+    figure = residency_figure(found, zone, points[:, :1], explained[:1], spread([np.nan] * 4))
     svg = to_svg(figure, "residency")
     assert svg.count("residency time</") >= 3
     assert "no zone has states" in svg
@@ -116,7 +113,7 @@ def test_spread_is_drawn_by_zone_and_share_with_its_interval():
         course = zones[i // 3].covariance_trace[i % 3]
         assert line.get_color() == ZONE_COLORS[i // 3]
         assert line.get_linestyle() == (":", "--", "-")[i % 3]
-        np.testing.assert_allclose(line.get_ydata(), [e.value for e in course])
+        np.testing.assert_allclose(line.get_ydata(), course.value)
     band = figure.axes[0].collections[2].get_paths()[0].vertices
     np.testing.assert_allclose([band[:, 1].min(), band[:, 1].max()], [1.8, 13.2])
     texts = [text.get_text() for text in figure.legends[0].get_texts()]

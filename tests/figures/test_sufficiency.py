@@ -3,11 +3,12 @@ import numpy as np
 from hmmrnn.figures import symbol_color
 from hmmrnn.figures.circuits import CONTROL
 from hmmrnn.figures.sufficiency import pulse_figure, replay_figure, resonance_figure
+from hmmrnn.intervals import UNKNOWN
 
 from .circuit_records import (
     DOSES,
-    NAN,
     assert_plain_small_and_readable,
+    course,
     outcomes,
     pulse_effects,
     replay_effects,
@@ -30,7 +31,7 @@ def test_pulses_have_their_dose_responses():
     (axes,) = figure.axes
     for line, group, name in zip(axes.lines, found.probability, PULSED, strict=True):
         np.testing.assert_array_equal(line.get_xdata(), DOSES)
-        np.testing.assert_array_equal(line.get_ydata(), [e.value for e in group])
+        np.testing.assert_array_equal(line.get_ydata(), group.value)
         assert line.get_color() == (CONTROL if name.startswith("control") else symbol_color(2))
     assert axes.get_ylabel() == "probability within 15 steps"
     names = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -40,7 +41,7 @@ def test_pulses_have_their_dose_responses():
 
 def test_pulses_without_a_start_say_so():
     found = pulse_effects()
-    blank = found._replace(probability=[[NAN] * len(DOSES)] * 4, n_starts=0)
+    blank = found._replace(probability=course(np.full((4, len(DOSES)), np.nan)), n_starts=0)
     assert "no state in the cluster" in texts(pulse_figure(blank, PULSED))
 
 
@@ -95,7 +96,7 @@ def test_regularity_and_rate_stand_over_the_gain():
 
 
 def test_a_network_that_never_changes_has_no_regularity():
-    found = resonance()._replace(outcome=outcomes(5), best_gain=np.nan, dip=NAN)
+    found = resonance()._replace(outcome=outcomes(5), best_gain=np.nan, dip=UNKNOWN)
     figure = resonance_figure(found, None)
     assert texts(figure).count("fewer than two dwell times") == 2
     assert figure.axes[0].get_title("left") == ""

@@ -9,7 +9,7 @@ from .circuit_records import assert_plain_small_and_readable, holding, push_over
 
 
 def values(responses):
-    return [entry.value for entry in responses.probability]
+    return responses.probability.value
 
 
 def test_each_change_has_the_escape_and_the_arrival():
@@ -35,7 +35,7 @@ def test_each_change_has_the_escape_and_the_arrival():
         assert round(float(leaves.get_ydata()[0])) == round(float(arrives.get_ydata()[0])) == row
         assert (leaves.get_markeredgecolor() == CONTROL) == ("controls" in name)
     spans = [tuple(line.get_xdata()) for line in arms.lines if len(line.get_xdata()) == 2]
-    assert tuple(found.arms["baseline"].escape[1:]) in spans
+    assert found.arms["baseline"].escape.parts[1:] in spans
     each = [float(line.get_xdata()[0]) for line in arms.lines if line.get_markersize() == 2.5]
     assert each == [a.escape.value for a in (*found.drive_controls, *found.clamp_controls)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.errors import InputError
-from hmmrnn.hmm import PRESETS, from_json, name_of, preset
+from hmmrnn.hmm import PRESETS, from_json, preset
 
 VALID = {
     "initial": [0.5, 0.5],
@@ -40,7 +40,7 @@ def test_file_written_by_hand_is_read(path, as_type):
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_is_itself_after_a_file(path, name):
     path.write_text(json.dumps(preset(name).to_dict(), indent=2))
-    assert name_of(from_json(path)) == name
+    assert from_json(path).label == name
 
 
 def test_missing_file(path):

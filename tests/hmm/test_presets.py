@@ -8,8 +8,6 @@ from hmmrnn.hmm import (
     PRESETS,
     fully,
     linear,
-    n_steps_of,
-    name_of,
     preset,
     random,
     ring,
@@ -83,8 +81,8 @@ def test_preset_is_the_one_in_the_paper(name):
     np.testing.assert_allclose(hmm.initial, np.full(n_states, 1 / n_states), atol=1e-14)
     np.testing.assert_allclose(hmm.transition, transition, rtol=0, atol=1e-14)
     np.testing.assert_allclose(hmm.emission, emission, rtol=0, atol=1e-14)
-    assert n_steps_of(hmm) == PRESETS[name].n_steps == n_steps
-    assert name_of(hmm) == name
+    assert hmm.training_length == PRESETS[name].n_steps == n_steps
+    assert hmm.label == name
 
 
 def test_there_are_six_presets():
@@ -139,8 +137,8 @@ def test_asymmetric_ring_carries_a_current_and_its_mirror_image_the_opposite_one
 
 def test_hmm_of_ones_own_is_custom_and_40_steps_long():
     hmm = fully(3, stay=0.9)
-    assert name_of(hmm) == "custom"
-    assert n_steps_of(hmm) == 40
+    assert hmm.label == "custom"
+    assert hmm.training_length == 40
 
 
 @pytest.mark.parametrize("concentration", [1e-3, 1.0, 50.0])

@@ -1,6 +1,7 @@
 """The n-gram law of data of different lengths, against enumeration of all that an HMM can do."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -101,6 +102,6 @@ def test_a_batch_without_any_window_has_a_loss_and_no_gradient(data, twin):
 
 
 def test_ngrams_longer_than_the_data_are_refused(data):
-    short = data._replace(symbols=data.symbols[:, :2], name="validation")
+    short = replace(data, symbols=data.symbols[:, :2], name="validation")
     with pytest.raises(InputError, match="ngram_orders=3"):
         exact_laws(short, T, (3,), (1,))

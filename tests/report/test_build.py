@@ -90,7 +90,7 @@ def test_every_number_shown_is_one_of_the_files(run, page, smoke):
             *numbers_in(contents(run)),
             *numbers_in(json.loads((run / "circuits.json").read_text())),
             *numbers_in(json.loads((run / "discovery.json").read_text())),
-            *numbers_in(smoke.hmm.to_dict()),
+            *numbers_in(smoke.target.to_dict()),
             *(float(x) for name in history.files for x in np.ravel(history[name])),
         ]
     )
@@ -346,7 +346,7 @@ def test_homogeneity_is_told_of_where_it_holds(tmp_path, smoke, options, due):
 
 def test_an_hmm_of_ones_own_is_named_custom_and_given_as_a_file(tmp_path, smoke):
     own = hmm.HMM([0.5, 0.5], [[0.9, 0.1], [0.2, 0.8]], [[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]])
-    html = build_report(fill(tmp_path / "run", replace(smoke, hmm=own))).read_text()
+    html = build_report(fill(tmp_path / "run", replace(smoke, target=own))).read_text()
     page = Page(html)
     assert "Custom HMM" in page.text
     assert "--hmm=hmm.json" in page.text

@@ -15,10 +15,10 @@ def test_the_five_numbers_are_those_of_the_records():
     sources = [record.kl[3], record.excess_surprise, record.volatility, record.dwell[symbol].cv]
     *numbers, rotation = five_numbers(plain(record), plain(moving))
     for number, source in zip(numbers, sources, strict=True):
-        assert (number.value, number.low, number.high) == source.network
+        assert (number.value, number.low, number.high) == source.network.parts
         assert number.floor == source.floor.value
         assert number.exact == source.exact
-    assert (rotation.value, rotation.low, rotation.high) == moving.rotation
+    assert (rotation.value, rotation.low, rotation.high) == moving.rotation.parts
     assert math.isnan(rotation.floor)
     assert rotation.exact is None
     names = [number.name for number in (*numbers, rotation)]

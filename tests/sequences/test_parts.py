@@ -7,16 +7,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.hmm import preset
-from hmmrnn.sequences import (
-    SymbolSequences,
-    n_steps_of,
-    name_of,
-    ngram_counts,
-    parts_of,
-    supports,
-    volatility,
-    windows,
-)
+from hmmrnn.sequences import SymbolSequences, ngram_counts, windows
 
 
 def drawn(lengths, k=3, seed=0):
@@ -33,7 +24,7 @@ DATA = SymbolSequences.of(ROWS)
 
 
 def test_whole_sequences_go_to_one_part():
-    parts = parts_of(DATA)
+    parts = DATA.parts
     assert inside(parts.train.symbols) == ROWS[0::2]
     assert inside(parts.validation.symbols) == ROWS[1::4]
     assert inside(parts.held_out.symbols) == ROWS[3::4]
@@ -42,8 +33,9 @@ def test_whole_sequences_go_to_one_part():
 @pytest.mark.parametrize("lengths", [[401], [200, 333, 1000]])
 def test_few_recordings_are_cut_into_stretches_in_order(lengths):
     rows = drawn(lengths)
-    parts = parts_of(SymbolSequences.of(rows))
-    stretches = [inside(part.symbols) for part in parts]
+    parts = SymbolSequences.of(rows).parts
+    cut_up = parts.train, parts.validation, parts.held_out
+    stretches = [inside(part.symbols) for part in cut_up]
     for row, *cut in zip(rows, *stretches, strict=True):
         assert list(itertools.chain(*cut)) == row
         np.testing.assert_allclose(
@@ -75,18 +67,18 @@ def test_ngrams_longer_than_all_sequences_are_none():
 
 
 def test_ten_windows_for_each_ngram_are_enough():
-    part = parts_of(SymbolSequences.of([[0, 1] * 10] * 8, n_symbols=2)).train  # 4 of 20 steps
-    assert supports(part, 1)
-    assert supports(part, 2)  # 4 * 19 windows for 4 pairs
-    assert not supports(part, 3)  # 4 * 18 for 8
+    part = SymbolSequences.of([[0, 1] * 10] * 8, n_symbols=2).parts.train  # 4 of 20 steps
+    assert part.supports(1)
+    assert part.supports(2)  # 4 * 19 windows for 4 pairs
+    assert not part.supports(3)  # 4 * 18 for 8
 
 
 def test_numbers_of_a_target_are_those_of_hmm_or_data():
     held = ROWS[3::4]
     pairs = [pair for row in held for pair in itertools.pairwise(row)]
-    assert volatility(DATA, 40) == pytest.approx(np.mean([a != b for a, b in pairs]))
-    assert n_steps_of(DATA) == 30
-    assert n_steps_of(SymbolSequences.of(drawn([401]))) == 50
-    assert n_steps_of(SymbolSequences.of(drawn([4001]))) == 100
-    assert name_of(SymbolSequences.of(ROWS, name="linear3")) == "data:linear3"
-    assert (name_of(preset("linear3")), n_steps_of(preset("linear2"))) == ("linear3", 100)
+    assert DATA.volatility(40) == pytest.approx(np.mean([a != b for a, b in pairs]))
+    assert DATA.training_length == 30
+    assert SymbolSequences.of(drawn([401])).training_length == 50
+    assert SymbolSequences.of(drawn([4001])).training_length == 100
+    assert SymbolSequences.of(ROWS, name="linear3").label == "data:linear3"
+    assert (preset("linear3").label, preset("linear2").training_length) == ("linear3", 100)

@@ -40,7 +40,7 @@ def test_the_papers_grid_is_its_144_and_6_networks():
             (name, config.net.hidden_size, config.net.noise_dim, entry.spec.seed)
         )
         assert entry.spec.noise_std == 1.0
-        assert config.hmm == preset(name)
+        assert config.target == preset(name)
         special = name in ("fully3", "cyclic4")
         assert config.train.clip_norm == (0.3 if special else 0.9)
         assert config.train.epochs == {"fully3": 1000, "cyclic4": 1000, "linear5": 1500}.get(
@@ -79,7 +79,7 @@ def test_the_zoos_grid_has_both_losses_for_every_preset_and_five_seeds():
             assert entry.spec.config == TrainConfig.profile("paper", preset("linear2"))
             continue
         config = entry.spec.config
-        assert config.hmm == preset(name)
+        assert config.target == preset(name)
         if loss == "reference":
             assert (config.loss.divergence, config.loss.ngram_weight) == ("reference", 0.0)
             assert config.train.batch_size == 2048
@@ -220,7 +220,7 @@ def test_hmm_files_stand_relative_to_the_grid_file(tmp_path, monkeypatch):
     path = written(tmp_path, {"base": {"profile": "smoke"}, "vary": {"hmm": vary["hmm"][:1]}})
     (entry,) = read_grid(path)
     assert entry.name == "own-seed0"
-    assert entry.spec.config.hmm.to_dict()["transition"] == own["transition"]
+    assert entry.spec.config.target.to_dict()["transition"] == own["transition"]
     path = written(tmp_path, {"base": {"profile": "smoke"}, "vary": vary})
     with pytest.raises(InputError, match="own-seed0 and own-seed0"):
         read_grid(path)

@@ -8,15 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from hmmrnn import InputError, StorageError, load
+from hmmrnn import InputError, StorageError, load, programs
 from hmmrnn.storage import write_json
 from hmmrnn.sweep.folder import failure, is_done
 from hmmrnn.sweep.grid import Entry
 from hmmrnn.sweep.lanes import Sweep, Watch, lanes_of
-from hmmrnn.training import RunSpec, memory
+from hmmrnn.training import RunSpec
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run import train_run
 from hmmrnn.training.run_folder import only_trainer
+from hmmrnn.training.signals import InterruptedRun
 
 SEEDS = (3, 4, 5, 6, 7)
 DIVERGING = 3e38  # the noise level
@@ -380,7 +381,7 @@ def test_checkpoints_that_are_all_damaged_concern_one_network(grid, solo, tmp_pa
 
 def test_code_forgotten_by_one_lane_is_no_harm_to_the_other(grid, solo, tmp_path, monkeypatch):
     """As after many shapes: here all compiled code is dropped after every network."""
-    monkeypatch.setattr(memory, "MANY_MAPPINGS", 0)
+    monkeypatch.setattr(programs, "MANY_MAPPINGS", 0)
     finish(tmp_path, grid[:3])
     assert_all_as_alone(tmp_path, grid[:3], solo)
 

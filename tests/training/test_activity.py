@@ -8,7 +8,7 @@ from networks import net_of
 
 from hmmrnn import load, train
 from hmmrnn.training import RunSpec, loss_floor
-from hmmrnn.training.data import fresh_batch
+from hmmrnn.training.data import make_data, step_batch
 from hmmrnn.training.run import train_run
 from hmmrnn.training.step import LARGEST_STATE, activity, batch_loss, init_state
 
@@ -24,7 +24,7 @@ def penalised(smoke):
 def found(smoke, penalised):
     """Value, gradient and diagnostics of one step without and with the penalty."""
     params = init_state(smoke, KEY).params
-    target = fresh_batch(smoke, jax.random.key(1))
+    target = step_batch(smoke, make_data(smoke, KEY), jax.random.key(1))
 
     def of(config, noise_std=0.5):
         step = jax.value_and_grad(

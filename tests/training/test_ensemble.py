@@ -9,14 +9,15 @@ from hmmrnn import InputError, train
 from hmmrnn.training.data import make_data
 from hmmrnn.training.ensemble import (
     Placement,
-    advance_members,
+    advance,
+    fixed_data,
     member,
-    members_data,
-    run_members,
-    start_members,
+    run_chunk,
+    start,
     train_ensemble,
 )
-from hmmrnn.training.fit import start, streams_of
+from hmmrnn.training.fit import streams_of
+from hmmrnn.training.step import epochs, init_state
 
 SEEDS = (0, 1, 2)
 LEVELS = (1.0, 0.5, 1.0)
@@ -86,11 +87,62 @@ def test_fixed_data_and_first_parameters_are_those_of_solo_runs(
     fixed = config.replace(data={"source": "fixed", "n_sequences": 300})
     placement = placed(n_devices, vectorised)
     filled = keys[placement.filled(len(keys))]
-    data = members_data(fixed, filled, placement)
-    first = start_members(fixed, filled, placement)
+    data = fixed_data(fixed, placement, jax.vmap(streams_of)(filled).data)
+    first = start(fixed, filled, placement)
     for i, key in enumerate(keys):
-        assert_equal(at(data, i), make_data(fixed, streams_of(key).data), rtol=0, atol=0)
-        assert_equal(at(first, i).state, start(fixed, key).state, rtol=0, atol=0)
+        streams = streams_of(key)
+        assert_equal(at(data, i), make_data(fixed, streams.data), rtol=0, atol=0)
+        assert_equal(at(first, i).state, init_state(fixed, streams.init), rtol=0, atol=0)
+
+
+RECIPES = {
+    "laptop": {
+        "loss": {"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (3,)},
+        "train": {"activity_penalty": 1e-3, "learning_rate": 2e-3},
+    },
+    "paper": {
+        "loss": {"divergence": "reference"},
+        "data": {"source": "fixed", "n_sequences": 120},
+        "train": {"batch_size": 16, "schedule": "constant", "clip_norm": 0.3, "temperature": 0.7},
+    },
+    "smoke": {},
+}
+
+
+def compiled_in(config, level, key):
+    """Parameters after a training by one program that knows all numbers of the recipe."""
+    streams = streams_of(key)
+    data = make_data(config, streams.data)
+
+    @jax.jit
+    def chunk(state, level, key, done):
+        return epochs(config, state, data, level, key, config.train.chunk_epochs, done)[0]
+
+    state = init_state(config, streams.init)
+    for done in range(0, config.train.epochs, config.train.chunk_epochs):
+        state = chunk(state, jnp.float32(level), streams.steps, done)
+    return state.params
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_numbers_that_are_arguments_of_the_program_change_no_bit(smoke, recipe):
+    config = smoke.replace(train={"epochs": 3}).replace(**RECIPES[recipe])
+    key = jax.random.key(0)
+    ours, truth = train(config, 1.0, key).params, compiled_in(config, 1.0, key)
+    for name, expected in truth.items():
+        np.testing.assert_array_equal(ours[name], expected)
+
+
+def test_trainings_that_differ_in_them_share_their_programs(smoke):
+    config = smoke.replace(train={"epochs": 1, "activity_penalty": 1e-3})
+    one = train(config, 1.0, jax.random.key(0))
+    programs = [run_chunk._cache_size(), start._cache_size(), fixed_data._cache_size()]
+    other = {"learning_rate": 0.1, "clip_norm": 2.0, "activity_penalty": 0.1}
+    for name, value in other.items():
+        changed = train(config.replace(train={name: value}), 1.0, jax.random.key(0))
+        assert not np.array_equal(changed.params["W_rec"], one.params["W_rec"]), name
+        assert changed.config.train != config.train
+    assert [run_chunk._cache_size(), start._cache_size(), fixed_data._cache_size()] == programs
 
 
 def test_every_seed_differs(config, keys):
@@ -122,12 +174,12 @@ def test_a_member_that_diverges_is_frozen_and_leaves_the_others_alone(
 def test_going_on_from_the_middle_changes_nothing(config, keys):
     placement, levels = placed(4, False), jnp.ones(4)
     four = keys[placement.filled(3)]
-    progress = start_members(config, four, placement)
-    *_, whole = advance_members(config, levels, progress, four, placement)
-    *_, half = advance_members(config, levels, progress, four, placement, until=4)
+    progress = start(config, four, placement)
+    *_, whole = advance(config, levels, progress, four, placement)
+    *_, half = advance(config, levels, progress, four, placement, until=4)
     assert list(half.state.epoch) == [4] * 4
     saved = jax.device_get(half)
-    *_, rest = advance_members(config, levels, saved, four, placement, done=4)
+    *_, rest = advance(config, levels, saved, four, placement, done=4)
     assert_equal(rest, whole, rtol=0, atol=0)
 
 
@@ -137,11 +189,11 @@ def test_the_compiled_step_does_not_communicate(config, keys, divergence):
     config = config.replace(loss={"divergence": divergence, "cost": cost})
     placement = placed(4, True)
     four = keys[placement.filled(3)]
-    progress = jax.eval_shape(lambda: start_members(config, four, placement))
-    data = jax.eval_shape(lambda: members_data(config, four, placement))
-    lowered = run_members.lower(config, placement, progress.state, data, jnp.ones(4), four, 2, 0)
+    progress = jax.eval_shape(lambda: start(config, four, placement))
+    data = jax.eval_shape(lambda: fixed_data(config, placement, four))
+    lowered = run_chunk.lower(config, placement, progress.state, data, jnp.ones(4), four, 2, 0)
     compiled = lowered.compile()
-    assert len(compiled.input_shardings[0][0].params["W_rec"].device_set) == 4
+    assert len(compiled.input_shardings[0][1].params["W_rec"].device_set) == 4
     assert not COLLECTIVE.findall(compiled.as_text())
 
 

@@ -93,7 +93,7 @@ def kl_of_pairs(fit, params, n_steps=12):
     """KL(network | HMM) of pairs of symbols, counted in sequences of the network."""
     x = np.asarray(net_of(fit.cell, params, 1.0).generate(4000, n_steps, jax.random.key(1)))
     share = np.bincount((3 * x[:, :-1] + x[:, 1:]).ravel(), minlength=9) / x[:, 1:].size
-    law = ngram_law(fit.config.hmm, 2, n_steps).ravel()
+    law = ngram_law(fit.config.target, 2, n_steps).ravel()
     return np.sum(share * np.log(np.maximum(share, 1e-12) / law))
 
 

@@ -32,7 +32,7 @@ def test_it_is_read_and_means_what_it_meant(folder):
     """Sizes are those of the command that made it; what was added since does what was done."""
     fit, spec = load(folder), read_spec(folder)
     assert fit.params["W_rec"].shape == (4, 4)
-    assert spec.config.hmm == hmm.preset("linear3")
+    assert spec.config.target == hmm.preset("linear3")
     assert (spec.config.data.n_steps, spec.config.train.epochs, spec.seed) == (6, 2, 0)
     for name, section in SECTIONS.items():
         for option, value in values_before(section, int(folder.name)).items():
@@ -69,6 +69,15 @@ def test_an_older_sweep_is_known_again():
     assert fingerprinted(changed)["train"]["activity_penalty"] == 1e-4
 
 
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("1", "029005775ba29174"), ("2", "029005775ba29174"), ("3", "3426659db5382832")],
+)
+def test_fingerprints_are_those_that_older_sweeps_wrote(version, expected):
+    """Though what was called hmm then is the target now."""
+    assert fingerprint(read_spec(FORMATS / version)) == expected
+
+
 def test_an_older_sweep_of_the_papers_grid_is_known_again():
     """Its profile validates and averages differently by now, which makes no other network."""
     before = next(entry for entry in zoo.list() if entry.name == "linear2-paper-seed0")
@@ -96,7 +105,7 @@ def test_a_profile_that_has_another_default_by_now_goes_on_as_it_did_then(tmp_pa
         name: {o: v for o, v in fields.items() if o not in added[name]} if name in added else fields
         for name, fields in now.config.to_dict().items()
     }
-    written = {**then, "format": 2, "noise_std": 1.0, "seed": 0}
+    written = {"hmm": then.pop("target"), **then, "format": 2, "noise_std": 1.0, "seed": 0}
     (tmp_path / "config.json").write_text(json.dumps(written))
     with pytest.warns(UserWarning, match=r"train\.activity_penalty=0"):
         asked = continued(tmp_path, now)

@@ -2,11 +2,9 @@ import jax
 import pytest
 
 from hmmrnn import InputError
-from hmmrnn.training import memory
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.memory import (
     SHARE,
-    forget_programs_if_many,
     free_bytes,
     members_that_fit,
     needed_bytes,
@@ -63,14 +61,3 @@ def test_less_at_once_needs_less(config):
 
 def test_a_cpu_has_the_memory_of_the_machine():
     assert 1e8 < free_bytes(jax.devices()[0]) < 1e14
-
-
-def test_many_compiled_programs_are_forgotten_and_few_are_kept(monkeypatch):
-    kept = jax.jit(lambda x: x + 1)
-    kept(1.0)
-    monkeypatch.setattr(memory, "MANY_MAPPINGS", 10**9)
-    forget_programs_if_many()
-    assert kept._cache_size() == 1
-    monkeypatch.setattr(memory, "MANY_MAPPINGS", 0)
-    forget_programs_if_many()
-    assert kept._cache_size() == 0

@@ -10,10 +10,13 @@ from training.test_run import stop_at
 
 from hmmrnn import InputError, TrainConfig, load, storage
 from hmmrnn.losses import Generated, LossConfig
-from hmmrnn.sequences import SymbolSequences, parts_of, windows, write_sequences
+from hmmrnn.sequences import SymbolSequences, windows, write_sequences
+from hmmrnn.sequences.parts import Part
 from hmmrnn.training import RunSpec, loss_floor, read_spec
-from hmmrnn.training.data import ended_as, make_data, one_hot, random_windows
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.data import ended_as, make_data, one_hot
+from hmmrnn.training.run import train_run
+from hmmrnn.training.run_folder import expect_same
+from hmmrnn.training.signals import InterruptedRun
 
 KEY = jax.random.key(0)
 LAW = {"divergence": "none", "ngram_weight": 1.0, "ngram_orders": (2,)}
@@ -57,7 +60,8 @@ def finished(spec, tmp_path_factory):
 def test_windows_lie_inside_and_every_step_counts_alike():
     """Symbols tell where they stand: 0-9 in a short sequence, 10-209 in a long one."""
     rows = jnp.full((2, 200), -1).at[0, :10].set(jnp.arange(10)).at[1].set(jnp.arange(10, 210))
-    drawn = np.asarray(random_windows(rows, 40_000, 20, KEY))
+    part = Part("training", np.asarray(rows), 210)
+    drawn = np.asarray(part.draw(rows, 40_000, 20, KEY))
     short = drawn[:, 0] < 10
     np.testing.assert_array_equal(drawn[short][:, :10], np.tile(np.arange(10), (short.sum(), 1)))
     assert (drawn[short][:, 10:] == -1).all()
@@ -66,13 +70,13 @@ def test_windows_lie_inside_and_every_step_counts_alike():
     starts = np.bincount(drawn[~short][:, 0] - 10, minlength=181)
     assert len(starts) == 181
     np.testing.assert_allclose(starts.mean() / starts[[0, 90, 180]], 1, atol=0.25)
-    assert not np.array_equal(drawn, random_windows(rows, 40_000, 20, jax.random.key(1)))
+    assert not np.array_equal(drawn, part.draw(rows, 40_000, 20, jax.random.key(1)))
 
 
 @pytest.mark.parametrize("loss", SAMPLES)
 def test_what_lies_after_the_end_never_matters(config, loss):
     """Neither value nor gradient depend on what the network does after the end of its sequence."""
-    config = TrainConfig(config.hmm, loss=SAMPLES[loss], data=config.data, train=config.train)
+    config = TrainConfig(config.target, loss=SAMPLES[loss], data=config.data, train=config.train)
     target = one_hot(config, make_data(config, KEY).validation[:6])
     ended = jnp.sum(target, axis=-1, keepdims=True) == 0
     assert 5 < ended.sum() < ended.size - 20
@@ -99,7 +103,7 @@ def test_of_an_hmm_nothing_is_cut(smoke):
 
 def test_fixed_data_are_all_windows_of_their_part(config, data):
     fixed = config.replace(data={"source": "fixed", "n_steps": 6}, train={"batch_size": 12})
-    made, parts = make_data(fixed, KEY), parts_of(data)
+    made, parts = make_data(fixed, KEY), data.parts
     np.testing.assert_array_equal(made.train, windows(parts.train.symbols, 6)[0])
     np.testing.assert_array_equal(made.validation, windows(parts.validation.symbols, 6)[0])
     assert fixed.steps_per_epoch == -(-len(made.train) // 12)
@@ -137,8 +141,8 @@ def test_validation_has_a_law_of_its_own():
 def test_profiles_suit_the_data(data):
     laptop, paper = (TrainConfig.profile(name, data) for name in ("laptop", "paper"))
     assert laptop.loss == LossConfig(divergence="none", ngram_weight=1.0, ngram_orders=(2,))
-    assert laptop.data.n_steps == parts_of(data).train.symbols.shape[1] == 13
-    assert paper.train.batch_size == len(parts_of(data).train.symbols)
+    assert laptop.data.n_steps == data.parts.train.symbols.shape[1] == 13
+    assert paper.train.batch_size == len(data.parts.train.symbols)
     few = TrainConfig.profile("laptop", SymbolSequences.of(some(k=9)))  # 81 pairs
     assert few.loss == LossConfig()
     enough = SymbolSequences.of([np.random.default_rng(0).integers(0, 3, 4000)] * 8)
@@ -149,13 +153,24 @@ def test_profiles_suit_the_data(data):
 
 def test_the_folder_holds_the_data(spec, finished, config):
     assert read_spec(finished) == spec
-    assert read_spec(finished).config.hmm.name == "own"
+    assert read_spec(finished).config.target.name == "own"
     fields = storage.read_json(finished / "config.json")
-    assert fields["format"] == 3
-    assert fields["hmm"]["sequences"]["file"] == "data.npz"
+    assert fields["format"] == 4
+    assert fields["target"]["sequences"]["file"] == "data.npz"
     fit = load(finished)
     assert fit.config == config
     assert np.isfinite(fit.records.validation_loss).all()
+
+
+def test_a_folder_that_calls_it_hmm_is_the_same_run(spec, finished, tmp_path):
+    """As formats up to 3 did."""
+    folder = shutil.copytree(finished, tmp_path / "older")
+    fields = storage.read_json(folder / "config.json")
+    older = {"hmm": fields.pop("target"), **fields, "format": 3}
+    storage.write_json(folder / "config.json", older)
+    assert read_spec(folder) == spec
+    expect_same(folder, spec)
+    assert load(folder).config.target == spec.config.target
 
 
 def test_interrupted_it_ends_in_the_same_bits(spec, finished, tmp_path):
@@ -171,7 +186,7 @@ def test_changed_or_missing_data_are_told_in_one_line(spec, finished, tmp_path):
     folder = shutil.copytree(finished, tmp_path / "copy")
     other = SymbolSequences.of(some(seed=1))
     config = TrainConfig.profile("smoke", other).replace(train=QUICK, loss=LAW)
-    with pytest.raises(InputError, match=r"hmm\.sequences"):
+    with pytest.raises(InputError, match=r"target\.sequences"):
         train_run(folder, RunSpec(config, 1.0, 3), resume=True)
     write_sequences(folder / "data.npz", other)
     for broken in (lambda: None, (folder / "data.npz").unlink):

@@ -9,8 +9,9 @@ import pytest
 
 from hmmrnn import InputError, StorageError, TrainingDivergedError, load, storage, train
 from hmmrnn.training import RunSpec, checkpoint
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run import train_run
 from hmmrnn.training.run_folder import only_trainer, read_spec
+from hmmrnn.training.signals import InterruptedRun
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmmrnn.hmm import sample_batch
-from hmmrnn.training.data import FixedData, fresh_batch, make_data, one_hot
+from hmmrnn.training.data import FixedData, make_data, one_hot, step_batch
 from hmmrnn.training.step import (
     batch_loss,
     epoch,
@@ -24,7 +24,7 @@ def step(smoke):
 
 @pytest.fixture(scope="module")
 def target(smoke):
-    _, symbols = sample_batch(smoke.hmm, smoke.train.batch_size, smoke.data.n_steps, KEY)
+    _, symbols = sample_batch(smoke.target, smoke.train.batch_size, smoke.data.n_steps, KEY)
     return one_hot(smoke, symbols)
 
 
@@ -185,7 +185,7 @@ def test_simulating_in_parts_changes_nothing_but_the_memory(smoke, at_once):
     config = smoke.replace(train={"batch_size": 12})
     parts = smoke.replace(train={"batch_size": 12, "sequences_at_once": at_once})
     state = init_state(config, jax.random.key(0))
-    target = fresh_batch(config, jax.random.key(1))
+    target = step_batch(config, make_data(config, KEY), jax.random.key(1))
 
     def slopes(config):
         loss = jax.value_and_grad(

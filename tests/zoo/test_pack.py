@@ -13,7 +13,8 @@ from hmmrnn.nets import long_run
 from hmmrnn.storage import write_json
 from hmmrnn.sweep.grid import Entry
 from hmmrnn.training import Fit, RunSpec, load
-from hmmrnn.training.fit import Snapshots, snapshot_epochs, start
+from hmmrnn.training.ensemble import member, start
+from hmmrnn.training.fit import Snapshots, snapshot_epochs
 from hmmrnn.training.run_folder import open_run, save_fit, write_manifest
 from hmmrnn.zoo import entries, pack
 
@@ -38,7 +39,7 @@ def measures(kl=0.01):
 
 def untrained(spec):
     """A network as it begins, with snapshots of no merit."""
-    progress = start(spec.config, jax.random.key(spec.seed))
+    progress = member(start(spec.config, jax.random.key(spec.seed)[None]), 0)
     rng = np.random.default_rng(spec.seed)
     snapshots = Snapshots(
         jnp.array(snapshot_epochs(spec.config)),

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from hmmrnn.report.commands import of_training
 from hmmrnn.storage import read_json
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import read_spec, train
-from hmmrnn.training.fit import advance, start
+from hmmrnn.training.ensemble import advance, member, start
 from hmmrnn.zoo.entries import HOME, expect_unchanged
 from hmmrnn.zoo.pack import GRIDS, same_network, ships_snapshots
 
@@ -79,9 +80,9 @@ def test_the_zoo_leaves_room_in_the_wheel(tmp_path):
 def test_the_training_of_an_entry_begins_again_as_it_did():
     """The first 400 steps; other machines round differently, which grows with the steps."""
     entry = hr.zoo.load("linear3")
-    config, key = entry.config, jax.random.key(0)
-    chunks = advance(config, 1.0, start(config, key), key)
-    progress = next(later for later in chunks if int(later.state.epoch) == 20)
+    config, keys = entry.config, jax.random.key(0)[None]
+    chunks = advance(config, jnp.ones(1), start(config, keys), keys)
+    progress = next(later for later in (member(c, 0) for c in chunks) if later.state.epoch == 20)
     ours, theirs = (records.loss[:20] for records in (progress.records, entry.records))
     np.testing.assert_allclose(ours[:2], theirs[:2], rtol=1e-3)
     np.testing.assert_allclose(np.log(ours), np.log(theirs), atol=0.1)

@@ -57,7 +57,7 @@ class FixedPoints(NamedTuple):
     fixed: Bool[np.ndarray, " G"]  # or else slow: q has a minimum above zero
     n_found: Int[np.ndarray, " G"]
     n_attracted: Int[np.ndarray, " G"]
-    attracted: list[Estimate]  # share of the starts, G of them
+    attracted: Estimate  # (G,) share of the starts
     q: Float[np.ndarray, " G"]
     residual: Float[np.ndarray, " G"]  # |F(h) - h|, relative to `scale`
     from_origin: Float[np.ndarray, " G"]  # norm, relative to `scale`
@@ -156,7 +156,7 @@ def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> F
         fixed=fixed,
         n_found=np.array([np.sum(members < len(starts)) for members in groups], int),
         n_attracted=n_attracted,
-        attracted=[_share(int(n), len(starts)) for n in n_attracted],
+        attracted=Estimate.stack([_share(int(n), len(starts)) for n in n_attracted]),
         q=q[first],
         residual=residual[first],
         from_origin=np.linalg.norm(chosen / scale, axis=1),

@@ -1,15 +1,16 @@
 import json
 import shutil
+import signal
 
 import jax
 import numpy as np
 import pytest
 
-from hmmrnn import InputError, load
-from hmmrnn.training import RunSpec
+from hmmrnn import InputError, load, train
+from hmmrnn.training import RunSpec, read_origin
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.ensemble_run import Run, train_runs
-from hmmrnn.training.run import InterruptedRun, train_run
+from hmmrnn.training.run import Run, train_run, train_runs
+from hmmrnn.training.signals import InterruptedRun
 
 SEEDS = (3, 4, 5)
 
@@ -142,3 +143,41 @@ def test_other_configurations_and_foreign_folders_are_refused(config, tmp_path):
     (tmp_path / "seed4" / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="no run"):
         train_runs(mixed, one_device())
+
+
+def test_networks_that_begin_where_one_was_left(config, tmp_path):
+    """Each as it would alone, all from the same state; from another one they are no ensemble."""
+    train_run(tmp_path / "first", RunSpec(config.replace(train={"keep_state_at": 4}), 1.0, 0))
+    origin = read_origin(tmp_path / "first" / "state.npz")
+    short = config.replace(train={"epochs": 2})
+    runs = [run._replace(spec=run.spec._replace(origin=origin)) for run in runs_in(tmp_path, short)]
+    assert train_runs(runs, one_device()) == [None] * 3
+    for run in runs:
+        alone = train(short, 1.0, jax.random.key(run.spec.seed), origin)
+        for name, expected in alone.params.items():
+            np.testing.assert_array_equal(load(run.folder).params[name], expected)
+    with pytest.raises(InputError, match="seed and noise level only"):
+        train_runs([*runs[:2], runs_in(tmp_path, short)[2]], one_device())
+
+
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+def test_one_whose_checkpoints_are_all_damaged_begins_again(config, solo, tmp_path):
+    with pytest.raises(InterruptedRun):
+        train_runs(
+            runs_in(tmp_path, config),
+            one_device(),
+            stopping=iter([0, 0, 0, signal.SIGTERM]).__next__,
+        )
+    for path in (tmp_path / "seed4" / "checkpoints").rglob("arrays.npz"):
+        path.write_bytes(path.read_bytes()[:50])
+    epochs = []
+    with pytest.warns(UserWarning, match="this network begins again"):
+        train_runs(
+            runs_in(tmp_path, config),
+            one_device(),
+            observe=lambda p: epochs.append(np.asarray(p.state.epoch).tolist()),
+        )
+    assert epochs[0] == [0]
+    assert epochs[-1] == [6, 6, 6]
+    for seed in SEEDS:
+        assert_same_network(tmp_path / f"seed{seed}", solo / f"seed{seed}")
