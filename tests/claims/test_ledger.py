@@ -59,7 +59,7 @@ def test_the_interval_of_the_ratio_is_welchs():
     freedom = sum(parts) ** 2 / (parts[0] ** 2 / 2 + parts[1] ** 2 / 5)
     half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(parts))
     found = compare_sizes(COMPARISONS[0], networks, "linear2", "reference").value
-    assert found[1:] == pytest.approx((10 ** (1 - half), 10 ** (1 + half)))
+    assert (found.low, found.high) == pytest.approx((10 ** (1 - half), 10 ** (1 + half)))
 
 
 def test_sizes_say_nothing_where_neither_side_learned():
