@@ -9,7 +9,7 @@
 | K      | output symbols              |        |                           |
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -31,6 +31,11 @@ OneHot = Float[Array, "T K"]
 
 HIGHEST = jax.lax.Precision.HIGHEST
 """Matmul precision used throughout: TF32 breaks Jacobians and Sinkhorn iterations on GPUs."""
+
+
+def named_keys(key: Key, names: Sequence[str]) -> dict[str, Key]:
+    """One key for each name, those that a split gives, in order."""
+    return dict(zip(names, jax.random.split(key, len(names)), strict=True))
 
 
 def host_generator(key: Key) -> np.random.Generator:

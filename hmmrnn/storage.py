@@ -1,6 +1,7 @@
 """JSON and npz files that are either whole or absent, and that say what is wrong with them."""
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -14,6 +15,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.results import fields
+
+FORMAT = 1
+"""Of files of results. Those of before there was a number have the same fields."""
 
 DAMAGE = (
     OSError,
@@ -26,6 +31,61 @@ DAMAGE = (
     zlib.error,
 )
 """What reading a file raises that is missing, cut short, changed or of another kind."""
+
+MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What looking for fields raises in a file that another version of hmmrnn wrote."""
+
+
+def write_results(path: Path, found: Any, network: str | None) -> None:  # noqa: ANN401
+    """Write what was found of a network as JSON: a record, or numbers by name.
+
+    `network` is the `digest` of its parameters; None for what was found of several.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    known = {"format": FORMAT} if network is None else {"format": FORMAT, "network": network}
+    write_json(path, known | plain(found))
+
+
+def read_results(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
+    """The numbers by name that `write_results` wrote; {} if there is no file, where that is fine.
+
+    Raises:
+        InputError: no such file, a damaged one, or one of another format.
+    """
+    found = {} if missing_ok and not path.exists() else read_json(path)
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is {type(found).__name__}, not an object with named fields")
+    if (number := found.get("format", FORMAT)) != FORMAT:
+        raise InputError(f"{path}: stale, its format is {number} and not {FORMAT}; measure again")
+    return {name: value for name, value in found.items() if name not in ("format", "network")}
+
+
+@contextlib.contextmanager
+def known_form(path: Path, *also: type[Exception]) -> Iterator[None]:
+    """Within it, fields that a file lacks are an `InputError`: another version wrote it.
+
+    They show as one of `MISFITS`, or of some errors of a library.
+    """
+    misfits: tuple[type[Exception], ...] = (*MISFITS, *also)
+    try:
+        yield
+    except misfits as error:
+        raise InputError(
+            f"{path}: stale, another version of hmmrnn wrote it "
+            f"({type(error).__name__}: {error}); measure again"
+        ) from None
+
+
+def digest(arrays: Mapping[str, Any]) -> str:
+    """A short name of named arrays: the same for equal names, types, shapes and bits only."""
+    total = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        whole = np.ascontiguousarray(array)
+        total.update(f"{name} {whole.dtype.str} {whole.shape} ".encode())
+        total.update(whole.tobytes())
+    return total.hexdigest()[:16]
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401
@@ -86,7 +146,7 @@ def plain(value: Any, *, columns: bool = False) -> Any:  # noqa: ANN401
     nested lists.
     """
     if hasattr(value, "_asdict"):
-        value = list(value) if getattr(value, "shape", ()) and not columns else value._asdict()
+        value = list(value) if getattr(value, "shape", ()) and not columns else fields(value)
     if isinstance(value, Mapping):
         return {str(name): plain(entry, columns=columns) for name, entry in value.items()}
     if isinstance(value, (list, tuple)):

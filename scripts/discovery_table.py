@@ -32,7 +32,7 @@ from hmmrnn.discovery import (
 )
 from hmmrnn.discovery.known_truth import isolation
 from hmmrnn.tasks import Task, hmm_inference, ring_attractor, trained_inference
-from hmmrnn.tasks.ring_attractor import CONDITIONS
+from hmmrnn.tasks.ring import CONDITIONS
 
 GIVEAWAY = "weights out"
 """The planted core drives all distractors, so that its outgoing weights are the largest."""

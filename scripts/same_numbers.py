@@ -43,7 +43,7 @@ ANALYSES: dict[str, tuple[str, ...]] = {
 }
 TASKS = {"ring": ("--n_steps=60",), "hmm_inference": ("--n_steps=60",)}
 RESULTS = ("fidelity.json", "dynamics.json", "circuits.json", "discovery.json", "params.npz")
-BOOKKEEPING = ("command",)
+BOOKKEEPING = ("command", "format", "network")
 
 
 def write(root: Path) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.dynamics.residency import CLUSTER
+from hmmrnn.dynamics.residency_times import CLUSTER
 
 
 class Starts(NamedTuple):

@@ -6,7 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.stats import hypergeom
 
+from hmmrnn.results import result
 
+
+@result
 class Overlap(NamedTuple):
     """Units that two groups share, beside what two random groups of the same sizes would."""
 
@@ -16,6 +19,7 @@ class Overlap(NamedTuple):
     chance: float  # that random groups share as many
 
 
+@result
 class Composition(NamedTuple):
     """Every group beside every other one; G groups in the order of `names`."""
 

@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key, Params, host_generator
+from hmmrnn.results import result
 
 N_SHUFFLES = 400
 
 
+@result
 class Blocks(NamedTuple):
     """Mean weights from each group (column) to each other one (row); NaN for an empty group."""
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params, host_generator
+from hmmrnn.results import result
 
 NEAREST = 5
 """Candidates among which each partner is drawn."""
@@ -14,6 +15,7 @@ SMALLEST = 1e-3
 """Share of the largest activity or norm that counts as none at all, on the log scale."""
 
 
+@result
 class Controls(NamedTuple):
     """C control groups of the size of a group, and how well they match it (1 is perfectly)."""
 

@@ -19,6 +19,7 @@ from hmmrnn.circuits.outcomes import (
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import LEVEL, Estimate
 from hmmrnn.nets import Intervention
+from hmmrnn.results import result
 
 Kind = Literal["kick", "noise", "silence", "both"]
 KINDS: tuple[Kind, ...] = ("kick", "noise", "silence", "both")
@@ -27,6 +28,7 @@ CONTROL_DOSES = (0.0, 2.0)
 N_SPECTRA = 32
 
 
+@result
 class Group(NamedTuple):
     """The units of one ordered pair of symbols; or C control groups, with as many rows."""
 
@@ -34,6 +36,7 @@ class Group(NamedTuple):
     population: Bool[np.ndarray, "*C N"]  # the noise-integrating units that excite them
 
 
+@result
 class Contrast(NamedTuple):
     """A difference of two ratios to the baseline at each dose."""
 
@@ -41,6 +44,7 @@ class Contrast(NamedTuple):
     hazard: Estimate  # of the first other symbol, from cluster states
 
 
+@result
 class Dial(NamedTuple):
     """One kind of intervention on the units of s -> t, at G doses and, for controls, at H of them.
 

@@ -8,11 +8,13 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.recording import Recording
+from hmmrnn.results import result
 
 STAY = 5
 """Steps that the preferred symbol must last before and after a change: flickers do not count."""
 
 
+@result
 class Events(NamedTuple):
     """Changes of the preferred symbol from one to another, each at the first step of the new one.
 

@@ -21,11 +21,13 @@ from hmmrnn.nets import (
     Intervention,
     Network,
 )
+from hmmrnn.results import result
 
 BLOCK = 8
 """Interventions run by one call of a compiled function, so that any number compiles once."""
 
 
+@result
 class AllStarts(NamedTuple):
     """P states from the cluster of each symbol, with replacement; NaN where there is no such."""
 

@@ -15,12 +15,14 @@ from hmmrnn.circuits.populations import Population, population
 from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.dynamics import PCA, pca, project
 from hmmrnn.nets import Network
+from hmmrnn.results import fields, result
 
 N_RUNS, N_STEPS = 48, 400
 MEAN_BEFORE, MEAN_AFTER = 20, 10
 """Steps around the onset of the mean activities."""
 
 
+@result
 class PairCircuit(NamedTuple):
     """What was found for the change from one symbol to another."""
 
@@ -30,7 +32,32 @@ class PairCircuit(NamedTuple):
     opposed: bool  # whether the change back has kick neurons, for the population to inhibit
     activity: dict[str, Float[np.ndarray, " L"]]  # mean of each group around the onset
 
+    def numbers(self) -> dict[str, Any]:
+        """Units by index, with their scores, levels and pushes."""
+        kick, group = self.kick, self.population
+        masks = {"kick_like": kick.kick_like, "kick": kick.kick}
+        return {
+            "pair": list(self.pair),
+            "n_events": kick.n_events,
+            **{name: np.flatnonzero(mask) for name, mask in masks.items()},
+            "problem": kick.problem,
+            "score": kick.score,
+            "p_value": kick.p_value,
+            "push": kick.push,
+            "push_low": kick.push_low,
+            "levels": kick.levels,
+            "group_push": kick.group_push,
+            "population": np.flatnonzero(group.members),
+            "population_beyond_chance": np.flatnonzero(group.beyond_chance),
+            "contrast": group.contrast,
+            "prediction": group.prediction,
+            "agreement": group.agreement,
+            "difference": group.difference,
+            "activity": self.activity,
+        }
 
+
+@result
 class KickCircuit(NamedTuple):
     """The circuits of all ordered pairs of symbols that change often enough."""
 
@@ -41,6 +68,15 @@ class KickCircuit(NamedTuple):
     plane: PCA
     seen: Float[np.ndarray, "P 2"]  # states in the plane, for pictures
     seen_preactivation: Float[np.ndarray, "P N"]  # of the same steps
+
+    def numbers(self) -> dict[str, Any]:
+        """What circuits.json holds of it: unit indices, scores, levels, blocks and overlaps."""
+        return {
+            "pairs": [fields(pair) for pair in self.pairs],
+            "groups": {name: np.flatnonzero(mask) for name, mask in self.groups.items()},
+            "blocks": self.blocks,
+            "shared": self.shared,
+        }
 
 
 def find_kick_circuit(network: Network, key: Key) -> KickCircuit:
@@ -120,37 +156,3 @@ N_SEEN = 3_000
 def _some_steps(recording: Recording, key: Key) -> np.ndarray:
     n = recording.symbols.size
     return np.sort(host_generator(key).permutation(n)[:N_SEEN])
-
-
-def numbers(found: KickCircuit) -> dict[str, Any]:
-    """What circuits.json holds of it: unit indices, scores, levels, blocks and overlaps."""
-    return {
-        "pairs": [_pair_numbers(pair) for pair in found.pairs],
-        "groups": {name: np.flatnonzero(mask) for name, mask in found.groups.items()},
-        "blocks": found.blocks._asdict(),
-        "shared": found.shared._asdict(),
-    }
-
-
-def _pair_numbers(found: PairCircuit) -> dict[str, Any]:
-    kick, group = found.kick, found.population
-    masks = {"kick_like": kick.kick_like, "kick": kick.kick}
-    return {
-        "pair": list(found.pair),
-        "n_events": kick.n_events,
-        **{name: np.flatnonzero(mask) for name, mask in masks.items()},
-        "problem": kick.problem,
-        "score": kick.score,
-        "p_value": kick.p_value,
-        "push": kick.push,
-        "push_low": kick.push_low,
-        "levels": kick.levels._asdict(),
-        "group_push": kick.group_push,
-        "population": np.flatnonzero(group.members),
-        "population_beyond_chance": np.flatnonzero(group.beyond_chance),
-        "contrast": group.contrast,
-        "prediction": group.prediction,
-        "agreement": group.agreement,
-        "difference": group.difference,
-        "activity": found.activity,
-    }

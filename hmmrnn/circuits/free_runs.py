@@ -19,6 +19,7 @@ from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.errors import InputError
 from hmmrnn.losses import MAX_NGRAMS, ngram_shares
 from hmmrnn.nets import Intervention, Network
+from hmmrnn.results import result
 
 Numbers = np.ndarray | Array
 """Made by jax, taken to the host by `measure`."""
@@ -29,6 +30,7 @@ ESCAPE_STEPS = 60
 """Steps that a state has to leave its symbol (Torre et al. 2025)."""
 
 
+@result
 class FreeRuns(NamedTuple):
     """B runs of T steps under one intervention, after the warm-up under the same."""
 
@@ -38,6 +40,7 @@ class FreeRuns(NamedTuple):
     finite: Bool[Array, " B"]
 
 
+@result
 class Counts(NamedTuple):
     """What each run counts to. A symbol is settled from the first of 5 equal ones to the next."""
 
@@ -51,6 +54,7 @@ class Counts(NamedTuple):
     finite: Bool[Numbers, "*G B"]
 
 
+@result
 class Escapes(NamedTuple):
     """When each start first prefers another symbol than its own, and which."""
 

@@ -15,10 +15,11 @@ from hmmrnn.circuits.optimal_kick import OptimalKick, hearing_drives, optimal_ki
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Carriers
 from hmmrnn.dynamics import preferred_symbols
-from hmmrnn.dynamics.residency import CLUSTER
+from hmmrnn.dynamics.residency_times import CLUSTER
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 N_STARTS = 128
 N_RANDOM = 20
@@ -28,6 +29,7 @@ PUSHERS = 0.1
 """Share of all units that are called pushers."""
 
 
+@result
 class Response(NamedTuple):
     """What kicks of each of G doses do (G,), within 15 steps from their first."""
 
@@ -35,6 +37,7 @@ class Response(NamedTuple):
     steps: Estimate  # until it is, or all of them
 
 
+@result
 class Injection(NamedTuple):
     """Kicks from states they were not made from, under fresh noise that is the same for all.
 
@@ -54,6 +57,7 @@ class Injection(NamedTuple):
     n_valid: int
 
 
+@result
 class NaturalNoise(NamedTuple):
     """The noise of the L steps up to real transitions, along the kick, in standard deviations."""
 
@@ -67,6 +71,7 @@ class NaturalNoise(NamedTuple):
     n_others: int
 
 
+@result
 class Groups(NamedTuple):
     """Groups of units to test for necessity."""
 
@@ -74,6 +79,7 @@ class Groups(NamedTuple):
     masks: Bool[np.ndarray, "G N"]
 
 
+@result
 class PushOver(NamedTuple):
     """What pushes a network over from s to t."""
 

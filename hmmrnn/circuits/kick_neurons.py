@@ -17,9 +17,10 @@ from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.events import Events, find_events, some, stretch
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import unit_push, windowed_runs
-from hmmrnn.dynamics.residency import CLUSTER, KICK_ZONE, TRANSITION
+from hmmrnn.dynamics.residency_times import CLUSTER, KICK_ZONE, TRANSITION
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, mean
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 BEFORE, AFTER = 12, 10
 """Steps around the onset of a change within which kick-zone and transition are looked for."""
@@ -37,6 +38,7 @@ PUSH_STEPS = (-8, 2)
 to come later."""
 
 
+@result
 class Levels(NamedTuple):
     """Mean pre-activation of each unit, in its standard deviation under the old symbol."""
 
@@ -46,6 +48,7 @@ class Levels(NamedTuple):
     target: Float[np.ndarray, " N"]  # the new symbol's cluster
 
 
+@result
 class KickNeurons(NamedTuple):
     """The kick neurons of one ordered pair of symbols, and how they were chosen."""
 

@@ -21,6 +21,7 @@ from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean, median, ratio
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 LEAD, LAG = 20, 2
 """Noise is replayed from 20 steps before the onset to 2 after it; then it is fresh for all."""
@@ -30,6 +31,7 @@ ON_TIME = 3
 """A transition within so many steps of the event's onset is on time."""
 
 
+@result
 class Replay(NamedTuple):
     """What can be run again of E events, once from another state and once from their own.
 
@@ -43,6 +45,7 @@ class Replay(NamedTuple):
     lead: int
 
 
+@result
 class ReplayedRuns(NamedTuple):
     """What the noise of E events does when each of G groups receives it; NaN if not finite."""
 
@@ -52,6 +55,7 @@ class ReplayedRuns(NamedTuple):
     n_valid: Int[Array, " G"]
 
 
+@result
 class ReplayEffects(NamedTuple):
     """Of each of G groups (G,), with intervals over runs; differences are paired by event."""
 

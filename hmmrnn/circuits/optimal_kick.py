@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import HIGHEST, Key, Params, Scalar
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 N_STEPS = 10
 """Steps of a kick, L."""
@@ -27,6 +28,7 @@ N_SIZES = 16
 """Sizes at which the gradients along the kick are taken."""
 
 
+@result
 class OptimalKick(NamedTuple):
     """The kick from s to t. Shares of units sum to 1; those of the gain may be negative."""
 

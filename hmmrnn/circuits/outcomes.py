@@ -13,11 +13,13 @@ from hmmrnn.arrays import Key
 from hmmrnn.circuits.experiment import Experiment, Measured
 from hmmrnn.circuits.free_runs import Counts, Escapes, Numbers
 from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.results import result
 
 FLOOR = 1e-6
 """Added to every share of an n-gram, so that the divergence is finite."""
 
 
+@result
 class Outcomes(NamedTuple):
     """What G interventions do. Intervals over runs; changes and ratios are paired with a baseline.
 

@@ -11,8 +11,10 @@ from hmmrnn.circuits.experiment import Experiment, Measured, measure, stacked
 from hmmrnn.circuits.find import KickCircuit
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.nets import Intervention
+from hmmrnn.results import result
 
 
+@result
 class Parts(NamedTuple):
     """Free runs under G interventions on whole parts of the network."""
 

@@ -18,6 +18,7 @@ from hmmrnn.arrays import Key, Params, host_generator
 from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.results import result
 
 N_RANDOM_TARGETS = 400
 FALSE_DISCOVERIES = 0.05
@@ -28,6 +29,7 @@ LEAD = 5
 """Steps within which a coming transition counts as coming."""
 
 
+@result
 class Population(NamedTuple):
     """The units that push towards the change of one ordered pair, by weight and by noise."""
 

@@ -43,12 +43,14 @@ from hmmrnn.circuits.windows import (
     windowed_runs,
 )
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 N_CONTROLS = 20
 N_WINDOW_CONTROLS = 4
 CONTROL_DOSES = (0.0,)
 
 
+@result
 class Windows(NamedTuple):
     """A windowed ablation and the groups that were silenced."""
 
@@ -56,6 +58,7 @@ class Windows(NamedTuple):
     effects: WindowEffects
 
 
+@result
 class Pulses(NamedTuple):
     """Pulses into groups; "all units" along the difference between the two clusters."""
 
@@ -63,6 +66,7 @@ class Pulses(NamedTuple):
     effects: PulseEffects
 
 
+@result
 class Replays(NamedTuple):
     """The noise of transitions replayed from a cluster state, and from the state that it met."""
 
@@ -71,6 +75,7 @@ class Replays(NamedTuple):
     own_start: ReplayEffects
 
 
+@result
 class Match(NamedTuple):
     """How well controls match their group, as mean ratios."""
 
@@ -80,6 +85,7 @@ class Match(NamedTuple):
     out_norm: float
 
 
+@result
 class Proof(NamedTuple):
     """What interventions on the circuit of one ordered pair do."""
 

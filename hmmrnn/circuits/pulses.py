@@ -20,6 +20,7 @@ from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean, median
 from hmmrnn.nets import Intervention, Network
+from hmmrnn.results import result
 
 DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Multiples of the pulse that a group gives in real transitions; the first is none."""
@@ -30,6 +31,7 @@ LEAD, LAG = 3, 1
 """A group's activity in real transitions is that of steps -3 .. 1 around the onset."""
 
 
+@result
 class PulsedRuns(NamedTuple):
     """What G pulses at V doses do to each of P starts; NaN where states are not finite."""
 
@@ -38,6 +40,7 @@ class PulsedRuns(NamedTuple):
     n_valid: Int[Array, "G V"]  # starts whose runs are finite
 
 
+@result
 class PulseEffects(NamedTuple):
     """Probability that each of G pulses triggers the transition at each dose, intervals over runs.
 

@@ -11,11 +11,13 @@ from hmmrnn.arrays import Key, Keys
 from hmmrnn.dynamics import expect_finite, preferred_symbols, residency, zones
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 WARM_UP = 100
 """Steps before the first that is kept: several dwell times, so that runs do not remember h_0."""
 
 
+@result
 class Recording(NamedTuple):
     """B runs of T steps of one network; step t leads from states[:, t - 1] to states[:, t]."""
 

@@ -15,11 +15,13 @@ from hmmrnn.circuits.dials import Group, turned
 from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import Outcomes, divided, quantities, summary, weights_of
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
+from hmmrnn.results import result
 
 GAINS = tuple(i / 4 for i in range(13))
 FALLEN = float(np.exp(-1))
 
 
+@result
 class Resonance(NamedTuple):
     """Transitions at V gains of the noise into some units, everything else as trained.
 
@@ -39,6 +41,7 @@ class Resonance(NamedTuple):
     dip: Estimate  # the smaller CV of the two ends, minus that at the best gain; odd runs
 
 
+@result
 class TimeScales(NamedTuple):
     """How long the mean activity of a population and of a kick group remembers itself, in steps.
 

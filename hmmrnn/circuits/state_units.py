@@ -17,9 +17,10 @@ from hmmrnn.arrays import Key, Params
 from hmmrnn.circuits.clusters import Starts
 from hmmrnn.circuits.events import STAY
 from hmmrnn.dynamics import preferred_symbols
-from hmmrnn.dynamics.residency import CLUSTER
+from hmmrnn.dynamics.residency_times import CLUSTER
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.nets import Intervention, Network
+from hmmrnn.results import result
 
 CARRIED = 0.9
 """Share of the readout difference that the carriers make up."""
@@ -30,6 +31,7 @@ N_NAMED = 6
 """Arms of `Holding` that do not depend on gains or controls."""
 
 
+@result
 class Carriers(NamedTuple):
     """How each unit tells the clusters of two symbols s and t apart."""
 
@@ -74,6 +76,7 @@ class Left(NamedTuple):
     arrived: Float[Array, "G P"]  # 1 if t was preferred for 5 steps in a row
 
 
+@result
 class Arm(NamedTuple):
     """What one change does to the escape from a cluster; the last three less the baseline."""
 
@@ -86,6 +89,7 @@ class Arm(NamedTuple):
     n_valid: int
 
 
+@result
 class Holding(NamedTuple):
     """What holds the cluster of s, against leaving it and against arriving at t.
 

@@ -15,8 +15,10 @@ from hmmrnn.circuits.verdict import (
     specificity,
 )
 from hmmrnn.intervals import UNKNOWN, Estimate
+from hmmrnn.results import result
 
 
+@result
 class AtZero(NamedTuple):
     """A dial of s -> t at dose 0: ratios of rates to the baseline."""
 
@@ -28,6 +30,7 @@ class AtZero(NamedTuple):
     rate: Estimate  # of s -> t per step under s
 
 
+@result
 class Row(NamedTuple):
     """What is found and proved of one ordered pair."""
 

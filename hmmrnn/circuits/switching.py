@@ -11,11 +11,13 @@ from hmmrnn.circuits.controls import activity_and_norm, matched_controls
 from hmmrnn.circuits.kick_injection import PushOver, push_over
 from hmmrnn.circuits.prove import Setting, Windows, windowed
 from hmmrnn.circuits.state_units import Carriers, Holding, carriers, holding
+from hmmrnn.results import result
 
 N_STARTS = 128
 N_CONTROLS = 5
 
 
+@result
 class Switching(NamedTuple):
     """The measurements behind the account of one ordered pair of symbols."""
 

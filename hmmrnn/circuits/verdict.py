@@ -25,6 +25,7 @@ import numpy as np
 from hmmrnn.circuits.dials import Dial
 from hmmrnn.circuits.kick_neurons import KickNeurons
 from hmmrnn.intervals import Estimate
+from hmmrnn.results import result
 
 STOPPED_BELOW = 0.5
 SPARED_ABOVE = 0.75
@@ -32,6 +33,7 @@ SPARED_ABOVE = 0.75
 Holds = Literal["holds", "in part", "does not hold", "undecided"]
 
 
+@result
 class Criteria(NamedTuple):
     """The parts of the rule for one ordered pair; None where one cannot be judged."""
 

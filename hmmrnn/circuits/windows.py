@@ -20,6 +20,7 @@ from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.nets import Intervention, Network
+from hmmrnn.results import result
 
 Index = Int[Array, ""] | int
 
@@ -40,6 +41,7 @@ LASTING = 3
 Mode = Literal["silence", "mean"]
 
 
+@result
 class WindowedRuns(NamedTuple):
     """What each of E events becomes when each of G groups is cut in each of W windows.
 
@@ -54,6 +56,7 @@ class WindowedRuns(NamedTuple):
     n_valid: Int[Array, ""]  # events whose clean run is finite
 
 
+@result
 class WindowEffects(NamedTuple):
     """Means over events for each group and window (G, W), with intervals over runs."""
 

@@ -12,7 +12,8 @@ import numpy as np
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.intervals import Estimate
-from hmmrnn.storage import plain, read_json
+from hmmrnn.results import result
+from hmmrnn.storage import plain, read_results
 from hmmrnn.training import TrainConfig
 from hmmrnn.training.config import BOOKKEEPING
 from hmmrnn.training.run_folder import read_spec
@@ -21,6 +22,7 @@ MEASURES = ("fidelity", "dynamics", "circuits")
 DIVERGES = "it diverges in long runs"
 
 
+@result
 class Evidence(NamedTuple):
     """A network and its measures; a measure that was not made, or failed, is empty."""
 
@@ -98,12 +100,7 @@ def recipe(config: TrainConfig, *without: str) -> str:
 
 def _measures(path: Path) -> dict[str, Any]:
     """Numbers of an analysis, or the problem that it names; none if it was not made."""
-    if not path.exists():
-        return {}
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: holds no object with named fields; make it anew")
-    return found
+    return read_results(path, missing_ok=True)
 
 
 def number(measures: dict[str, Any], *path: str) -> Estimate:

@@ -20,6 +20,7 @@ from hmmrnn.claims.rule import MAJORITY, Finding, Row, Verdict, mean_over_networ
 from hmmrnn.claims.sizes import like_the_papers
 from hmmrnn.dynamics.manner import STILL
 from hmmrnn.intervals import Estimate, decide
+from hmmrnn.results import result
 
 ALL = "all"
 
@@ -40,6 +41,7 @@ RULE = (
 )
 
 
+@result
 class Turning(NamedTuple):
     """One network on the page of the hypothesis."""
 

@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from hmmrnn.claims.evidence import Evidence
 from hmmrnn.intervals import LEVEL, UNKNOWN, Estimate, decide
+from hmmrnn.results import result
 
 MAJORITY = 0.5
 N_DRAWS = 2000
@@ -23,6 +24,7 @@ Verdict = Literal["supported", "not supported", "true by construction", "undecid
 WORDS: dict[str, Verdict] = {"yes": "supported", "no": "not supported", "undecided": "undecided"}
 
 
+@result
 class Finding(NamedTuple):
     """What a rule finds in one network."""
 
@@ -32,6 +34,7 @@ class Finding(NamedTuple):
     reason: str = ""  # why it was not judged, or where it could not be otherwise
 
 
+@result
 class Claim(NamedTuple):
     """A statement, and the rule that judges it in one network. The rule's docstring says which."""
 
@@ -55,6 +58,7 @@ class Claim(NamedTuple):
         return " ".join((self.rule.__doc__ or "").split())
 
 
+@result
 class Row(NamedTuple):
     """One line of the ledger: a claim over networks of one preset and loss, or over all presets."""
 

@@ -14,6 +14,7 @@ from scipy import stats
 from hmmrnn.claims.evidence import Evidence, number, recipe
 from hmmrnn.claims.rule import Row, Verdict
 from hmmrnn.intervals import LEVEL, UNKNOWN, Estimate, decide
+from hmmrnn.results import result
 
 FACTOR = 1.5
 """In the KL; less is hardly a difference."""
@@ -26,6 +27,7 @@ UNITS, NOISE, CLIP = 150, 100, (0.3, 0.9)
 Side = Callable[[float], bool]
 
 
+@result
 class Comparison(NamedTuple):
     """A claim that networks with some values of an option fit worse than those with others."""
 
@@ -88,6 +90,7 @@ def like_the_papers(network: Evidence) -> bool:
     return net.hidden_size >= UNITS and net.noise_dim >= NOISE and CLIP[0] <= clip <= CLIP[1]
 
 
+@result
 class Sides(NamedTuple):
     """Networks of one recipe on both sides of a comparison."""
 

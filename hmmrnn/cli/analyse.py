@@ -21,7 +21,7 @@ from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import LongRun
 from hmmrnn.report import five_numbers
-from hmmrnn.storage import read_json
+from hmmrnn.storage import read_results
 from hmmrnn.training import Fit, load
 
 FLAGS = flags.FLAGS
@@ -45,7 +45,7 @@ def look_for_units(folder: Path, fit: Fit) -> None:
     groups = discover.kick_groups(folder, fit.cell.hidden_size)
     found = discover.examine_network(fit, groups, "mean", smallest_faithful, N_TRIALS, SEED)
     try:
-        discover.write(folder, source, found)
+        discover.write(folder, fit.digest, source, found)
     except (InputError, DivergingNetworkError) as problem:  # nothing to discover
         print(f"  {problem}")
 
@@ -53,7 +53,7 @@ def look_for_units(folder: Path, fit: Fit) -> None:
 def show(folder: Path, fit: Fit) -> None:
     """Write the report, print the numbers that matter and where it is."""
     page = report(folder)
-    fidelity, moving = (read_json(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
+    fidelity, moving = (read_results(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
     for number in five_numbers(fidelity, moving, fit.config.target.words):
         print(f"  {number}")
     warn_of_unbounded(folder, LongRun(**fidelity["long_run"]))

@@ -20,13 +20,13 @@ from absl import flags
 from jaxtyping import Float
 
 from hmmrnn import figures
-from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many, survey_numbers
+from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many
 from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.report import CIRCUIT_FIGURES
-from hmmrnn.storage import plain, write_json
+from hmmrnn.storage import write_results
 from hmmrnn.targets import Target
 from hmmrnn.training import Fit, RunSpec, load
 
@@ -36,14 +36,15 @@ MOST_NGRAMS = 10_000
 """Of which shares are kept for every intervention and bootstrap draw."""
 
 
-class Analysis(NamedTuple):
-    """What was found, or why nothing was."""
+class Measured(NamedTuple):
+    """What was found of a network or why nothing was, and the weights that a figure shows."""
 
     found: CircuitSurvey | None
     problem: str | None
+    w_rec: Float[np.ndarray, "N N"]
 
 
-def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Analysis:
+def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Measured:
     """Find and prove the circuits of the network, write what was found and draw it.
 
     For a network that diverges, circuits.json holds the reason and nothing else.
@@ -52,16 +53,8 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Analysis:
         InputError: sizes that are too small.
     """
     (measured,) = measure(sizes, seed, [fit])
-    write(folder, measured)
-    return Analysis(measured.found, measured.problem)
-
-
-class Measured(NamedTuple):
-    """What was found of a network, and the weights that a figure shows beside it."""
-
-    found: CircuitSurvey | None
-    problem: str | None
-    w_rec: Float[np.ndarray, "N N"]
+    write(folder, fit.digest, measured)
+    return measured
 
 
 def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
@@ -85,15 +78,15 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
             yield Measured(found, None, weights)
 
 
-def write(folder: Path, measured: Measured) -> str:
-    """Write figures and numbers, the numbers last: where they are, all is."""
+def write(folder: Path, network: str, measured: Measured) -> str:
+    """Write figures and numbers of the network of a digest, numbers last: they say all is there."""
     found = measured.found
     _remove_earlier(folder)
     if found is None:
-        write_json(folder / "circuits.json", {"problem": measured.problem})
+        write_results(folder / "circuits.json", {"problem": measured.problem}, network)
         return str(measured.problem)
     _draw(folder, found, measured.w_rec)
-    write_json(folder / "circuits.json", plain(survey_numbers(found)))
+    write_results(folder / "circuits.json", found, network)
     n_kick = sum(int(pair.kick.kick.sum()) for pair in found.circuit.pairs)
     return f"{n_kick} kick neurons in {len(found.circuit.pairs)} changes, verdict {found.verdict}"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import flags
 from matplotlib.figure import Figure
 
-from hmmrnn.claims import Evidence, Ledger, ledger, numbers, read_evidence
+from hmmrnn.claims import Evidence, Ledger, ledger, read_evidence
 from hmmrnn.claims.hypothesis import Turning
 from hmmrnn.cli.launch import command_line
 from hmmrnn.cli.run_folders import matching
@@ -27,7 +27,8 @@ from hmmrnn.errors import InputError
 from hmmrnn.figures import save
 from hmmrnn.figures.claims import batch_figure, regularity_figure, turns_figure
 from hmmrnn.report import build_claims_page
-from hmmrnn.storage import plain, write_json
+from hmmrnn.results import fields
+from hmmrnn.storage import write_results
 from hmmrnn.training.run_folder import CONFIG
 
 FLAGS = flags.FLAGS
@@ -42,7 +43,7 @@ def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, P
     """Write claims.json, figures and pages; returns the paths of the pages."""
     for name, figure in figures_of(found.turnings).items():
         save(folder, name, figure)
-    write_json(folder / "claims.json", plain(numbers(found, commands)))
+    write_results(folder / "claims.json", {"commands": commands, **fields(found)}, network=None)
     return build_claims_page(folder)
 
 

@@ -35,7 +35,6 @@ from hmmrnn.discovery import (
     Recorded,
     case_of,
     judgement,
-    numbers,
     of_size,
     overlaps,
     record_runs,
@@ -43,14 +42,14 @@ from hmmrnn.discovery import (
     survey,
     transition_case,
 )
-from hmmrnn.discovery import arrays as discovery_arrays
-from hmmrnn.discovery.survey import Choose
+from hmmrnn.discovery.surveys import Choose
 from hmmrnn.discovery.transitions import BEFORE, MIN_EVENTS
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page
-from hmmrnn.storage import plain, read_json, write_arrays, write_json
+from hmmrnn.results import fields
+from hmmrnn.storage import plain, read_results, write_arrays, write_results
 from hmmrnn.tasks import Task, hmm_inference, ring_attractor, trained_inference
-from hmmrnn.tasks.ring_attractor import CONDITIONS
+from hmmrnn.tasks.ring import CONDITIONS
 from hmmrnn.training import Fit, load
 from hmmrnn.training.run_folder import CONFIG
 
@@ -127,7 +126,7 @@ def kick_groups(folder: Path, n_units: int) -> dict[str, Bool[np.ndarray, " N"]]
     path = folder / "circuits.json"
     if not path.exists():
         return {}
-    fields = read_json(path)
+    fields = read_results(path)
     try:
         return {
             str(name): np.isin(np.arange(n_units), np.asarray(units, int))
@@ -138,9 +137,14 @@ def kick_groups(folder: Path, n_units: int) -> dict[str, Bool[np.ndarray, " N"]]
 
 
 def write(
-    folder: Path, source: Mapping[str, Any], examined: Iterator[Examined | tuple[str, str]]
+    folder: Path,
+    network: str | None,
+    source: Mapping[str, Any],
+    examined: Iterator[Examined | tuple[str, str]],
 ) -> None:
     """Write figures and arrays as they come, and the numbers last: where they are, all is.
+
+    `network` is the digest of that of a run; None for the networks of a task.
 
     What an earlier analysis left stays until the first result is there.
     """
@@ -155,14 +159,13 @@ def write(
             continue
         _draw(folder, each)
         end = each.name.replace(" ", "_")
-        write_arrays(folder / f"discovery_{end}.npz", discovery_arrays(each.found))
-        cases[each.name] = {**plain(numbers(each.found, each.judged)), "kick": plain(each.kick)}
+        write_arrays(folder / f"discovery_{end}.npz", each.found.arrays())
+        known = {"judgement": each.judged, "kick": each.kick}
+        cases[each.name] = plain(fields(each.found) | known)
         print(f"  {each.name}: {_line(each)}", flush=True)
     command = command_line()
-    write_json(
-        folder / JSON,
-        {"source": dict(source), "command": command, "cases": cases, "problems": problems},
-    )
+    found = {"source": dict(source), "command": command, "cases": cases, "problems": problems}
+    write_results(folder / JSON, found, network)
 
 
 def _remove_earlier(folder: Path) -> None:
@@ -274,7 +277,8 @@ def main() -> None:
             raise InputError(f"outdir={folder}: holds a run of a network; give another folder")
         source = _values("task", "seed", "noise_std", "n_trials", "n_steps", "kind")
         source["contamination"] = contamination()
-        write(folder, source, examine_task(planted_tasks(), FLAGS.kind, chooser(), FLAGS.seed))
+        examined = examine_task(planted_tasks(), FLAGS.kind, chooser(), FLAGS.seed)
+        write(folder, None, source, examined)
         print(build_discovery_page(folder))
         return
     for name in ("outdir", "contamination", "noise_std", "n_steps"):
@@ -285,5 +289,5 @@ def main() -> None:
     groups = kick_groups(folder, fit.cell.hidden_size)
     source = _values("run", "seed", "n_trials", "kind")
     found = examine_network(fit, groups, FLAGS.kind, chooser(), FLAGS.n_trials, FLAGS.seed)
-    write(folder, source, found)
+    write(folder, fit.digest, source, found)
     print(folder / JSON)

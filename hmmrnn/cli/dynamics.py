@@ -20,30 +20,34 @@ from absl import flags
 from jaxtyping import Float
 
 from hmmrnn import figures
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn.cli.sister_networks import beside_others, rotations, sister_networks
-from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey_many, survey_numbers
+from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey_many
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity import kl_through_training
 from hmmrnn.intervals import Estimate
 from hmmrnn.report import DYNAMICS_FIGURES, PAIR_FIGURES, VIEW_FILE
-from hmmrnn.storage import plain, write_arrays, write_json
+from hmmrnn.storage import plain, write_arrays, write_results
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.fit import snapshot_epochs
 
 FLAGS = flags.FLAGS
+KEYS = ("survey", "fidelity", "others")
 
 
-class Analysis(NamedTuple):
-    """What was found, or why nothing was."""
+class Measured(NamedTuple):
+    """What was found of a network or why nothing was, and what the figures show beside it."""
 
     found: Survey | None
     problem: str | None
+    loss: Float[np.ndarray, " L"]
+    floor: float  # of the loss
+    kl: Estimate  # (E,) at each snapshot
 
 
-def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -> Analysis:
+def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -> Measured:
     """Measure the network, write what was found and draw it.
 
     For a network that diverges, dynamics.json holds the reason and nothing else. `others` is a
@@ -54,24 +58,8 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -
     """
     sisters = sister_networks(folder, others) if others else {}
     (measured,) = measure(sizes, seed, [fit])
-    write(folder, measured, sisters, seed)
-    return Analysis(measured.found, measured.problem)
-
-
-class Measured(NamedTuple):
-    """What was found of a network, and what the figures show beside it."""
-
-    found: Survey | None
-    problem: str | None
-    loss: Float[np.ndarray, " L"]
-    floor: float  # of the loss
-    kl: Estimate  # (E,) at each snapshot
-
-
-class _Keys(NamedTuple):
-    survey: Key
-    fidelity: Key
-    others: Key
+    write(folder, fit.digest, measured, sisters, seed)
+    return measured
 
 
 def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
@@ -80,12 +68,12 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     Raises:
         InputError: sizes that are too small.
     """
-    keys = _Keys(*jax.random.split(jax.random.key(seed), 3))
+    keys = named_keys(jax.random.key(seed), KEYS)
     courses = [
         Course(fit.snapshots.epochs, fit.snapshots.params, np.asarray(fit.records.loss))
         for fit in fits
     ]
-    surveys = survey_many(fits, courses, keys.survey, sizes)
+    surveys = survey_many(fits, courses, keys["survey"], sizes)
     explodes, nothing = unbounded(fits), Estimate.stack([])
     for fit, course, found, problem in zip(fits, courses, surveys, explodes, strict=True):
         floor = float(fit.floor.mean)
@@ -93,7 +81,7 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
         if isinstance(found, DivergingNetworkError) or reason is not None:
             yield Measured(None, reason, course.loss, floor, nothing)
             continue
-        kl = nothing if found.development is None else _kl_through_training(fit, keys.fidelity)
+        kl = nothing if found.development is None else _kl_through_training(fit, keys["fidelity"])
         yield Measured(found, None, course.loss, floor, kl)
 
 
@@ -102,19 +90,23 @@ def _kl_through_training(fit: Fit, key: Key) -> Estimate:
     return kl_through_training(fit, fit.snapshots.params, target, n_steps, key)
 
 
-def write(folder: Path, measured: Measured, sisters: dict[str, Any], seed: int) -> None:
-    """Write figures, view and numbers, the numbers last: where they are, all is."""
-    keys = _Keys(*jax.random.split(jax.random.key(seed), 3))
+def write(
+    folder: Path, network: str, measured: Measured, sisters: dict[str, Any], seed: int
+) -> None:
+    """Write figures, view and numbers of the network of a digest, the numbers last."""
+    keys = named_keys(jax.random.key(seed), KEYS)
     found = measured.found
     _remove_earlier(folder)
     if found is None:
-        write_json(folder / "dynamics.json", {"problem": measured.problem})
+        write_results(folder / "dynamics.json", {"problem": measured.problem}, network)
         return
-    numbers = plain(survey_numbers(found))
-    numbers["networks"] = beside_others(folder, numbers, sisters, keys.others) if sisters else None
+    numbers = plain(found)
+    numbers["networks"] = (
+        beside_others(folder, numbers, sisters, keys["others"]) if sisters else None
+    )
     _draw(folder, found, measured, rotations(sisters))
     write_arrays(folder / VIEW_FILE, found.view._asdict())
-    write_json(folder / "dynamics.json", numbers)
+    write_results(folder / "dynamics.json", numbers, network)
 
 
 def _remove_earlier(folder: Path) -> None:
@@ -201,9 +193,9 @@ def _epoch(value: float) -> str:
     return "none" if np.isnan(value) else f"epoch {value:.0f}"
 
 
-def write_one(seed: int, folder: Path, measured: Measured) -> str:
+def write_one(seed: int, folder: Path, network: str, measured: Measured) -> str:
     """Write what was found of one of many; rotation and manner are the line."""
-    write(folder, measured, {}, seed)
+    write(folder, network, measured, {}, seed)
     if measured.found is None:
         return str(measured.problem)
     whole = measured.found.globally

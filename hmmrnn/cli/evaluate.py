@@ -19,7 +19,7 @@ from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import Fidelity, Sizes, compare_many
 from hmmrnn.figures import dwell_figure, ngram_figure, save, transition_figure
-from hmmrnn.storage import write_json
+from hmmrnn.storage import write_results
 from hmmrnn.targets import Words
 from hmmrnn.training import Fit, RunSpec, load, read_spec
 
@@ -33,7 +33,7 @@ def evaluate(folder: Path, fit: Fit, n_sequences: int, seed: int) -> Fidelity:
         DivergingNetworkError: a network that diverges within the sequences.
     """
     found = the_only(measure(n_sequences, seed, [fit]))
-    write(folder, found)
+    write(folder, fit.digest, found)
     return found
 
 
@@ -47,13 +47,13 @@ def measure(
     return compare_many(fits, target, jax.random.key(seed), sizes)
 
 
-def write(folder: Path, fidelity: Fidelity) -> str:
-    """Write figures and numbers; the divergence of the longest n-grams is the line."""
+def write(folder: Path, network: str, fidelity: Fidelity) -> str:
+    """Write figures and numbers of the network of a digest; returns its divergence of n-grams."""
     words = read_spec(folder).config.target.words
     save(folder, "transitions", transition_figure(fidelity, words))
     save(folder, "ngrams", ngram_figure(fidelity, words))
     save(folder, "dwell", dwell_figure(fidelity, words))
-    write_json(folder / "fidelity.json", fidelity)
+    write_results(folder / "fidelity.json", fidelity, network)
     line, problem = kl_line(fidelity, max(fidelity.kl), words), fidelity.long_run.problem
     return line if problem is None else f"{line}; {problem}"
 

@@ -80,7 +80,7 @@ class Step(NamedTuple):
     result: str  # the file that it writes last
     shape: Callable[[RunSpec], Hashable]  # networks of equal shape run side by side
     measure: Callable[[list[Fit]], Iterator[Any]]  # a record of each, or the error it raised
-    write: Callable[[Path, Any], str]  # figures and numbers; returns what matters in one line
+    write: Callable[[Path, str, Any], str]  # with the digest; returns what matters in one line
     hosts: Callable[[], AbstractContextManager[Submit]] = in_place
 
 
@@ -162,9 +162,10 @@ def _outcomes(
 ) -> Iterator[tuple[Path, str | Exception]]:
     """The line of each folder, or why it has none."""
     waiting: deque[tuple[Path, Future]] = deque()
-    for folder, found in _measured(step, folders, at_once or _suitable()):
+    for folder, digest, found in _measured(step, folders, at_once or _suitable()):
         failed = isinstance(found, Exception)
-        waiting.append((folder, _known(found) if failed else submit(step.write, folder, found)))
+        ended = _known(found) if failed else submit(step.write, folder, digest, found)
+        waiting.append((folder, ended))
         while waiting and (waiting[0][1].done() or len(waiting) > AHEAD):
             yield _outcome(*waiting.popleft())
     for folder, future in waiting:
@@ -180,14 +181,14 @@ def _outcome(folder: Path, future: Future) -> tuple[Path, str | Exception]:
         return folder, error
 
 
-def _measured(step: Step, folders: Sequence[Path], at_once: int) -> Iterator[tuple[Path, Any]]:
-    """The record of each folder, or why it has none."""
+def _measured(step: Step, folders: Sequence[Path], at_once: int) -> Iterator[tuple[Path, str, Any]]:
+    """The digest of each network and its record, or why it has none."""
     runs: list[tuple[Path, RunSpec]] = []
     for folder in folders:
         try:
             runs.append((folder, read_spec(folder)))
         except InputError as error:
-            yield folder, error
+            yield folder, "", error
     for group, size in in_groups(runs, step.shape, at_once):
         forget_programs_if_many()  # each shape has compiled code of its own
         loaded: list[tuple[Path, Fit]] = []
@@ -195,25 +196,25 @@ def _measured(step: Step, folders: Sequence[Path], at_once: int) -> Iterator[tup
             try:
                 loaded.append((folder, load(folder)))
             except InputError as error:
-                yield folder, error
+                yield folder, "", error
         if loaded:
             yield from _side_by_side(step, loaded, size)
 
 
 def _side_by_side(
     step: Step, loaded: list[tuple[Path, Fit]], size: int
-) -> Iterator[tuple[Path, Any]]:
+) -> Iterator[tuple[Path, str, Any]]:
     fits = [fit for _, fit in loaded]
     fits += fits[-1:] * (size - len(fits))  # groups of one size share their compiled code
-    waiting = [folder for folder, _ in loaded]
+    waiting = [(folder, fit.digest) for folder, fit in loaded]
     try:
         for found in step.measure(fits):
-            yield waiting.pop(0), _on_host(found)
+            yield *waiting.pop(0), _on_host(found)
             if not waiting:
                 return
     except (StorageError, *TROUBLE) as error:  # out of memory as well: fewer networks_at_once
-        for folder in waiting:
-            yield folder, error
+        for folder, digest in waiting:
+            yield folder, digest, error
 
 
 def in_groups(

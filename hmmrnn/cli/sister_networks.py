@@ -13,7 +13,7 @@ from hmmrnn.errors import InputError
 from hmmrnn.figures import networks_figure, save
 from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.report import estimate
-from hmmrnn.storage import read_json
+from hmmrnn.storage import known_form, read_results
 from hmmrnn.training.run_folder import read_spec
 
 NUMBERS: dict[str, tuple[str | int, ...]] = {
@@ -50,17 +50,12 @@ def sister_networks(folder: Path, pattern: str) -> dict[str, Any]:
         theirs = read_spec(path).config
         if (theirs.target, theirs.loss, theirs.net) != (ours.target, ours.loss, ours.net):
             raise InputError(f"others={pattern}: {path} has another HMM, loss or network")
-        fields = read_json(path / "dynamics.json")
+        fields = read_results(path / "dynamics.json")
         if "problem" in fields:
             continue
-        try:
+        with known_form(path / "dynamics.json"):
             for where in NUMBERS.values():
                 _number(fields, where)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{path / 'dynamics.json'}: lacks what is compared ({type(error).__name__}: "
-                f"{error}), so another version of hmmrnn wrote it; measure again"
-            ) from None
         found[str(path) if path.name in {folder.name, *found} else path.name] = fields
     if not found:
         raise InputError(f"others={pattern}: no other network there was analysed")

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.results import result
 from hmmrnn.tasks import Task
 
 Windows = Mapping[str, tuple[int, int]]
@@ -58,6 +59,7 @@ class Lag:
         return readout[..., self.old] - readout[..., self.new]
 
 
+@result
 class Case(NamedTuple):
     """A network and B trials of T steps; `network.run(h0, inputs)` is the clean run.
 

@@ -14,6 +14,7 @@ from sklearn.metrics import r2_score
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.errors import InputError
+from hmmrnn.results import result
 
 RIDGE = 1e-3
 """Penalty on weights from z-scored units, where the squared error is a mean over samples."""
@@ -25,6 +26,7 @@ Quality = Callable[[np.ndarray, np.ndarray], float]
 """From what is true (S, K) and what is decoded (S, K)."""
 
 
+@result
 class Decoding(NamedTuple):
     """R^2 or accuracy on held-out trials."""
 

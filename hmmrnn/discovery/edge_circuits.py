@@ -5,7 +5,7 @@ the other one by replacing the messages of all other edges in the window.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,14 +27,25 @@ from hmmrnn.discovery.selection import (
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.results import result
+from hmmrnn.storage import plain
 
 
+@result
 class EdgeCircuit(NamedTuple):
     """The edges chosen for one window, and their worth in trials that did not choose them."""
 
     edges: Bool[np.ndarray, "N N"]  # (receiver, sender)
     faithfulness: Estimate
     curve: Curve
+
+    def numbers(self) -> dict[str, Any]:
+        """Edges by their number."""
+        return {
+            "n_edges": int(self.edges.sum()),
+            "faithfulness": self.faithfulness,
+            "curve": plain(self.curve, columns=True),
+        }
 
 
 def edge_circuit(

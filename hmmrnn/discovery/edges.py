@@ -15,12 +15,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import HIGHEST, Key
-from hmmrnn.discovery.attribution import N_PROBES, adjoints, cotangents
+from hmmrnn.discovery.attributions import N_PROBES, adjoints, cotangents
 from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
 from hmmrnn.discovery.effective import before
 from hmmrnn.discovery.interventions import AT_ONCE, Stand_in, clean_losses
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 
 def edge_attribution(
@@ -108,6 +109,7 @@ def edge_effects(
     return np.asarray(patched) - clean_losses(case)[list(case.windows).index(window)]
 
 
+@result
 class Onwards(NamedTuple):
     """What happens from the first step of a window on; edges are cut in the steps of `sent`."""
 

@@ -8,11 +8,13 @@ from jaxtyping import Bool, Float
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from hmmrnn.errors import InputError
+from hmmrnn.results import result
 
 Strengths = Float[np.ndarray, "W N"]
 """One for each window and unit; larger is more important."""
 
 
+@result
 class Score(NamedTuple):
     """How well M strengths tell which are true; without knowledge, both shares are n_true / n.
 

@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from hmmrnn.discovery.judge import score
-from hmmrnn.discovery.survey import Discovery
+from hmmrnn.discovery.surveys import Discovery
+from hmmrnn.results import result
 
 
+@result
 class Overlap(NamedTuple):
     """One group of n units beside what was found, in each window."""
 

@@ -11,12 +11,14 @@ from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.discovery.decoding import Decoding, random_k, random_k_class
 from hmmrnn.discovery.interventions import replaced_run
 from hmmrnn.discovery.judge import Score, Verdict, compare, score
-from hmmrnn.discovery.survey import Discovery
+from hmmrnn.discovery.surveys import Discovery
+from hmmrnn.results import result
 from hmmrnn.tasks import Task
 
 N_DRAWS = 100
 
 
+@result
 class Isolation(NamedTuple):
     """KL per step of the readout's law from the exact one, in nats."""
 
@@ -25,6 +27,7 @@ class Isolation(NamedTuple):
     others: float  # of all other units, the circuit held at its mean
 
 
+@result
 class Judgement(NamedTuple):
     """How right a discovery is."""
 

@@ -9,6 +9,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 
 from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.discovery.effective import mean_connectivity
+from hmmrnn.results import result
 
 N_SHOWN = 40
 LEAST = 1e-3
@@ -17,6 +18,7 @@ N_STEPS = 6
 ELSEWHERE = "others"
 
 
+@result
 class Movie(NamedTuple):
     """S_{j->i}(t) between m units at L steps, (receiver, sender), of one trial and of the mean."""
 

@@ -8,15 +8,17 @@ changes of the readout that point the same way add up before they are squared.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from hmmrnn.discovery.case import Case, Loss, clean_run
 from hmmrnn.discovery.interventions import Stand_in, effects
+from hmmrnn.results import result
 
 
+@result
 class Twins(NamedTuple):
     """Each unit replaced together with its twin, the unit it correlates with most.
 
@@ -28,13 +30,37 @@ class Twins(NamedTuple):
     effect: Float[np.ndarray, "W N"]  # of both, mean over trials
     beyond: Float[np.ndarray, "W N"]  # effect less the most of two independent ones
 
+    def strongest(self, window: int, n: int) -> list[dict[str, Any]]:
+        """The pairs that do most beyond what each of the two does alone."""
+        seen: dict[tuple[int, int], int] = {}
+        for i in np.argsort(-self.beyond[window], kind="stable"):
+            a, b = sorted((int(i), int(self.twin[window, i])))
+            seen.setdefault((a, b), int(i))
+        return [
+            {
+                "units": pair,
+                "correlation": self.correlation[window, i],
+                "effect": self.effect[window, i],
+                "beyond": self.beyond[window, i],
+            }
+            for pair, i in list(seen.items())[:n]
+        ]
 
+
+@result
 class GroupEffects(NamedTuple):
     """Each group replaced as a whole, means over trials."""
 
     names: tuple[str, ...]
     effect: Float[np.ndarray, "W G"]
     alone: Float[np.ndarray, "W G"]  # the most that its units would do if they were independent
+
+    def numbers(self) -> dict[str, Any]:
+        """Of each group by its name."""
+        return {
+            name: {"effect": self.effect[:, g], "alone": self.alone[:, g]}
+            for g, name in enumerate(self.names)
+        }
 
 
 def twins(case: Case, single: Float[np.ndarray, "W N"], instead: Stand_in) -> Twins:

@@ -14,7 +14,7 @@ judged by running it with everything else replaced in the window:
     CPR, CMD      area under F over the share of units, and between F and 1 (Mueller et al. 2025)
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,6 +24,7 @@ from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.discovery.interventions import Stand_in, clean_losses, losses
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.results import result
 
 CLEARLY = 2.0
 """Standard errors over trials by which a stake must be above zero."""
@@ -35,6 +36,7 @@ MOST_CHECKED = 64
 """Units of a circuit that are taken out one by one for its minimality, the weakest first."""
 
 
+@result
 class Curve(NamedTuple):
     """Faithfulness of the k strongest units, or edges, in one window, over k."""
 
@@ -44,6 +46,7 @@ class Curve(NamedTuple):
     cmd: Estimate
 
 
+@result
 class Circuit(NamedTuple):
     """The units chosen for one window, and their worth in trials that did not choose them."""
 
@@ -56,7 +59,12 @@ class Circuit(NamedTuple):
     necessity: Estimate
     sufficiency: Estimate
 
+    def numbers(self) -> dict[str, Any]:
+        """Units by index."""
+        return {**self._asdict(), "units": np.flatnonzero(self.units)}
 
+
+@result
 class Chosen(NamedTuple):
     """A circuit for each window, and its faithfulness in the trials that chose it."""
 
@@ -64,6 +72,7 @@ class Chosen(NamedTuple):
     at: Float[np.ndarray, " W"]
 
 
+@result
 class Losses(NamedTuple):
     """Losses in one window, for each trial, of the network whole and with all units replaced."""
 

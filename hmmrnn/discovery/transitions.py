@@ -14,6 +14,7 @@ from hmmrnn.discovery.case import Case, Lag, checked
 from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 BEFORE, AFTER = 20, 8
 """Steps around the onset of the new symbol that are run again."""
@@ -25,6 +26,7 @@ WIDTH = 4
 MIN_EVENTS = 16
 
 
+@result
 class Recorded(NamedTuple):
     """Many short independent runs; one transition of each at most becomes a trial."""
 

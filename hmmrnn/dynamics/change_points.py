@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from hmmrnn.results import result
+
 JUMP = 0.02
 GRID = 10
 """Torre et al. (2025): the first rise by more than 0.02 between values 10 epochs apart."""
@@ -20,6 +22,7 @@ SHORTEST = 0.03
 a descent: more than 10 % of it."""
 
 
+@result
 class ChangePoint(NamedTuple):
     """The epoch at which the level of a series changes; NaN for "it does not"."""
 
@@ -32,6 +35,7 @@ class ChangePoint(NamedTuple):
     n_valid: int  # epochs at which the series is known
 
 
+@result
 class SecondDescent(NamedTuple):
     """A loss that falls, rests, and falls again; NaN where it does not."""
 

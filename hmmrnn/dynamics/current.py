@@ -15,6 +15,7 @@ from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
 from hmmrnn.intervals import Estimate, estimate
+from hmmrnn.results import result
 
 N_CELLS = 18
 """Cells of the grid along each axis."""
@@ -40,6 +41,7 @@ class FlowSums(NamedTuple):
     lagged: Float[Array, "B 2 2"]  # sum of z_{t+1} z_t'
 
 
+@result
 class Flow(NamedTuple):
     """Mean motion in a plane. Cells with too few points are NaN; the first axis is PC1."""
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
+from hmmrnn.dynamics.components import PCA
 from hmmrnn.dynamics.current import Flow, flow, flow_sums
 from hmmrnn.dynamics.kramers_moyal import (
     KramersMoyal,
@@ -25,8 +26,7 @@ from hmmrnn.dynamics.noise_levels import (
     occupied_region,
     radius_by_noise,
 )
-from hmmrnn.dynamics.orbits import Orbit, orbit, phase, plane_points, summarise_orbit
-from hmmrnn.dynamics.pca import PCA
+from hmmrnn.dynamics.orbits import Orbit, orbit, plane_points, summarise_orbit
 from hmmrnn.dynamics.readout_geometry import (
     CarriedVariance,
     Emission,
@@ -36,11 +36,13 @@ from hmmrnn.dynamics.readout_geometry import (
     readout_axes,
     summarise_emission,
 )
+from hmmrnn.dynamics.rotation import phase
 from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.symbol_pairs import SymbolPair, all_pairs, leading_pair, pair_sums, symbol_pair
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.results import fields, result
 
 N_LEVEL_RUNS = 16
 N_LEVEL_STEPS = 500
@@ -49,8 +51,10 @@ MAX_PAIRS = 6
 
 MIN_SHARE = 0.02
 """Of all changes that a pair must have: a handful of them says nothing of rotation or wells."""
+KEYS = ("orbit", "reverse", "shuffle", "emission", "levels", "flow", "pairs")
 
 
+@result
 class GlobalDynamics(NamedTuple):
     """The plane of PC1 and PC2 and what happens in it. Intervals are over trajectories."""
 
@@ -71,6 +75,43 @@ class GlobalDynamics(NamedTuple):
     pairs: list[SymbolPair]  # each in the plane of its own segments; empty if there is one pair
     manners: list[Manner]  # of each pair
 
+    def numbers(self) -> dict[str, Any]:
+        """What a table needs: no paths, no grids."""
+        pairs = zip(self.pairs, self.manners, strict=True)
+        return {
+            "orbit": self.orbit,
+            "surrogates": {
+                "time_reversed": self.time_reversed,
+                "phase_shuffled": self.phase_shuffled,
+            },
+            "emission_by_phase": self.emission,
+            "readout": {
+                "share_in_plane": self.axes.pairs.share,
+                "angle_to_plane_degrees": self.axes.pairs.angle,
+                "chance_share": self.axes.chance,
+                "carried_variance": self.carried.total,
+            },
+            "noise_levels": {
+                **self.radius._asdict(),
+                "occupied_area": [region.area for region in self.regions],
+            },
+            "manner": {
+                **self.manner._asdict(),
+                "symbols": self.symbols,
+                **_wells(self.along),
+                **_turning_flow(self.flow),
+            },
+            "pairs": [
+                {
+                    **fields(pair),
+                    **each._asdict(),
+                    **_wells(pair.along),
+                    **_turning_flow(pair.flow),
+                }
+                for pair, each in pairs
+            ],
+        }
+
 
 def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
     """Measure `runs` of the network, and others at several noise levels.
@@ -82,44 +123,36 @@ def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
     return global_of(network, runs, level_runs(network, key), key)
 
 
-class _Keys(NamedTuple):
-    orbit: Key
-    reverse: Key
-    shuffle: Key
-    emission: Key
-    levels: Key
-    flow: Key
-    pairs: Key
-
-
 def level_runs(network: Network, key: Key) -> NoiseRuns:
     """Runs at each noise level for the same draw of the noise; vmap it over networks."""
-    key_runs, _ = jax.random.split(_Keys(*jax.random.split(key, 7)).levels)
+    key_runs, _ = jax.random.split(named_keys(key, KEYS)["levels"])
     keys = jax.random.split(key_runs, N_LEVEL_RUNS)
     return radius_by_noise(network, jnp.asarray(LEVELS), N_LEVEL_STEPS, keys)
 
 
 def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> GlobalDynamics:
     """As `global_dynamics`, from runs at several noise levels that are at hand (same key)."""
-    keys = _Keys(*jax.random.split(key, 7))
+    keys = named_keys(key, KEYS)
     plane, points = plane_points(runs.states)
     moments = orbit(points, runs.changes)
-    turning = summarise_orbit(moments, keys.orbit)
-    reversed_time = time_reversed(moments.turns, moments.n_transitions, keys.reverse)
-    weights = bootstrap_weights(len(points), keys.flow)
+    turning = summarise_orbit(moments, keys["orbit"])
+    reversed_time = time_reversed(moments.turns, moments.n_transitions, keys["reverse"])
+    weights = bootstrap_weights(len(points), keys["flow"])
     symbols = leading_pair(runs.symbols, network.n_symbols)
     x = readout_difference(runs.logits, symbols)
     along = kramers_moyal(drift_diffusion(x, bin_edges(x)), weights)
-    in_plane = flow(flow_sums(points), weights, keys.flow)
+    in_plane = flow(flow_sums(points), weights, keys["flow"])
     rate = float(jnp.mean(runs.changes))
-    pairs = _pairs(runs, network.n_symbols, keys.pairs)
-    _, key_fit = jax.random.split(keys.levels)
+    pairs = _pairs(runs, network.n_symbols, keys["pairs"])
+    _, key_fit = jax.random.split(keys["levels"])
     return GlobalDynamics(
         plane=plane,
         orbit=turning,
         time_reversed=reversed_time,
-        phase_shuffled=phase_shuffled(points, moments.n_transitions, keys.shuffle),
-        emission=summarise_emission(emission_by_phase(phase(points), runs.logits), keys.emission),
+        phase_shuffled=phase_shuffled(points, moments.n_transitions, keys["shuffle"]),
+        emission=summarise_emission(
+            emission_by_phase(phase(points), runs.logits), keys["emission"]
+        ),
         axes=readout_axes(network.params["W_out"], plane),
         carried=carried_variance(network.params["W_out"], plane, runs.states),
         region=occupied_region(np.asarray(points).reshape(-1, 2)),
@@ -171,44 +204,6 @@ def _pairs(runs: Runs, n_symbols: int, key: Key) -> list[SymbolPair]:
     ]
 
 
-def numbers(found: GlobalDynamics) -> dict[str, Any]:
-    """What a table needs: no paths, no grids."""
-    pairs = zip(found.pairs, found.manners, strict=True)
-    return {
-        "orbit": _without(found.orbit, "rotation", "advance", "distance", "occupancy"),
-        "surrogates": {
-            "time_reversed": found.time_reversed,
-            "phase_shuffled": found.phase_shuffled,
-        },
-        "emission_by_phase": _without(found.emission, "probability", "occupancy"),
-        "readout": {
-            "share_in_plane": found.axes.pairs.share,
-            "angle_to_plane_degrees": found.axes.pairs.angle,
-            "chance_share": found.axes.chance,
-            "carried_variance": found.carried.total,
-        },
-        "noise_levels": {
-            **found.radius._asdict(),
-            "occupied_area": [region.area for region in found.regions],
-        },
-        "manner": {
-            **found.manner._asdict(),
-            "symbols": found.symbols,
-            **_wells(found.along),
-            **_turning_flow(found.flow),
-        },
-        "pairs": [
-            {
-                **_without(pair, "along", "flow"),
-                **each._asdict(),
-                **_wells(pair.along),
-                **_turning_flow(pair.flow),
-            }
-            for pair, each in pairs
-        ],
-    }
-
-
 def _wells(along: KramersMoyal) -> dict[str, Any]:
     return {
         "n_wells": along.density_wells.n,
@@ -226,7 +221,3 @@ def _turning_flow(found: Flow) -> dict[str, Any]:
         "rotational_share_p": found.share_p,
         "current_p": found.current_p,
     }
-
-
-def _without(record: Any, *names: str) -> dict[str, Any]:  # noqa: ANN401
-    return {name: value for name, value in record._asdict().items() if name not in names}

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.intervals import UNKNOWN, Estimate
+from hmmrnn.results import result
 
 N_BINS = 48
 """Fewer bins blur wells that are close together in a coordinate with long tails."""
@@ -43,6 +44,7 @@ class Moments(NamedTuple):
     sum_dx_two: Float[Array, "B X"]
 
 
+@result
 class Wells(NamedTuple):
     """Minima of a potential with a barrier between each and a deeper one."""
 
@@ -52,6 +54,7 @@ class Wells(NamedTuple):
     drift_part: Estimate  # of the same barrier, from -int A / D (in Ito's sense); the rest is log D
 
 
+@result
 class KramersMoyal(NamedTuple):
     """How a coordinate moves, in each bin (X,). Potentials are -log probability, lowest at zero."""
 

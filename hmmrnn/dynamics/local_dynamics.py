@@ -2,23 +2,14 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
+from hmmrnn.dynamics.components import PCA, padded, project
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, Shifts, report_of, shifts
-from hmmrnn.dynamics.noise_sensitivity import (
-    MIXES,
-    NoiseSensitivity,
-    ZoneSensitivity,
-    noise_sensitivity,
-    sensitivity_by_zone,
-    starts_by_zone,
-)
-from hmmrnn.dynamics.pca import PCA, padded, project
-from hmmrnn.dynamics.residency import (
+from hmmrnn.dynamics.residency_times import (
     ZONES,
     Residency,
     residency,
@@ -27,15 +18,26 @@ from hmmrnn.dynamics.residency import (
     zones,
 )
 from hmmrnn.dynamics.runs import Runs
+from hmmrnn.dynamics.sensitivity import (
+    MIXES,
+    NoiseSensitivity,
+    ZoneSensitivity,
+    noise_sensitivity,
+    sensitivity_by_zone,
+    starts_by_zone,
+)
 from hmmrnn.dynamics.spectra import Spectrum, spectra_along
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 N_SPECTRA = 512
 N_SENSITIVITY_STARTS = 32
+KEYS = ("residency", "starts", "spread", "zones", "boot", "shift")
 
 
+@result
 class LocalDynamics(NamedTuple):
     """P states of driven runs, as many from each. Intervals are over runs unless said otherwise."""
 
@@ -54,6 +56,47 @@ class LocalDynamics(NamedTuple):
     sensitivity: list[ZoneSensitivity]  # clusters, kick-zones, transitions; over starts
     shift: MeanShiftReport
 
+    def numbers(self) -> dict[str, Any]:
+        """What a table needs: means by zone, not the states."""
+        by_zone = zip(
+            ZONES,
+            self.shares,
+            self.times,
+            self.sign_changes,
+            self.unstable,
+            self.critical,
+            strict=True,
+        )
+        names = ("share", "residency_time", "sign_changes_per_step", "unstable", "critical_pairs")
+        return {
+            "zones": {zone: dict(zip(names, rest, strict=True)) for zone, *rest in by_zone},
+            "critical_share": self.critical_share,
+            "n_states": len(self.zone),
+            "n_valid": int(self.residency.n_valid),
+            "censored_share": float(jnp.nanmean(self.residency.censored)),
+            "noise_sensitivity": {
+                zone: {
+                    "n_starts": spread.n_starts,
+                    **{
+                        f"{name}_{mix:g}": course[-1]
+                        for name in ("covariance_trace", "relative_trace")
+                        for mix, course in zip(MIXES, getattr(spread, name), strict=True)
+                    },
+                }
+                for zone, spread in zip(ZONES, self.sensitivity, strict=False)
+            },
+            "mean_shift": {
+                "one_step": self.shift.shift,
+                "activity": self.shift.activity,
+                "propagated_share": self.shift.share[-1],
+                "alignment": self.shift.alignment[-1],
+                "first_order_share": self.shift.linear_share[-1],
+                "horizon": len(self.shift.share),
+                "n_starts": self.shift.n_starts,
+                "n_draws": self.shift.n_draws,
+            },
+        }
+
 
 def local_dynamics(
     network: Network, runs: Runs, plane: PCA, key: Key, *, n_states: int = 2_000
@@ -66,15 +109,6 @@ def local_dynamics(
     network = network.bare
     near = near_states(network, runs, key, n_states)
     return local_of(network, near, plane, key)
-
-
-class _Keys(NamedTuple):
-    residency: Key
-    starts: Key
-    spread: Key
-    zones: Key
-    boot: Key
-    shift: Key
 
 
 class Near(NamedTuple):
@@ -96,14 +130,14 @@ def near_states(network: Network, runs: Runs, key: Key, n_states: int) -> Near:
     n_runs, n_steps, n_units = runs.states.shape
     if n_states < n_runs:
         raise InputError(f"n_states={n_states}: at least one for each of the {n_runs} runs")
-    keys = _Keys(*jax.random.split(key, 6))
+    keys = named_keys(key, KEYS)
     states = runs.states[:, _evenly(n_steps, n_states // n_runs)]
-    stay = residency(network, states, keys.residency)
+    stay = residency(network, states, keys["residency"])
     zone = zones(stay.time, stay.max_probability)
     flat = states.reshape(-1, n_units)
-    starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, keys.starts)
-    spread = noise_sensitivity(network, starts, keys.spread)
-    return Near(states, stay, zone, spread, shifts(network, keys.shift))
+    starts = starts_by_zone(flat, zone.ravel(), N_SENSITIVITY_STARTS, keys["starts"])
+    spread = noise_sensitivity(network, starts, keys["spread"])
+    return Near(states, stay, zone, spread, shifts(network, keys["shift"]))
 
 
 def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamics:
@@ -112,10 +146,10 @@ def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamic
     Raises:
         DivergingNetworkError: hidden states that are not finite.
     """
-    keys = _Keys(*jax.random.split(key, 6))
+    keys = named_keys(key, KEYS)
     states, stay, zone = near.states, near.stay, near.zone
     n_runs = len(states)
-    weights = bootstrap_weights(n_runs, keys.boot)
+    weights = bootstrap_weights(n_runs, keys["boot"])
     some = _evenly(states.shape[1], max(1, N_SPECTRA // n_runs))
     spectrum = spectra_along(network, states[:, some].reshape(-1, states.shape[-1]))
     spectrum_zone = zone[:, some]
@@ -133,53 +167,11 @@ def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamic
         unstable=zone_means(spectrum.n_unstable.reshape(n_runs, -1), spectrum_zone, weights),
         critical=zone_means(critical, spectrum_zone, weights),
         critical_share=zone_means((critical > 0) * 1.0, np.zeros(critical.shape, int), weights)[0],
-        sensitivity=sensitivity_by_zone(near.spread, keys.zones),
-        shift=report_of(near.shifts, keys.shift),
+        sensitivity=sensitivity_by_zone(near.spread, keys["zones"]),
+        shift=report_of(near.shifts, keys["shift"]),
     )
 
 
 def _evenly(n: int, n_chosen: int) -> np.ndarray:
     """Indices of at most `n_chosen` of `n` steps, evenly apart."""
     return np.unique(np.linspace(0, n - 1, min(n, n_chosen)).round().astype(int))
-
-
-def numbers(found: LocalDynamics) -> dict[str, Any]:
-    """What a table needs: means by zone, not the states."""
-    by_zone = zip(
-        ZONES,
-        found.shares,
-        found.times,
-        found.sign_changes,
-        found.unstable,
-        found.critical,
-        strict=True,
-    )
-    names = ("share", "residency_time", "sign_changes_per_step", "unstable", "critical_pairs")
-    return {
-        "zones": {zone: dict(zip(names, rest, strict=True)) for zone, *rest in by_zone},
-        "critical_share": found.critical_share,
-        "n_states": len(found.zone),
-        "n_valid": int(found.residency.n_valid),
-        "censored_share": float(jnp.nanmean(found.residency.censored)),
-        "noise_sensitivity": {
-            zone: {
-                "n_starts": spread.n_starts,
-                **{
-                    f"{name}_{mix:g}": course[-1]
-                    for name in ("covariance_trace", "relative_trace")
-                    for mix, course in zip(MIXES, getattr(spread, name), strict=True)
-                },
-            }
-            for zone, spread in zip(ZONES, found.sensitivity, strict=False)
-        },
-        "mean_shift": {
-            "one_step": found.shift.shift,
-            "activity": found.shift.activity,
-            "propagated_share": found.shift.share[-1],
-            "alignment": found.shift.alignment[-1],
-            "first_order_share": found.shift.linear_share[-1],
-            "horizon": len(found.shift.share),
-            "n_starts": found.shift.n_starts,
-            "n_draws": found.shift.n_draws,
-        },
-    }

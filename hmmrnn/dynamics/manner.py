@@ -7,6 +7,7 @@ import numpy as np
 from hmmrnn.dynamics.current import Flow
 from hmmrnn.dynamics.kramers_moyal import KramersMoyal, Wells
 from hmmrnn.intervals import Estimate
+from hmmrnn.results import result
 
 ORBIT = 0.75
 """Net turns per pair of transitions from which on it is an orbit; a perfect one has 1."""
@@ -24,6 +25,7 @@ Kind = Literal["orbit", "double well", "neither"]
 NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
+@result
 class Evidence(NamedTuple):
     """What the verdict rests on. Wells are along the readout difference of two symbols."""
 
@@ -36,6 +38,7 @@ class Evidence(NamedTuple):
     share_p: float
 
 
+@result
 class Manner(NamedTuple):
     """A verdict and the sentence that states it."""
 

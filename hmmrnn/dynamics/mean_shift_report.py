@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.mean_shift import (
+from hmmrnn.dynamics.mean_shifts import (
     MonteCarloShift,
     monte_carlo_shift,
     one_step_shift,
@@ -19,8 +19,10 @@ from hmmrnn.dynamics.runs import driven_runs, expect_variance, has_variance
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 
+@result
 class MeanShiftReport(NamedTuple):
     """How noise moves the mean state of one network. Intervals are over trajectories.
 

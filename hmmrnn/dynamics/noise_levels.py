@@ -16,11 +16,12 @@ from jaxtyping import Array, Float
 from scipy.ndimage import gaussian_filter
 
 from hmmrnn.arrays import HIGHEST, Key, Keys, Scalar
+from hmmrnn.dynamics.components import PCA, padded
 from hmmrnn.dynamics.orbits import plane_points, ratio
-from hmmrnn.dynamics.pca import PCA, padded
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 LEVELS = (0.1, 1.0, 2.0, 3.0, 4.0)
 """Standard deviations of the noise (Torre et al. 2025, who call them variances)."""
@@ -38,6 +39,7 @@ class NoiseRuns(NamedTuple):
     radius: Float[Array, "V B"]  # mean distance in the plane from the mean of the level's states
 
 
+@result
 class RadiusFit(NamedTuple):
     """radius = intercept + slope * noise level, by least squares; intervals over trajectories."""
 
@@ -49,6 +51,7 @@ class RadiusFit(NamedTuple):
     by_construction: bool  # whether the network is homogeneous
 
 
+@result
 class Region(NamedTuple):
     """Where points lie: a density on a grid, and the smallest region with most of its mass."""
 

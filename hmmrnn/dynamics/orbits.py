@@ -1,9 +1,5 @@
 """Orbits: how a state turns around the centre of a plane, how fast, how far out, how regularly.
 
-A point has a phase, its angle around the origin of the plane. An orbit is a phase that goes on in
-one direction: one net turn for each pair of transitions between symbols. Going back and forth
-between two symbols changes the phase as much, and takes it back again.
-
 `orbit` sums up each trajectory on any device; `summarise_orbit` makes numbers with intervals of
 these sums on the host.
 """
@@ -17,13 +13,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.pca import PCA, padded, pca, project
+from hmmrnn.dynamics.components import PCA, padded, pca, project
+from hmmrnn.dynamics.rotation import TURN, phase_steps, turns_per_pair
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.results import result_without
 
 N_BINS = 24
 """Bins of the phase, 15 degrees each; the first begins at the positive side of PC1."""
-
-TURN = 2 * np.pi
 
 Two = tuple[Array, Array]
 
@@ -42,6 +38,7 @@ class OrbitMoments(NamedTuple):
     periods: Float[Array, "B 3"]  # number of completed turns, steps they took, their squares
 
 
+@result_without("rotation", "advance", "distance", "occupancy")
 class Orbit(NamedTuple):
     """The orbit of one network. Intervals are over its trajectories; NaN where nothing counts."""
 
@@ -66,26 +63,6 @@ def plane_points(states: Float[Array, "B T N"]) -> tuple[PCA, Float[Array, "B T 
     """
     plane = pca(states, min(2, states.shape[-1]))
     return plane, padded(project(plane, states), 2)
-
-
-def phase(points: Float[Array, "*B T 2"]) -> Float[Array, "*B T"]:
-    """Angle around the origin in rad, unwrapped: continuous over turns, anticlockwise positive."""
-    every = jnp.ones(points.shape[:-1], bool)
-    start = jnp.arctan2(points[..., :1, 1], points[..., :1, 0])
-    return start + jnp.cumsum(phase_steps(points, every), axis=-1)
-
-
-def phase_steps(points: Float[Array, "*B T 2"], valid: Bool[Array, "*B T"]) -> Float[Array, "*B T"]:
-    """Angle from the point before to each point, in (-pi, pi); zero at the first and over gaps.
-
-    A step that leads straight through the origin turns to neither side.
-    """
-    x, y = points[..., 0], points[..., 1]
-    cross = x[..., :-1] * y[..., 1:] - y[..., :-1] * x[..., 1:]
-    dot = x[..., :-1] * x[..., 1:] + y[..., :-1] * y[..., 1:]
-    counts = valid[..., 1:] & valid[..., :-1] & (cross != 0)
-    angles = jnp.where(counts, jnp.arctan2(cross, dot), 0.0)
-    return jnp.concatenate([jnp.zeros_like(x[..., :1]), angles], axis=-1)
 
 
 def phase_bins(angles: Float[Array, "*B T"], n_bins: int) -> Int[Array, "*B T"]:
@@ -163,14 +140,14 @@ def _periods(advance: Float[Array, " T"], joined: Bool[Array, " T"]) -> Float[Ar
 def summarise_orbit(moments: OrbitMoments, key: Key) -> Orbit:
     """Numbers and intervals of one network's orbit, by bootstrap over its trajectories."""
     weights = bootstrap_weights(len(moments.turns), key)
-    pairs = jnp.stack([moments.turns, moments.n_transitions / 2], axis=1)
+    turning = jnp.stack([moments.turns, moments.n_transitions], axis=1)
     radii = jnp.column_stack([moments.n_points, moments.radius])
     counts, advance, distance = (
         np.asarray(x, np.float64)
         for x in (moments.phase_counts, moments.phase_advance, moments.phase_distance)
     )
     return Orbit(
-        rotation=estimate(lambda m: np.abs(ratio(m[:, 0], m[:, 1])), pairs, weights),
+        rotation=estimate(lambda m: turns_per_pair(m[:, 0], m[:, 1]), turning, weights),
         direction=float(moments.direction),
         radius=estimate(_mean, radii, weights),
         radius_cv=estimate(_cv, radii, weights),

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import HIGHEST, Key
+from hmmrnn.dynamics.components import PCA, project
 from hmmrnn.dynamics.orbits import N_BINS, binned, phase_bins, profile, ratio
-from hmmrnn.dynamics.pca import PCA, project
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.results import result, result_without
 
 
 class EmissionMoments(NamedTuple):
@@ -23,6 +24,7 @@ class EmissionMoments(NamedTuple):
     squares: Float[Array, "B K"]  # of the emission probabilities, over all bins
 
 
+@result_without("probability", "occupancy")
 class Emission(NamedTuple):
     """Emission probabilities along the phase; intervals are over trajectories."""
 
@@ -32,6 +34,7 @@ class Emission(NamedTuple):
     n_valid: int  # trajectories with at least one point that counts
 
 
+@result
 class AxisGeometry(NamedTuple):
     """How M directions of state space lie to a plane; NaN for a direction of length zero."""
 
@@ -40,6 +43,7 @@ class AxisGeometry(NamedTuple):
     projection: Float[Array, "M 2"]  # coordinates of P w along the axes of the plane
 
 
+@result
 class ReadoutAxes(NamedTuple):
     """The readout beside the plane of an orbit.
 
@@ -53,6 +57,7 @@ class ReadoutAxes(NamedTuple):
     chance: Float[Array, ""]  # mean share of a random direction, 2 / N
 
 
+@result
 class CarriedVariance(NamedTuple):
     """How much of the variance of the readout along given states passes through the plane."""
 

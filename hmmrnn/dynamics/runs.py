@@ -11,11 +11,13 @@ from hmmrnn.arrays import Key, Keys
 from hmmrnn.dynamics.transitions import preferred_symbols, transitions
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 WARM_UP = 20
 """Steps before the first one that is looked at (Torre et al. 2025)."""
 
 
+@result
 class Runs(NamedTuple):
     """B runs of T steps of one network, after their warm-up."""
 

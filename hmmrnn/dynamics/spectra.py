@@ -16,11 +16,13 @@ from jaxtyping import Array, Complex, Float
 
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 CRITICAL_REAL = 0.1
 CRITICAL_IMAGINARY = 0.05
 
 
+@result
 class Spectrum(NamedTuple):
     """What the eigenvalues of P Jacobians say (Torre et al. 2025, section on eigenvalues).
 

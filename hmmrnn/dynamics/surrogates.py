@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.dynamics.transitions import net_cycles
+from hmmrnn.dynamics.rotation import net_turns
+from hmmrnn.results import result
 
 N_REVERSED = 1_000
 N_SHUFFLED = 200
@@ -24,6 +25,7 @@ TIE = 1e-5
 """Relative difference under which a surrogate counts as large as the real run: rounding."""
 
 
+@result
 class Significance(NamedTuple):
     """Rotation beside its surrogates; all NaN without a pair of transitions."""
 
@@ -68,11 +70,11 @@ def phase_shuffled(
     """
 
     def turns(key: Key) -> Float[Array, ""]:
-        return jnp.sum(net_cycles(shuffle_phases(points, key)))
+        return jnp.sum(net_turns(shuffle_phases(points, key)))
 
     keys = jax.random.split(key, n_surrogates)
     draws = jax.lax.map(turns, keys, batch_size=min(CHUNK, n_surrogates))
-    return _significance(jnp.sum(net_cycles(points)), draws, n_transitions)
+    return _significance(jnp.sum(net_turns(points)), draws, n_transitions)
 
 
 def shuffle_phases(points: Float[Array, "*B T C"], key: Key) -> Float[Array, "*B T C"]:

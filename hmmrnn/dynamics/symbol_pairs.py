@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
+from hmmrnn.dynamics.components import PCA, padded, pca, project
 from hmmrnn.dynamics.current import Flow, FlowSums, flow, flow_sums, reversal_p
 from hmmrnn.dynamics.kramers_moyal import (
     KramersMoyal,
@@ -28,11 +29,11 @@ from hmmrnn.dynamics.kramers_moyal import (
     kramers_moyal,
     readout_difference,
 )
-from hmmrnn.dynamics.orbits import phase_steps
-from hmmrnn.dynamics.pca import PCA, padded, pca, project
+from hmmrnn.dynamics.rotation import TURN, phase_steps, turns_per_pair
 from hmmrnn.dynamics.transitions import transitions
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.results import result, result_without
 
 MIN_LENGTH = 5
 """Steps that a segment has at least."""
@@ -45,6 +46,7 @@ class Segments(NamedTuple):
     starts: Bool[Array, "B T"]  # the first step of each
 
 
+@result
 class PairRotation(NamedTuple):
     """Sums over the segments of each trajectory."""
 
@@ -64,6 +66,7 @@ class PairSums(NamedTuple):
     flow: FlowSums  # in the plane
 
 
+@result_without("along", "flow")
 class SymbolPair(NamedTuple):
     """How a network moves between two symbols. Intervals are over trajectories."""
 
@@ -161,11 +164,10 @@ def symbol_pair(sums: PairSums, pair: tuple[int, int], key: Key) -> SymbolPair:
         np.asarray(part, np.float64)
         for part in (turning.turns, turning.forth, turning.back, turning.n_steps)
     )
+    totals = jnp.stack([turns, forth + back, steps], axis=1)
+    rotation = estimate(lambda m: turns_per_pair(m[:, 0], m[:, 1]), totals, weights)
     with np.errstate(divide="ignore", invalid="ignore"):
-        rotation, rate = (
-            estimate(statistic, jnp.stack([turns, forth + back, steps], axis=1), weights)
-            for statistic in (_turns_per_pair, lambda means: means[:, 1] / means[:, 2])
-        )
+        rate = estimate(lambda m: m[:, 1] / m[:, 2], totals, weights)
     return SymbolPair(
         symbols=pair,
         n_segments=int(np.sum(turning.n_segments)),
@@ -210,13 +212,9 @@ def _rotation(
     before, after = symbols[:, :-1], symbols[:, 1:]
     return PairRotation(
         plane=plane,
-        turns=jnp.sum(phase_steps(points, inside), axis=1) / (2 * jnp.pi),
+        turns=jnp.sum(phase_steps(points, inside), axis=1) / TURN,
         forth=jnp.sum(within & (before == pair[0]) & (after == pair[1]), axis=1),
         back=jnp.sum(within & (before == pair[1]) & (after == pair[0]), axis=1),
         n_steps=jnp.sum(inside, axis=1),
         n_segments=jnp.sum(segments.starts, axis=1),
     )
-
-
-def _turns_per_pair(means: np.ndarray) -> np.ndarray:
-    return np.where(means[:, 1] > 0, 2 * np.abs(means[:, 0]) / means[:, 1], np.nan)

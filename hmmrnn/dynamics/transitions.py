@@ -1,4 +1,4 @@
-"""Transitions between preferred symbols, and how much the state turns between them."""
+"""Transitions between preferred symbols, and the steps between them."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -14,17 +14,6 @@ def transitions(preferred: Int[Array, "*P T"]) -> Bool[Array, "*P T"]:
     change = preferred[..., 1:] != preferred[..., :-1]
     first = jnp.zeros_like(preferred[..., :1], bool)
     return jnp.concatenate([first, change], axis=-1)
-
-
-def net_cycles(plane: Float[Array, "*P T 2"]) -> Float[Array, "*P"]:
-    """Signed number of turns around the origin of the plane, anticlockwise positive.
-
-    Sum of the angles from each point to the next, each between -pi and pi, over 2 pi.
-    """
-    x, y = plane[..., 0], plane[..., 1]
-    cross = x[..., :-1] * y[..., 1:] - y[..., :-1] * x[..., 1:]
-    dot = x[..., :-1] * x[..., 1:] + y[..., :-1] * y[..., 1:]
-    return jnp.sum(jnp.arctan2(cross, dot), axis=-1) / (2 * jnp.pi)
 
 
 def dwell_moments(changes: Bool[Array, " T"]) -> Float[Array, "3"]:

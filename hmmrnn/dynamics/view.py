@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Params
-from hmmrnn.dynamics.pca import PCA, padded, pca, project
-from hmmrnn.dynamics.residency import OTHER
+from hmmrnn.dynamics.components import PCA, padded, pca, project
+from hmmrnn.dynamics.residency_times import OTHER
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 MAX_SNAPSHOTS = 24
 DIGITS = 4
@@ -33,6 +34,7 @@ class Paths(NamedTuple):
     explained: Float[Array, "3"]
 
 
+@result
 class TrajectoryView(NamedTuple):
     """What the view draws, of S snapshots with the final network as the last one."""
 

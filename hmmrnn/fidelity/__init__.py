@@ -1,12 +1,11 @@
 """Fidelity: what a network generates against HMM or held-out data, each beside its floor."""
 
-from hmmrnn.fidelity.compare import compare, compare_many
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
-from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
+from hmmrnn.fidelity.comparison import compare, compare_many
 from hmmrnn.fidelity.generated import Sizes
 from hmmrnn.fidelity.matching import matched_distances
 from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
-from hmmrnn.fidelity.surprise import excess_surprise, surprise
+from hmmrnn.fidelity.surprise import excess_surprise
 from hmmrnn.fidelity.through_training import kl_through_training
 
 __all__ = [
@@ -16,13 +15,9 @@ __all__ = [
     "SymbolDwell",
     "compare",
     "compare_many",
-    "dwell_cv",
-    "dwell_mean",
     "excess_surprise",
     "kl_from_law",
     "kl_through_training",
     "matched_distances",
     "ngram_shares",
-    "run_length_counts",
-    "surprise",
 ]

@@ -6,8 +6,10 @@ import numpy as np
 
 from hmmrnn.intervals import Estimate
 from hmmrnn.nets import LongRun
+from hmmrnn.results import result
 
 
+@result
 class Compared(NamedTuple):
     """A statistic of the network beside what the HMM itself shows, or the data."""
 
@@ -16,6 +18,7 @@ class Compared(NamedTuple):
     exact: float | None  # its value for the HMM, where it is known in closed form; of held-out data
 
 
+@result
 class SymbolDwell(NamedTuple):
     """Run lengths of one symbol, from long sequences."""
 
@@ -27,6 +30,7 @@ class SymbolDwell(NamedTuple):
     n_runs: int  # complete runs of the network
 
 
+@result
 class Fidelity(NamedTuple):
     """Everything measured by `compare`. Shapes: K symbols, orders n = 1..6."""
 

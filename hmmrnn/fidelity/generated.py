@@ -9,6 +9,7 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.fidelity.compared import Fidelity
 from hmmrnn.nets import LongRun, Network
+from hmmrnn.results import result
 
 
 class Sizes(NamedTuple):
@@ -30,6 +31,7 @@ class Sizes(NamedTuple):
             )
 
 
+@result
 class Generated(NamedTuple):
     """Symbols of one network, or of an HMM; -1 where a network diverges."""
 
@@ -37,6 +39,7 @@ class Generated(NamedTuple):
     long: Int[Array, "b t"]
 
 
+@result
 class Yardstick(NamedTuple):
     """What networks of one target are judged by."""
 

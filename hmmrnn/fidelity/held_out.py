@@ -6,12 +6,11 @@ beside it stands the floor: the same number of the training part itself.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
 from hmmrnn.fidelity.compared import Compared, Fidelity, SymbolDwell
 from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts, shown_lengths
 from hmmrnn.fidelity.generated import Generated, Sizes, Yardstick
@@ -21,13 +20,16 @@ from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.statistics import ORDERS, Statistics, compared_orders, rows, worst_row
 from hmmrnn.intervals import Estimate, Weights, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import LongRun
+from hmmrnn.results import result
 from hmmrnn.sequences import SymbolSequences, ngram_counts, windows
 from hmmrnn.sequences.parts import FEW, smoothed_law
 
 PIECES = 20
 """Into which the training part is cut at least to measure dwell times, if they stay long enough."""
+KEYS = ("net", "long_net", "weights", "long_weights", "train", "long_train", "held_out", "matched")
 
 
+@result
 class Sample(NamedTuple):
     """Sequences to measure, padded with -1, with the weights of bootstrap samples of them."""
 
@@ -52,19 +54,8 @@ class Scale(NamedTuple):
     matched_weights: Weights
 
 
-class _Keys(NamedTuple):
-    net: Key
-    long_net: Key
-    weights: Key
-    long_weights: Key
-    train: Key
-    long_train: Key
-    held_out: Key
-    matched: Key
-
-
 def held_out_yardstick(data: SymbolSequences, sizes: Sizes, key: Key) -> Yardstick:
-    """What `hmmrnn.fidelity.compare` judges by, of held-out data in the place of an HMM.
+    """What `hmmrnn.fidelity.comparison` judges by, of held-out data in the place of an HMM.
 
     As many sequences are generated as the training part has, up to `sizes`, and each ends where
     one of those does, so that dwell times are cut off alike. Then
@@ -78,14 +69,14 @@ def held_out_yardstick(data: SymbolSequences, sizes: Sizes, key: Key) -> Yardsti
     Floors are the numbers of the training part, to which the Markov model was fitted. Their
     intervals are over its sequences, or over windows of less than eight recordings.
     """
-    keys, parts = _Keys(*jax.random.split(key, len(_Keys._fields))), data.parts
+    keys, parts = named_keys(key, KEYS), data.parts
     longest = _longest(parts.train.symbols, sizes)
     most_long = max(2, sizes.n_long * sizes.n_long_steps // longest)
-    short, weights = _cut(parts.train.symbols, sizes.n_steps, sizes.n_sequences, keys.train)
-    long, long_weights = _cut(parts.train.symbols, longest, most_long, keys.long_train)
+    short, weights = _cut(parts.train.symbols, sizes.n_steps, sizes.n_sequences, keys["train"])
+    long, long_weights = _cut(parts.train.symbols, longest, most_long, keys["long_train"])
     train = Sample(short, long, weights, long_weights)
     held, held_weights = _cut(
-        parts.held_out.symbols, sizes.n_steps, sizes.n_sequences, keys.held_out
+        parts.held_out.symbols, sizes.n_steps, sizes.n_sequences, keys["held_out"]
     )
     model = fitted(parts.train, max(n for n in ORDERS if n == 1 or parts.train.supports(n)) - 1)
     known = held_weights @ surprises(model, held)
@@ -101,16 +92,16 @@ def held_out_yardstick(data: SymbolSequences, sizes: Sizes, key: Key) -> Yardsti
         held_runs=[runs.sum(axis=0) for runs in _runs(held_long, data.n_symbols)],
         partners=held[_spread(len(held), n_matched)],
         matched=_spread(len(short), n_matched),
-        matched_weights=bootstrap_weights(n_matched, keys.matched),
+        matched_weights=bootstrap_weights(n_matched, keys["matched"]),
     )
     floor = _statistics(scale, train)
-    of_made = bootstrap_weights(len(short), keys.weights)
-    of_long = bootstrap_weights(len(long), keys.long_weights)
+    of_made = bootstrap_weights(len(short), keys["weights"])
+    of_long = bootstrap_weights(len(long), keys["long_weights"])
 
     def judged(made: Generated, ran: LongRun) -> Fidelity:
         return _judged(scale, floor, Sample(*_ended(made, train, ran), of_made, of_long), ran)
 
-    return Yardstick(scale.sizes, (keys.net, keys.long_net), judged)
+    return Yardstick(scale.sizes, (keys["net"], keys["long_net"]), judged)
 
 
 def _ended(made: Generated, train: Sample, ran: LongRun) -> tuple[np.ndarray, np.ndarray]:

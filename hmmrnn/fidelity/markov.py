@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hmmrnn.results import result
 from hmmrnn.sequences import Part
 from hmmrnn.sequences.parts import ADDED
 
 
+@result
 class Markov(NamedTuple):
     """Log probability of a symbol given the m before it, or all before it where there are fewer."""
 

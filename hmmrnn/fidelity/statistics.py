@@ -15,6 +15,7 @@ from hmmrnn.fidelity.ngrams import kl_from_law, ngram_shares
 from hmmrnn.fidelity.surprise import entropy_draws, surprise, surprise_beyond
 from hmmrnn.hmm import HMM, ngram_law, sample_batch, symbol_transitions
 from hmmrnn.intervals import Estimate, Weights, bootstrap_weights, estimate, estimates
+from hmmrnn.results import result
 from hmmrnn.targets import Target
 
 ORDERS = (1, 2, 3, 4, 5, 6)
@@ -34,6 +35,7 @@ class Scale(NamedTuple):
     entropy: Float[np.ndarray, " R"]  # nats per symbol
 
 
+@result
 class Statistics(NamedTuple):
     """Numbers of one set of sequences; `Fidelity` says what they are. K symbols."""
 
@@ -49,17 +51,6 @@ class Statistics(NamedTuple):
     matched_distance: Estimate
 
 
-class ScaleKeys(NamedTuple):
-    """Keys of all that is drawn for a scale and its HMM sample."""
-
-    short: Key
-    long: Key
-    weights: Key
-    long_weights: Key
-    entropy: Key
-    matched: Key
-
-
 def compared_orders(target: Target, n_steps: int) -> list[int]:
     """Lengths n <= 6 whose n-grams are not too many, and of data occur ten times each; 1 always.
 
@@ -69,24 +60,24 @@ def compared_orders(target: Target, n_steps: int) -> list[int]:
     return [1, *(n for n in ORDERS[1:n_steps] if k**n <= MAX_NGRAMS and held_out.supports(n))]
 
 
-def scale_of(hmm: HMM, sizes: Sizes, keys: ScaleKeys) -> tuple[Scale, Generated]:
+def scale_of(hmm: HMM, sizes: Sizes, keys: dict[str, Key]) -> tuple[Scale, Generated]:
     """The scale of an HMM, and the HMM sample whose statistics are the floors."""
     n_steps = sizes.n_steps
-    key_partners, key_matched = jax.random.split(keys.matched)
-    weights = bootstrap_weights(sizes.n_sequences, keys.weights)
+    key_partners, key_matched = jax.random.split(keys["matched"])
+    weights = bootstrap_weights(sizes.n_sequences, keys["weights"])
     scale = Scale(
         hmm=hmm,
         sizes=sizes,
         orders=compared_orders(hmm, n_steps),
         weights=weights,
-        long_weights=bootstrap_weights(sizes.n_long, keys.long_weights),
+        long_weights=bootstrap_weights(sizes.n_long, keys["long_weights"]),
         matched_weights=bootstrap_weights(sizes.n_matched, key_matched),
         partners=np.asarray(sample_batch(hmm, sizes.n_matched, n_steps, key_partners)[1]),
-        entropy=entropy_draws(hmm, n_steps, len(weights), keys.entropy),
+        entropy=entropy_draws(hmm, n_steps, len(weights), keys["entropy"]),
     )
     sample = Generated(
-        sample_batch(hmm, sizes.n_sequences, n_steps, keys.short)[1],
-        sample_batch(hmm, sizes.n_long, sizes.n_long_steps, keys.long)[1],
+        sample_batch(hmm, sizes.n_sequences, n_steps, keys["short"])[1],
+        sample_batch(hmm, sizes.n_long, sizes.n_long_steps, keys["long"])[1],
     )
     return scale, sample
 

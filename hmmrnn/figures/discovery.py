@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory
 
 from hmmrnn.discovery.movie import ELSEWHERE
-from hmmrnn.discovery.survey import Discovery
+from hmmrnn.discovery.surveys import Discovery
 from hmmrnn.figures.circuits import readable
 from hmmrnn.figures.group_names import (
     DASH,

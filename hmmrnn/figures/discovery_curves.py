@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hmmrnn.discovery.selection import Curve
-from hmmrnn.discovery.survey import INTERVENTION, RANKING, Discovery
+from hmmrnn.discovery.surveys import INTERVENTION, RANKING, Discovery
 from hmmrnn.figures.circuits import CONTROL
 from hmmrnn.figures.discovery import BARE, FOUND
 from hmmrnn.figures.discovery_panels import (

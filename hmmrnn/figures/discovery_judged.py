@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
 from hmmrnn.discovery.judge import curve, score
-from hmmrnn.discovery.survey import INTERVENTION, RANKING, Discovery
+from hmmrnn.discovery.surveys import INTERVENTION, RANKING, Discovery
 from hmmrnn.figures.discovery_panels import LOOKS, outer_labels, readable_window, window_panels
 from hmmrnn.figures.group_names import DASH, LINE, SMALL, line_width
 from hmmrnn.figures.style import FOREGROUND, WIDTH, note, styled

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from hmmrnn.discovery.baselines import BASELINES
-from hmmrnn.discovery.survey import INTERVENTION, RANKING
+from hmmrnn.discovery.rankings import BASELINES
+from hmmrnn.discovery.surveys import INTERVENTION, RANKING
 from hmmrnn.figures.discovery import FOUND
 from hmmrnn.figures.group_names import MINUS
 from hmmrnn.figures.style import ZONE_COLORS, decade, panels

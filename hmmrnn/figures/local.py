@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
-from hmmrnn.dynamics.residency import ZONES
+from hmmrnn.dynamics.residency_times import ZONES
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, Spectrum, moebius
 from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
 from hmmrnn.intervals import Estimate

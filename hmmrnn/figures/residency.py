@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hmmrnn.dynamics.noise_sensitivity import MIXES, ZoneSensitivity
-from hmmrnn.dynamics.residency import CLUSTER_ABOVE, TRANSITION_BELOW, ZONES, Residency
+from hmmrnn.dynamics.residency_times import CLUSTER_ABOVE, TRANSITION_BELOW, ZONES, Residency
+from hmmrnn.dynamics.sensitivity import MIXES, ZoneSensitivity
 from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
 from hmmrnn.intervals import Estimate
 

@@ -1,8 +1,8 @@
 """Targets: hidden Markov models, sequences drawn from them, and what is known of them exactly."""
 
-from hmmrnn.hmm.dwell import DwellLaw, dwell_law
+from hmmrnn.hmm.dwell import dwell_law
 from hmmrnn.hmm.files import from_json
-from hmmrnn.hmm.filtering import Filtered, filtered_posteriors, log_likelihood
+from hmmrnn.hmm.filtering import filtered_posteriors, log_likelihood
 from hmmrnn.hmm.model import HMM
 from hmmrnn.hmm.ngrams import ngram_law, symbol_law, symbol_transitions, volatility
 from hmmrnn.hmm.presets import PRESETS, fully, linear, preset, random, ring
@@ -12,8 +12,6 @@ from hmmrnn.hmm.stationary import mean_state_law, stationary_law
 __all__ = [
     "HMM",
     "PRESETS",
-    "DwellLaw",
-    "Filtered",
     "dwell_law",
     "filtered_posteriors",
     "from_json",

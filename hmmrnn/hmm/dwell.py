@@ -7,8 +7,10 @@ import numpy as np
 from hmmrnn.errors import InputError
 from hmmrnn.hmm.model import HMM
 from hmmrnn.hmm.stationary import stationary_law
+from hmmrnn.results import result
 
 
+@result
 class DwellLaw(NamedTuple):
     """Run lengths of one symbol in the stationary HMM; NaN for a symbol that starts no run."""
 

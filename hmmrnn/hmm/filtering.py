@@ -8,8 +8,10 @@ from jaxtyping import Array, Float
 
 from hmmrnn.arrays import Symbols
 from hmmrnn.hmm.model import HMM
+from hmmrnn.results import result
 
 
+@result
 class Filtered(NamedTuple):
     """What one sequence says about the hidden state as it unfolds."""
 

@@ -8,8 +8,10 @@ import numpy as np
 from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.hmm.model import HMM
+from hmmrnn.results import result
 
 
+@result
 class Preset(NamedTuple):
     """An HMM of the paper with the length of the sequences it was trained on."""
 

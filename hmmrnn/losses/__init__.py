@@ -3,15 +3,7 @@
 from hmmrnn.losses.config import LossConfig
 from hmmrnn.losses.ngram_law import MAX_NGRAMS, chi2, exact_laws, kl_of_law, ngram_shares
 from hmmrnn.losses.objective import Generated, Objective, make_objective
-from hmmrnn.losses.samples import (
-    Loss,
-    LossDiagnostics,
-    energy,
-    independent,
-    make_loss,
-    own_term,
-    reference,
-)
+from hmmrnn.losses.samples import Loss, energy, independent, make_loss, own_term, reference
 from hmmrnn.losses.sinkhorn import Transport, self_transport, transport
 
 __all__ = [
@@ -19,7 +11,6 @@ __all__ = [
     "Generated",
     "Loss",
     "LossConfig",
-    "LossDiagnostics",
     "Objective",
     "Transport",
     "chi2",

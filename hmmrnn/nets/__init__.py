@@ -2,7 +2,7 @@
 
 from hmmrnn.nets.cells import NetConfig, RNNCell, init_params, make_cell
 from hmmrnn.nets.emission import sample_symbols, straight_through
-from hmmrnn.nets.long_run import BOUNDED, LONG_RUN_STEPS, LongRun, long_run
+from hmmrnn.nets.long_runs import BOUNDED, LONG_RUN_STEPS, LongRun, long_run
 from hmmrnn.nets.network import NO_INTERVENTION, Intervention, Network, Trajectory
 
 __all__ = [

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from hmmrnn.arrays import HIGHEST, Key, Keys, Params
 from hmmrnn.errors import InputError
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.results import result
 from hmmrnn.settings import Section, option
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"relu": nn.relu, "tanh": jnp.tanh}
@@ -36,6 +37,7 @@ class NetConfig(Section):
     )
 
 
+@result
 class Gates(NamedTuple):
     """What an intervention does to one step: multiply, multiply, multiply, add.
 

@@ -19,6 +19,8 @@ from hmmrnn.errors import InputError
 from hmmrnn.nets.cells import Gates, RNNCell, apply, starts
 from hmmrnn.nets.emission import sample_symbols
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.results import brief, result
+from hmmrnn.storage import digest
 
 Intervention = Gates
 """Gains and offsets: () or (N,) for all steps, (T, N) for each, (T, B, N) for each step and run."""
@@ -36,6 +38,7 @@ keeps the states once instead of three times, which is faster where memory has t
 """
 
 
+@result
 class Trajectory(NamedTuple):
     """One run of a network, or a batch of runs."""
 
@@ -48,7 +51,7 @@ class Trajectory(NamedTuple):
     data_fields=["params", "noise_std"],
     meta_fields=["cell"],
 )
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A recurrent network under white noise.
 
@@ -61,6 +64,16 @@ class Network:
     params: Params  # flat: W_in (N, D), W_rec (N, N), W_out (K, N), biases if the cell has them
     noise_std: Scalar
     cell: RNNCell
+
+    def __repr__(self) -> str:
+        cell, level = self.cell, brief(self.noise_std)
+        sizes = f"{cell.noise_dim} inputs, {cell.hidden_size} units, {cell.n_symbols} symbols"
+        return f"{type(self).__name__}({cell.activation}, {sizes}, noise_std={level})"
+
+    @property
+    def digest(self) -> str:
+        """A short name of its parameters, which the files of its analyses carry."""
+        return digest(self.params)
 
     @property
     def bare(self) -> "Network":

@@ -6,7 +6,7 @@ from hmmrnn.report.claims import build_claims_page
 from hmmrnn.report.discovery import PATTERNS as DISCOVERY_FIGURES
 from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
 from hmmrnn.report.dynamics import PAIR_FIGURES
-from hmmrnn.report.summary import Number, estimate, five_numbers, verdict
+from hmmrnn.report.summary import estimate, five_numbers, verdict
 from hmmrnn.report.view import FILE as VIEW_FILE
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "DYNAMICS_FIGURES",
     "PAIR_FIGURES",
     "VIEW_FILE",
-    "Number",
     "build_claims_page",
     "build_discovery_page",
     "build_report",

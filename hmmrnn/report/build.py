@@ -1,8 +1,9 @@
 """One self-contained HTML file from what a run folder holds, or that of a planted task."""
 
-import contextlib
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,11 +34,11 @@ from hmmrnn.report.summary import (
 from hmmrnn.report.templates import template
 from hmmrnn.report.view import view_html
 from hmmrnn.settings import Section
-from hmmrnn.storage import plain, read_arrays, read_json, write_text
+from hmmrnn.storage import known_form, plain, read_arrays, read_json, read_results, write_text
 from hmmrnn.targets import Words
 from hmmrnn.training import load
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import CONFIG, MANIFEST, RunSpec, long_run_in, read_spec
+from hmmrnn.training.run_folder import MANIFEST, RunSpec, long_run_in, read_spec
 
 FIGURES = (
     "training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES,
@@ -45,16 +46,6 @@ FIGURES = (
 DISCOVERY = "discovery.json"
 MARGINAL_ERROR_LIMIT = 1.0
 ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
-
-MISFITS = (
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    jinja2.UndefinedError,
-)
-"""What reading fields raises that another version of hmmrnn wrote."""
 
 
 class Course(NamedTuple):
@@ -96,11 +87,11 @@ def build_report(folder: Path) -> Path:
         **_training(folder, spec.config.loss.tolerance),
         **_measures(folder, words),
     }
-    with _of_known_form(folder / "circuits.json"):
-        shown["circuits"] = circuits_section(_optional(folder / "circuits.json"))
-    with _of_known_form(folder / DISCOVERY):
-        shown["discovery"] = discovery_section(_optional(folder / DISCOVERY), "run")
-    with _of_known_form(folder / "dynamics.json"):  # all other files were read above
+    with _known_form(folder / "circuits.json"):
+        shown["circuits"] = circuits_section(_measured(folder / "circuits.json"))
+    with _known_form(folder / DISCOVERY):
+        shown["discovery"] = discovery_section(_measured(folder / DISCOVERY), "run")
+    with _known_form(folder / "dynamics.json"):  # all other files were read above
         page = template("page.html").render(shown)
     return _written(folder, page)
 
@@ -112,8 +103,8 @@ def build_discovery_page(folder: Path) -> Path:
         InputError: no discovery.json there, or a damaged file, or not that of a task.
         StorageError: the page could not be written.
     """
-    found, drawn = read_json(folder / DISCOVERY), _figures(folder / "figures")
-    with _of_known_form(folder / DISCOVERY):
+    found, drawn = read_results(folder / DISCOVERY), _figures(folder / "figures")
+    with _known_form(folder / DISCOVERY):
         shown = discovery_section({**found}, "task")
         again = {"discover": found["command"]}
         page = template("discovery_page.html").render(
@@ -171,7 +162,7 @@ def _training(folder: Path, tolerance: float) -> dict[str, Any]:
     if not path.exists():
         return {"course": None, "warnings": warnings, "long_run": ran}
     history = read_arrays(path)
-    with _of_known_form(path):
+    with _known_form(path):
         course = Course(
             epochs=len(history["epoch"]),
             loss=float(history["loss"][-1]),
@@ -185,7 +176,7 @@ def _training(folder: Path, tolerance: float) -> dict[str, Any]:
 
 def _long_run(folder: Path) -> LongRun | None:
     """How the network behaves in long runs, by its evaluation, its training, or looked at now."""
-    measured = _optional(folder / "fidelity.json").get("long_run")
+    measured = _measured(folder / "fidelity.json").get("long_run")
     if measured is None and (known := long_run_in(folder)) is not None:
         return known
     if measured is None:
@@ -193,7 +184,7 @@ def _long_run(folder: Path) -> LongRun | None:
             return None
         fit = load(folder)
         return long_run(fit, fit.config.data.n_steps)
-    with _of_known_form(folder / "fidelity.json"):
+    with _known_form(folder / "fidelity.json"):
         return LongRun(**measured)
 
 
@@ -225,11 +216,11 @@ def _warnings(history: dict[str, np.ndarray], tolerance: float) -> Iterator[str]
 def _measures(folder: Path, words: Words) -> dict[str, Any]:
     """Numbers of both analyses in the form that the page shows; None for one not done yet."""
     paths = folder / "fidelity.json", folder / "dynamics.json"
-    fidelity, dynamics = (_optional(path) for path in paths)
-    with _of_known_form(paths[0]):
+    fidelity, dynamics = (_measured(path) for path in paths)
+    with _known_form(paths[0]):
         faithful = _fidelity(fidelity) if fidelity else None
         five_numbers(fidelity, {})
-    with _of_known_form(paths[1]):
+    with _known_form(paths[1]):
         return {
             "fidelity": faithful,
             "dynamics": dynamics_section(dynamics),
@@ -272,13 +263,9 @@ def _optional(path: Path) -> dict[str, Any]:
     return found
 
 
-@contextlib.contextmanager
-def _of_known_form(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except MISFITS as error:
-        which = f" (see {CONFIG})" if path.with_name(CONFIG).exists() else ""
-        raise InputError(
-            f"{path}: lacks what the report shows ({type(error).__name__}: {error}), so another "
-            f"version of hmmrnn wrote it{which}; measure again"
-        ) from None
+_measured = partial(read_results, missing_ok=True)
+
+
+def _known_form(path: Path) -> AbstractContextManager[None]:
+    """Templates find a field missing, too."""
+    return known_form(path, jinja2.UndefinedError)

@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmmrnn.errors import InputError
 from hmmrnn.report.inline import inline_svg
 from hmmrnn.report.numbers import span, text
 from hmmrnn.report.summary import estimate
 from hmmrnn.report.templates import template
-from hmmrnn.storage import read_json, write_text
+from hmmrnn.storage import known_form, read_results, write_text
 
 JSON = "claims.json"
 ALL = "all"
@@ -30,8 +29,6 @@ HEAD = (
 )
 """Of the table of networks."""
 
-MISFITS = (KeyError, TypeError, ValueError, AttributeError)
-
 
 def build_claims_page(folder: Path) -> tuple[Path, Path]:
     """Write report.html and claims.md beside claims.json; returns both paths.
@@ -40,8 +37,8 @@ def build_claims_page(folder: Path) -> tuple[Path, Path]:
         InputError: no claims.json there, or one of another form.
         StorageError: a file could not be written.
     """
-    fields = read_json(folder / JSON)
-    try:
+    fields = read_results(folder / JSON)
+    with known_form(folder / JSON):
         claims = [_claim(claim, fields["rows"]) for claim in fields["claims"]]
         shown = {
             "claims": claims,
@@ -52,8 +49,6 @@ def build_claims_page(folder: Path) -> tuple[Path, Path]:
         figures = {name: inline_svg(folder / "figures" / f"{name}.svg") for name in FIGURES}
         page = template("claims_page.html").render(figures=figures, **shown)
         prose = markdown(shown)
-    except MISFITS as error:
-        raise InputError(f"{folder / JSON}: is of another form ({error}); make it anew") from None
     paths = folder / "report.html", folder / "claims.md"
     write_text(paths[0], page)
     write_text(paths[1], prose)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hmmrnn.circuits.find import name_of
 from hmmrnn.discovery.selection import FAITHFUL
-from hmmrnn.discovery.survey import INTERVENTION
+from hmmrnn.discovery.surveys import INTERVENTION
 from hmmrnn.discovery.transitions import SCORED
 from hmmrnn.intervals import Estimate
 from hmmrnn.report.numbers import MINUS, span, text

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from plotly.colors import cyclical
 from plotly.offline import get_plotlyjs
 
-from hmmrnn.dynamics.residency import ZONES
+from hmmrnn.dynamics.residency_times import ZONES
 from hmmrnn.dynamics.view import DIGITS, TrajectoryView
 from hmmrnn.errors import InputError
 from hmmrnn.figures.style import ZONE_COLORS, symbol_color

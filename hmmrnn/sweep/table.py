@@ -18,7 +18,7 @@ import numpy as np
 
 from hmmrnn.errors import InputError
 from hmmrnn.settings import option_types
-from hmmrnn.storage import read_arrays, read_json, write_arrays, write_text
+from hmmrnn.storage import read_arrays, read_json, read_results, write_arrays, write_text
 from hmmrnn.sweep.folder import failure
 from hmmrnn.training import read_spec
 from hmmrnn.training.config import SECTIONS
@@ -185,7 +185,7 @@ def _wall_time(path: Path) -> dict[str, Cell]:
 
 
 def _analysis(path: Path) -> dict[str, Cell]:
-    return dict(_scalars(_object(path), path.stem))
+    return dict(_scalars(read_results(path), path.stem))
 
 
 PARTS = {

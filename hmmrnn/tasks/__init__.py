@@ -1,12 +1,11 @@
 """Tasks: networks and trials with a known mechanism, for judging what `circuits` finds."""
 
-from hmmrnn.tasks.hmm_inference import hmm_inference, trained_inference
-from hmmrnn.tasks.kick_circuit import Planted, barrier_network, kick_network
-from hmmrnn.tasks.ring_attractor import ring_attractor
+from hmmrnn.tasks.inference import hmm_inference, trained_inference
+from hmmrnn.tasks.kick_circuit import barrier_network, kick_network
+from hmmrnn.tasks.ring import ring_attractor
 from hmmrnn.tasks.task import Task
 
 __all__ = [
-    "Planted",
     "Task",
     "barrier_network",
     "hmm_inference",

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float
 from hmmrnn.arrays import Key
 from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.results import result
 from hmmrnn.tasks.task import Task, Windows, without_path
 
 _noise = jax.jit(white_noise, static_argnums=(1, 2))
@@ -20,6 +21,7 @@ RANDOM_GAIN = 0.7  # of the weights among random units; they forget
 SETTLING_STEPS = 100
 
 
+@result
 class Weights(NamedTuple):
     """A network in the making: all units in the order of `sizes`, without private noise."""
 
@@ -35,6 +37,7 @@ class Weights(NamedTuple):
         return np.repeat(np.isin(list(self.sizes), names), list(self.sizes.values()))
 
 
+@result
 class Trials(NamedTuple):
     """What a network is to do, with units in the order of its `Weights`."""
 

@@ -28,7 +28,7 @@ NOISE_DIM = 120
     data_fields=["params", "noise_std", "groups"],
     meta_fields=["cell"],
 )
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Planted(Network):
     """A network whose mechanism is known."""
 

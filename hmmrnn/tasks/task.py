@@ -8,10 +8,12 @@ from jaxtyping import Array, Bool, Float
 
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 Windows = Mapping[str, tuple[int, int]]
 
 
+@result
 class Task(NamedTuple):
     """A network with a known mechanism, at work: `network.run(h0, inputs)` runs it.
 

@@ -5,24 +5,20 @@ name only, because orbax takes seconds to load.
 """
 
 from hmmrnn.training.config import DataConfig, OptimConfig, TrainConfig
-from hmmrnn.training.ensemble import Placement, member, train, train_ensemble
-from hmmrnn.training.fit import Fit, Progress, Snapshots
-from hmmrnn.training.floor import Floor, loss_floor
-from hmmrnn.training.origin import Origin, read_origin
+from hmmrnn.training.ensemble import member, train, train_ensemble
+from hmmrnn.training.fit import Fit, Progress
+from hmmrnn.training.floor import loss_floor
+from hmmrnn.training.origin import read_origin
 from hmmrnn.training.run_folder import RunSpec, load, read_spec
 from hmmrnn.training.step import Records
 
 __all__ = [
     "DataConfig",
     "Fit",
-    "Floor",
     "OptimConfig",
-    "Origin",
-    "Placement",
     "Progress",
     "Records",
     "RunSpec",
-    "Snapshots",
     "TrainConfig",
     "load",
     "loss_floor",

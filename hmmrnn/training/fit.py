@@ -39,7 +39,7 @@ class Progress(NamedTuple):
     data_fields=["params", "noise_std", "records", "snapshots", "floor", "mean_params"],
     meta_fields=["cell", "config"],
 )
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit(Network):
     """A trained network with the history of its training."""
 

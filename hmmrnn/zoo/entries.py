@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.results import result
 from hmmrnn.storage import read_json
 from hmmrnn.training import Fit, load
 
@@ -22,6 +23,7 @@ NETWORKS = "networks"
 USUAL_LOSS = "ngram"
 
 
+@result
 class Entry(NamedTuple):
     """One network of the zoo."""
 

@@ -9,7 +9,7 @@ from hmmrnn.errors import InputError, StorageError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.hmm import PRESETS
 from hmmrnn.nets import long_run
-from hmmrnn.storage import plain, read_arrays, read_json, write_arrays, write_json
+from hmmrnn.storage import plain, read_arrays, read_json, read_results, write_arrays, write_json
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.config import recipe
@@ -138,7 +138,7 @@ def _copy_snapshots(source: Path, target: Path, name: str) -> None:
 def entry_of(folder: Path, name: str, command: str) -> Entry:
     """What the index says of a packed network."""
     spec, manifest = read_spec(folder), read_json(folder / MANIFEST)
-    config, fidelity = spec.config, read_json(folder / "fidelity.json")
+    config, fidelity = spec.config, read_results(folder / "fidelity.json")
     preset, loss, _ = name.split("-")
     return Entry(
         name=name,

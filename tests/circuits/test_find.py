@@ -10,7 +10,7 @@ import pytest
 from hmmrnn import DivergingNetworkError
 from hmmrnn.circuits import find
 from hmmrnn.circuits.events import find_events
-from hmmrnn.circuits.find import circuit_of, find_kick_circuit, name_of, numbers
+from hmmrnn.circuits.find import circuit_of, find_kick_circuit, name_of
 from hmmrnn.circuits.recording import record
 from hmmrnn.dynamics import pca, project
 from hmmrnn.storage import plain
@@ -109,7 +109,7 @@ def test_what_is_kept_for_pictures_are_steps_of_the_recording(planted):
 
 def test_numbers_are_json_and_name_the_units(planted):
     net, _, found = planted
-    text = json.dumps(plain(numbers(found)), allow_nan=False)
+    text = json.dumps(plain(found), allow_nan=False)
     saved = json.loads(text)
     assert set(saved) == {"pairs", "groups", "blocks", "shared"}
     for pair, each in zip(saved["pairs"], found.pairs, strict=True):
@@ -133,7 +133,7 @@ def front_door(monkeypatch):
 
 def test_the_front_door_records_and_finds(front_door, planted):
     net, _, found = planted
-    assert plain(numbers(front_door(net, KEY))) == plain(numbers(found))
+    assert plain(front_door(net, KEY)) == plain(found)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +149,7 @@ def test_one_symbol_only_has_no_circuit(still):
     assert still.groups == {}
     assert still.blocks.mean.shape == still.shared.jaccard.shape == (0, 0)
     assert len(still.seen) == len(still.seen_preactivation) == 360
-    assert json.loads(json.dumps(plain(numbers(still)), allow_nan=False))["pairs"] == []
+    assert json.loads(json.dumps(plain(still), allow_nan=False))["pairs"] == []
 
 
 def test_pairs_whose_kick_neurons_are_unknown_have_empty_groups(planted):
@@ -164,7 +164,7 @@ def test_pairs_whose_kick_neurons_are_unknown_have_empty_groups(planted):
         assert each.activity == {}
         assert np.isnan(each.population.agreement.parts).all()
     assert np.isnan(found.blocks.mean).all()
-    json.dumps(plain(numbers(found)), allow_nan=False)
+    json.dumps(plain(found), allow_nan=False)
 
 
 def test_a_diverging_network_is_refused(front_door):

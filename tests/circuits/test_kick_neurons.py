@@ -1,7 +1,5 @@
 """Kick neurons of planted networks, of networks that have none, and of recordings made by hand."""
 
-import sys
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -23,7 +21,7 @@ from hmmrnn.circuits.kick_neurons import (
     levels_of,
 )
 from hmmrnn.circuits.recording import Recording, record
-from hmmrnn.dynamics.residency import CLUSTER, KICK_ZONE, OTHER, TRANSITION
+from hmmrnn.dynamics.residency_times import CLUSTER, KICK_ZONE, OTHER, TRANSITION
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.tasks.kick_circuit import PAIRS, barrier_network, kick_network
 
@@ -370,9 +368,8 @@ def test_recordings_with_other_numbers_of_events_run_the_same_programs(small, mo
     ):
         name = program.__name__
         once = chex.assert_max_traces(program.__wrapped__, n=1)
-        monkeypatch.setattr(
-            sys.modules[kick_neurons.__module__], name, jax.jit(once, static_argnames=static)
-        )
+        compiled = jax.jit(once, static_argnames=static)
+        monkeypatch.setattr(f"hmmrnn.circuits.kick_neurons.{name}", compiled)
     found = [
         kick_neurons(net, jax.tree.map(lambda x: x[:n_runs], whole), (0, 1), 2, KEY)  # noqa: B023
         for n_runs in (24, 16, 12)

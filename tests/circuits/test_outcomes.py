@@ -19,7 +19,8 @@ from hmmrnn.circuits.experiment import (
 from hmmrnn.circuits.free_runs import counts, escapes, free_runs, settled
 from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
 from hmmrnn.circuits.recording import WARM_UP, Recording, record, recorded
-from hmmrnn.dynamics import spectra_along, spectrum
+from hmmrnn.dynamics import spectrum
+from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import NO_INTERVENTION, Intervention, RNNCell, init_params
 from hmmrnn.nets.noise import white_noise

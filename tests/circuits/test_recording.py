@@ -9,7 +9,7 @@ from networks import SMALL, net_of
 from hmmrnn import DivergingNetworkError, InputError
 from hmmrnn.circuits.recording import WARM_UP, record, recorded
 from hmmrnn.dynamics import residency, zones
-from hmmrnn.dynamics.residency import CLUSTER, OTHER
+from hmmrnn.dynamics.residency_times import CLUSTER, OTHER
 from hmmrnn.nets import RNNCell, init_params
 
 KEY = jax.random.key(3)

@@ -1,5 +1,3 @@
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,8 +109,7 @@ def test_a_dip_is_found_where_it_is_planted(plain, monkeypatch):
         moments[:, :, 0] = np.stack([0 * dwell[..., 0] + 10, dwell.sum(-1), (dwell**2).sum(-1)], -1)
         many = jax.tree.map(lambda x: np.repeat(x, len(cv), axis=0), base)
         many = many._replace(counts=many.counts._replace(dwells=moments))
-        module = sys.modules["hmmrnn.circuits.resonance"]  # its name stands for a function
-        monkeypatch.setattr(module, "measure", lambda *_: many)
+        monkeypatch.setattr("hmmrnn.circuits.resonance.measure", lambda *_: many)
         gains = tuple(np.arange(len(cv)) / 2)
         return resonance(setting, base, np.arange(6) < 1, KEY, gains=gains)
 

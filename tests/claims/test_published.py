@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from hmmrnn.claims import CLAIMS, numbers
-from hmmrnn.claims.ledger import Ledger
+from hmmrnn.claims.judging import CLAIMS, Ledger
 from hmmrnn.report import build_claims_page
 from hmmrnn.storage import read_json
 
@@ -12,7 +11,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_rules_are_those_by_which_the_published_claims_were_judged():
-    stated = numbers(Ledger([], []), [])["claims"]
+    stated = Ledger([], []).numbers()["claims"]
     assert read_json(DOCS / "claims.json")["claims"] == stated
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from claims.synthetic import estimate, fidelity, network, row, spoiled
-from hmmrnn.claims import CLAIMS, judge
+from hmmrnn.claims.judging import CLAIMS
 from hmmrnn.claims.motion import ENOUGH_SNAPSHOTS, turns
-from hmmrnn.claims.rule import mean_over_networks, wilson
+from hmmrnn.claims.rule import judge, mean_over_networks, wilson
 from hmmrnn.dynamics.change_points import change_point
 from hmmrnn.fidelity.learned import mutual_information
 from hmmrnn.hmm import preset, symbol_law, symbol_transitions

@@ -5,7 +5,7 @@ import json
 import pytest
 from claims.synthetic import network
 
-from hmmrnn.claims import CLAIMS
+from hmmrnn.claims.judging import CLAIMS
 from hmmrnn.storage import read_json, write_json
 from hmmrnn.training import RunSpec
 from hmmrnn.training.run_folder import open_run

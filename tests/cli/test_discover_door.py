@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from hmmrnn.discovery import BASELINES, METHODS
+from hmmrnn.discovery.attributions import METHODS
+from hmmrnn.discovery.rankings import BASELINES
 from hmmrnn.storage import plain, read_arrays, read_json, write_arrays, write_json
 from hmmrnn.tasks import kick_network
 

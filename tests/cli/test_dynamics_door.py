@@ -10,7 +10,8 @@ from claims.synthetic import fidelity
 from report.run import Page
 
 from hmmrnn import hmm
-from hmmrnn.claims import CLAIMS, read_evidence
+from hmmrnn.claims import read_evidence
+from hmmrnn.claims.judging import CLAIMS
 from hmmrnn.claims.motion import turns
 from hmmrnn.cli.dynamics import analyse, report_lines
 from hmmrnn.cli.report import report

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from hmmrnn.tasks import hmm_inference, ring_attractor, trained_inference
-from hmmrnn.tasks.ring_attractor import CONDITIONS
+from hmmrnn.tasks.ring import CONDITIONS
 from scripts.discovery_table import edges_row, filter_row, units_row, worst
 
 FEW, MANY = (16, range(100, 101)), (64, range(5))

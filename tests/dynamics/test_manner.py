@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from networks import net_of
 
-from hmmrnn.dynamics import net_cycles, pca, project
+from hmmrnn.dynamics import pca, project
 from hmmrnn.dynamics.current import flow, flow_sums, reversal_p
 from hmmrnn.dynamics.kramers_moyal import (
     Wells,
@@ -16,6 +16,7 @@ from hmmrnn.dynamics.kramers_moyal import (
     readout_difference,
 )
 from hmmrnn.dynamics.manner import Evidence, evidence, manner
+from hmmrnn.dynamics.rotation import net_turns
 from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell
@@ -119,7 +120,7 @@ def judged(w_rec, noise_std, w_out=((1, 0), (-1, 0)), n_steps=500, n_runs=48):
     )
     weights = bootstrap_weights(n_runs, jax.random.key(1))
     points = project(pca(runs.states, 2), runs.states)
-    turns, changes = net_cycles(points), jnp.sum(runs.changes, axis=1)
+    turns, changes = net_turns(points), jnp.sum(runs.changes, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         rotation = estimate(
             lambda means: np.where(means[:, 1] > 0, 2 * abs(means[:, 0]) / means[:, 1], np.nan),

@@ -10,14 +10,12 @@ from scipy.integrate import quad
 from hmmrnn.dynamics.orbits import (
     N_BINS,
     orbit,
-    phase,
     phase_bins,
-    phase_steps,
     plane_points,
     summarise_orbit,
 )
+from hmmrnn.dynamics.rotation import net_turns, phase, phase_steps
 from hmmrnn.dynamics.runs import driven_runs
-from hmmrnn.dynamics.transitions import net_cycles
 
 KEY = jax.random.key(0)
 
@@ -142,11 +140,11 @@ def test_masked_runs_count_as_segments_of_their_own():
     np.testing.assert_array_equal(again.turns, whole.turns)
 
 
-def test_turns_are_those_of_net_cycles():
+def test_net_turns_are_the_steps_of_the_phase():
     points = jax.random.normal(KEY, (4, 100, 2))
     every = jnp.ones((4, 100), bool)
     steps = phase_steps(points, every)
-    np.testing.assert_allclose(steps.sum(axis=1) / (2 * np.pi), net_cycles(points), atol=1e-5)
+    np.testing.assert_allclose(steps.sum(axis=1) / (2 * np.pi), net_turns(points), atol=1e-5)
     wrapped = np.diff(np.unwrap(np.arctan2(points[..., 1], points[..., 0])), axis=1)
     np.testing.assert_allclose(steps[:, 1:], wrapped, atol=1e-5)
 
@@ -181,7 +179,7 @@ def test_rotation_is_turns_over_pairs_of_transitions():
     points = circle(jnp.asarray(wander(2, n_runs=6)))
     found = measured(points)
     pairs = float(halves(points).sum()) / 2
-    expected = abs(float(net_cycles(points).sum())) / pairs
+    expected = abs(float(net_turns(points).sum())) / pairs
     assert found.rotation.value == pytest.approx(expected, rel=1e-5)
     assert found.rotation.low < expected < found.rotation.high
     assert found.n_transitions == 2 * pairs

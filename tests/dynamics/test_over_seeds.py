@@ -10,13 +10,15 @@ import pytest
 from networks import net_of
 
 from hmmrnn import dynamics
-from hmmrnn.dynamics import PCA, Runs
-from hmmrnn.dynamics.development import measure_snapshot
+from hmmrnn.dynamics import PCA
 from hmmrnn.dynamics.kramers_moyal import bin_edges, readout_difference
-from hmmrnn.dynamics.mean_shift import one_step_shift, propagated_shift
-from hmmrnn.dynamics.noise_sensitivity import starts_by_zone
+from hmmrnn.dynamics.mean_shifts import one_step_shift, propagated_shift
 from hmmrnn.dynamics.orbits import plane_points
 from hmmrnn.dynamics.readout_geometry import carried_variance
+from hmmrnn.dynamics.rotation import net_turns
+from hmmrnn.dynamics.runs import Runs
+from hmmrnn.dynamics.sensitivity import starts_by_zone
+from hmmrnn.dynamics.through_training import measure_snapshot
 from hmmrnn.dynamics.view import trajectory_paths
 from hmmrnn.nets import RNNCell, init_params
 
@@ -80,7 +82,7 @@ MEASURES = {
     "jacobians": lambda of, key: dynamics.jacobians(of.network, of.starts),
     "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),
     "time_reversed": lambda of, key: dynamics.time_reversed(
-        dynamics.net_cycles(of.points), of.runs.changes.sum(1), key, n_surrogates=50
+        net_turns(of.points), of.runs.changes.sum(1), key, n_surrogates=50
     ),
     "phase_shuffled": lambda of, key: dynamics.phase_shuffled(
         of.points, of.runs.changes.sum(1), key, n_surrogates=20

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from hmmrnn.dynamics.pca import PCA, pca
+from hmmrnn.dynamics.components import PCA, pca
 from hmmrnn.dynamics.readout_geometry import (
     axis_geometry,
     carried_variance,

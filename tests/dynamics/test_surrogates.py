@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hmmrnn.dynamics.rotation import net_turns
 from hmmrnn.dynamics.surrogates import phase_shuffled, shuffle_phases, time_reversed
-from hmmrnn.dynamics.transitions import net_cycles
 
 KEY = jax.random.key(0)
 N_SEEDS, N_RUNS, N_STEPS = 20, 12, 128
@@ -52,7 +52,7 @@ def both(points, key):
     key_reversed, key_shuffled = jax.random.split(key)
     n = changes(points)
     return (
-        time_reversed(net_cycles(points), n, key_reversed),
+        time_reversed(net_turns(points), n, key_reversed),
         phase_shuffled(points, n, key_shuffled, n_surrogates=100),
     )
 
@@ -97,7 +97,7 @@ def test_a_non_normal_linear_process_turns(shear):
         covariance = matrix @ covariance @ matrix.T + np.eye(2)
     lagged = matrix @ covariance
     points = linear(matrix, N_SEEDS * N_RUNS)
-    turns = net_cycles(points)
+    turns = net_turns(points)
     assert np.sign(turns.mean()) == np.sign(lagged[1, 0] - lagged[0, 1])
     for found in significance(points):
         assert np.sum(found.p_value < 0.05) >= 18
@@ -150,7 +150,7 @@ def test_nothing_to_test(switches):
     points = clock(4) if switches == 0 else jnp.full((4, N_STEPS, 2), jnp.nan)
     n = jnp.full(4, switches)
     for found in (
-        time_reversed(net_cycles(points), n, KEY),
+        time_reversed(net_turns(points), n, KEY),
         phase_shuffled(points, n, KEY, n_surrogates=25),
     ):
         assert np.isnan(found.value)

@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
 
-from hmmrnn.fidelity import (
-    dwell_cv,
-    dwell_mean,
-    kl_from_law,
-    matched_distances,
-    ngram_shares,
-    run_length_counts,
-)
+from hmmrnn.fidelity import kl_from_law, matched_distances, ngram_shares
+from hmmrnn.fidelity.dwell import dwell_cv, dwell_mean, run_length_counts
 
 symbol_rows = st.lists(st.integers(0, 2), min_size=9, max_size=9)
 batches = st.lists(symbol_rows, min_size=1, max_size=4).map(np.array)

@@ -2,11 +2,15 @@
 
 import numpy as np
 
-from hmmrnn.dynamics import PCA, ChangePoint, Development, EndStates, Portrait, SecondDescent
+from hmmrnn.dynamics import PCA, Development, Portrait
+from hmmrnn.dynamics.change_points import ChangePoint, SecondDescent
+from hmmrnn.dynamics.fixed_points.rest import EndStates
 from hmmrnn.fidelity import Compared, Fidelity, SymbolDwell
 from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.nets import LongRun
-from hmmrnn.training import Fit, Floor, Records, Snapshots
+from hmmrnn.training import Fit, Records
+from hmmrnn.training.fit import Snapshots
+from hmmrnn.training.floor import Floor
 
 
 def fit(config, loss, *, volatility=None, validation=None, floor=(0.5, 0.1), **others):

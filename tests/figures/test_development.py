@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from hmmrnn.dynamics import SecondDescent
+from hmmrnn.dynamics.change_points import SecondDescent
 from hmmrnn.figures import development_figure, symbol_color, to_svg
 from hmmrnn.figures.development import N_PORTRAITS, shown_snapshots
 from hmmrnn.intervals import UNKNOWN, Estimate

@@ -4,12 +4,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from sklearn.metrics import average_precision_score
 
-from hmmrnn.discovery.baselines import BASELINES
 from hmmrnn.discovery.edge_circuits import EdgeCircuit
 from hmmrnn.discovery.movie import Movie
+from hmmrnn.discovery.rankings import BASELINES
 from hmmrnn.discovery.redundancy import GroupEffects, Twins
 from hmmrnn.discovery.selection import Circuit, Curve
-from hmmrnn.discovery.survey import Agreement, Discovery
+from hmmrnn.discovery.surveys import Agreement, Discovery
 from hmmrnn.figures.discovery import (
     CELL,
     FOUND,

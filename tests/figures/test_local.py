@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
-from hmmrnn.dynamics.residency import ZONES
+from hmmrnn.dynamics.residency_times import ZONES
 from hmmrnn.dynamics.spectra import Spectrum
 from hmmrnn.figures import symbol_color, to_svg
 from hmmrnn.figures.local import (

@@ -10,7 +10,7 @@ import pytest
 from hmmrnn import InputError
 from hmmrnn.discovery.judge import Score
 from hmmrnn.discovery.selection import Circuit
-from hmmrnn.discovery.survey import Agreement
+from hmmrnn.discovery.surveys import Agreement
 from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page, build_report
 from hmmrnn.report.discovery import OF_CASES
 from hmmrnn.report.numbers import MINUS, UNKNOWN

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hmmrnn import InputError, storage
 from hmmrnn.hmm import HMM
 from hmmrnn.sweep.table import read_table, row, write_table
-from hmmrnn.training import Fit, Floor, Records, RunSpec, Snapshots, TrainConfig
+from hmmrnn.training import Fit, Records, RunSpec, TrainConfig
+from hmmrnn.training.fit import Snapshots
+from hmmrnn.training.floor import Floor
 from hmmrnn.training.run_folder import open_run, save_fit, write_manifest
 
 LOSS = [3.0, np.nan, 0.25, 0.5]

@@ -23,6 +23,7 @@ from hmmrnn.arrays import HIGHEST, Scalar
 from hmmrnn.errors import InputError
 from hmmrnn.linear_algebra import solve
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 FIXED, SLOW, UNFINISHED, INVALID = range(4)
 """Kinds of end points: q vanishes; q > 0 but no way leads down; the steps ran out; not finite."""
@@ -60,6 +61,7 @@ Record = TypeVar("Record", bound=tuple)
 Map = Callable[[Array], Array]
 
 
+@result
 class EndPoints(NamedTuple):
     """Where the descent from P starts ended. Lengths are relative to `scale`."""
 

@@ -1,6 +1,6 @@
 """Which fixed and slow points a network has, how many starts lead to each, and which are stable."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Complex, Float, Int
 from scipy.stats import binomtest
 
 from hmmrnn.arrays import Key, Scalar
+from hmmrnn.dynamics.components import PCA, pca, project
 from hmmrnn.dynamics.fixed_points.descent import (
     FIXED,
     INVALID,
@@ -18,11 +19,11 @@ from hmmrnn.dynamics.fixed_points.descent import (
 )
 from hmmrnn.dynamics.fixed_points.rest import RELATIVE_TOLERANCE, end_states_of
 from hmmrnn.dynamics.fixed_points.search import Search, search, settle
-from hmmrnn.dynamics.pca import PCA, pca, project
 from hmmrnn.dynamics.runs import expect_variance
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import LEVEL, Estimate
 from hmmrnn.nets import Network
+from hmmrnn.results import result_without
 
 SAME = 1e-2
 """Points closer than this share of the mean norm of the starts are one point."""
@@ -42,9 +43,7 @@ AT_KINK = 1e-5
 """A relu unit is at its kink if its pre-activation is below this share of the mean norm."""
 
 
-NOT_NUMBERS = ("points", "eigenvalues", "plane", "starts_in_plane", "points_in_plane")
-
-
+@result_without("points", "eigenvalues", "plane", "starts_in_plane", "points_in_plane")
 class FixedPoints(NamedTuple):
     """G distinct end points, fixed ones first, then by the number of starts that lead to them.
 
@@ -205,12 +204,6 @@ def _told(found: FixedPoints, i: int) -> str:
         f"{found.n_attracted[i]} of {found.n_starts} end at {name} "
         f"(95 % interval of the share {share.low:.3f} to {share.high:.3f})."
     )
-
-
-def numbers(found: FixedPoints) -> dict[str, Any]:
-    """What a table needs: everything but states and spectra, and the summary."""
-    kept = {k: v for k, v in found._asdict().items() if k not in NOT_NUMBERS}
-    return kept | {"summary": summary(found)}
 
 
 def _n_filled(n: int) -> int:

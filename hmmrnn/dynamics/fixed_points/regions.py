@@ -17,11 +17,13 @@ from hmmrnn.dynamics.spectra import jacobian
 from hmmrnn.errors import InputError
 from hmmrnn.linear_algebra import solve
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 TOLERANCE = 1e-5
 """A unit may be on the wrong side of its kink by this share of the length of h*."""
 
 
+@result
 class RegionPoints(NamedTuple):
     """The fixed points of P linear regions; NaN where the equations have no single solution."""
 

@@ -9,10 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from hmmrnn.nets import Network
+from hmmrnn.results import result_without
 
 RELATIVE_TOLERANCE = 1e-3
 
 
+@result_without("states")
 class EndStates(NamedTuple):
     """States after many steps without noise, from P starts."""
 

@@ -13,7 +13,8 @@ from scipy.special import erfcx
 from scipy.stats import norm
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.mean_shift import (
+from hmmrnn.dynamics.mean_shift_report import mean_shift_report
+from hmmrnn.dynamics.mean_shifts import (
     activation_mean_shift,
     mean_shift,
     monte_carlo_shift,
@@ -21,7 +22,6 @@ from hmmrnn.dynamics.mean_shift import (
     propagated_shift,
     rectified_mean_shift,
 )
-from hmmrnn.dynamics.mean_shift_report import mean_shift_report
 from hmmrnn.intervals import Estimate
 from hmmrnn.nets import RNNCell, init_params
 

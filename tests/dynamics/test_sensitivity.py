@@ -9,7 +9,7 @@ import pytest
 from networks import SMALL, net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.noise_sensitivity import (
+from hmmrnn.dynamics.sensitivity import (
     NoiseSensitivity,
     noise_sensitivity,
     sensitivity_by_zone,

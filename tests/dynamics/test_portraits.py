@@ -7,7 +7,8 @@ import pytest
 from networks import SMALL, net_of, rotor, tanh_network, two_wells
 
 from hmmrnn import InputError
-from hmmrnn.dynamics import end_states, portrait
+from hmmrnn.dynamics import portrait
+from hmmrnn.dynamics.fixed_points.rest import end_states
 from hmmrnn.nets import init_params
 
 

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from hmmrnn.dynamics.across_networks import across_networks
+from hmmrnn.dynamics.across_seeds import across_networks
 from hmmrnn.intervals import UNKNOWN, Estimate
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
 from hmmrnn.circuits.account import account
 from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
 from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
-from hmmrnn.circuits.find import numbers as circuit_numbers
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.circuits.parts import Parts, parts
 from hmmrnn.circuits.prove import Proof, Setting, prove
@@ -27,11 +26,25 @@ from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
 from hmmrnn.programs import keep_programs_of
+from hmmrnn.results import fields, result
 from hmmrnn.storage import plain
 
 MIN_RUNS = 4
+KEYS = (
+    "record",
+    "find",
+    "prove_on",
+    "experiment",
+    "boot",
+    "baseline",
+    "prove",
+    "parts",
+    "resonance",
+    "switching",
+)
 
 
+@result
 class CircuitSurvey(NamedTuple):
     """All records of the circuits of one network."""
 
@@ -45,6 +58,29 @@ class CircuitSurvey(NamedTuple):
     rows: list[Row]  # one for each ordered pair
     verdict: Holds
     account: list[str]  # sentences with numbers
+
+    def numbers(self) -> dict[str, Any]:
+        """What circuits.json holds: unit indices, scores, blocks, all dose curves, the account."""
+        table = partial(plain, columns=True)
+        proofs = [
+            {**proof._asdict(), "dials": table(proof.dials), "resonance": table(proof.resonance)}
+            for proof in self.proofs.values()
+        ]
+        switching = [
+            {**switch._asdict(), "carriers": table(switch.carriers)}
+            for switch in self.switching.values()
+        ]
+        return {
+            "verdict": self.verdict,
+            "account": self.account,
+            "rows": self.rows,
+            **fields(self.circuit),
+            "baseline": table(self.baseline),
+            "proofs": proofs,
+            "noise_into_all_units": table(self.everywhere),
+            "parts": table(self.parts),
+            "switching": switching,
+        }
 
 
 class Sizes(NamedTuple):
@@ -88,43 +124,34 @@ def survey_many(
             runs or 100 steps.
     """
     _expect(sizes)
-    networks, keys = of_one_cell(networks), _Keys(*jax.random.split(key, 10))
+    networks, keys = of_one_cell(networks), named_keys(key, KEYS)
     keep_programs_of(networks[0].cell)
     recordings = side_by_side(
         partial(_recordings, sizes, keys), [(network,) for network in networks]
     )
     trials = [
-        experiment(network, fresh, law, keys.experiment, n_runs=sizes.n_runs, n_steps=sizes.n_steps)
+        experiment(
+            network, fresh, law, keys["experiment"], n_runs=sizes.n_runs, n_steps=sizes.n_steps
+        )
         for network, law, (_, fresh) in zip(networks, laws, recordings, strict=True)
     ]
     each = zip(networks, recordings, trials, measure_baselines(trials), strict=True)
     yield from one_by_one(partial(_survey_of, keys), each)
 
 
-class _Keys(NamedTuple):
-    record: Key
-    find: Key
-    prove_on: Key
-    experiment: Key
-    boot: Key
-    baseline: Key
-    prove: Key
-    parts: Key
-    resonance: Key
-    switching: Key
-
-
-def _recordings(sizes: Sizes, keys: _Keys, network: Network) -> tuple[Recording, Recording]:
+def _recordings(
+    sizes: Sizes, keys: dict[str, Key], network: Network
+) -> tuple[Recording, Recording]:
     """One to find circuits in, and one to prove them on."""
     first, second = (
         record_zones(network, sizes.n_runs, sizes.n_steps, key)
-        for key in (keys.record, keys.prove_on)
+        for key in (keys["record"], keys["prove_on"])
     )
     return first, second
 
 
 def _survey_of(
-    keys: _Keys,
+    keys: dict[str, Key],
     network: Network,
     recordings: tuple[Recording, Recording],
     trial: Experiment,
@@ -134,27 +161,31 @@ def _survey_of(
     for recording in recordings:
         expect_finite(recording.states)
     recording, fresh = recordings
-    circuit = circuit_of(network, recording, keys.find)
-    weights = bootstrap_weights(len(trial.keys), keys.boot)
+    circuit = circuit_of(network, recording, keys["find"])
+    weights = bootstrap_weights(len(trial.keys), keys["boot"])
     setting = Setting(network, fresh, trial, baseline, weights)
     proofs, switches = {}, {}
     for i, found in enumerate(circuit.pairs):
         if found.kick.kick.any():
-            proofs[found.pair] = prove(setting, circuit, found, jax.random.fold_in(keys.prove, i))
-        switch = switching(setting, found.pair, jax.random.fold_in(keys.switching, i))
+            proofs[found.pair] = prove(
+                setting, circuit, found, jax.random.fold_in(keys["prove"], i)
+            )
+        switch = switching(setting, found.pair, jax.random.fold_in(keys["switching"], i))
         if switch is not None:
             switches[found.pair] = switch
     everyone = np.ones(network.hidden_size, bool)
     carry = [switch.carriers.both for switch in switches.values()]
     judged = _judged(circuit, proofs)
-    found_parts = parts(trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys.parts)
+    found_parts = parts(
+        trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys["parts"]
+    )
     verdict = network_verdict(list(judged.values()))
-    free = outcomes(trial, baseline, baseline, keys.baseline)
+    free = outcomes(trial, baseline, baseline, keys["baseline"])
     return CircuitSurvey(
         circuit=circuit,
         baseline=free,
         proofs=proofs,
-        everywhere=resonance(trial, baseline, everyone, keys.resonance),
+        everywhere=resonance(trial, baseline, everyone, keys["resonance"]),
         parts=found_parts,
         switching=switches,
         criteria=judged,
@@ -181,28 +212,4 @@ def _judged(
     return {
         pair: criteria(own, kicks.get(pair[::-1]), proofs[pair].dials if pair in proofs else None)
         for pair, own in kicks.items()
-    }
-
-
-def numbers(found: CircuitSurvey) -> dict[str, Any]:
-    """What circuits.json holds: unit indices, scores, blocks, all dose curves, the account."""
-    table = partial(plain, columns=True)
-    proofs = [
-        {**proof._asdict(), "dials": table(proof.dials), "resonance": table(proof.resonance)}
-        for proof in found.proofs.values()
-    ]
-    switching = [
-        {**switch._asdict(), "carriers": table(switch.carriers)}
-        for switch in found.switching.values()
-    ]
-    return {
-        "verdict": found.verdict,
-        "account": found.account,
-        "rows": found.rows,
-        **circuit_numbers(found.circuit),
-        "baseline": table(found.baseline),
-        "proofs": proofs,
-        "noise_into_all_units": table(found.everywhere),
-        "parts": table(found.parts),
-        "switching": switching,
     }

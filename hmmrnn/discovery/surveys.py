@@ -1,7 +1,7 @@
 """Everything about one case: who matters when, through which connections, and how sure that is."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -9,14 +9,14 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.discovery.attribution import METHODS, Method, attribution
-from hmmrnn.discovery.baselines import baselines
+from hmmrnn.discovery.attributions import METHODS, Method, attribution
 from hmmrnn.discovery.case import Case, Windows
 from hmmrnn.discovery.edge_circuits import EdgeCircuit, edge_circuit
 from hmmrnn.discovery.edges import edge_attribution, edge_effects
 from hmmrnn.discovery.effective import over_windows
 from hmmrnn.discovery.interventions import Kind, Stand_in, effects, stand_ins, units
 from hmmrnn.discovery.movie import Movie, movie
+from hmmrnn.discovery.rankings import baselines
 from hmmrnn.discovery.redundancy import GroupEffects, Twins, group_effects, twins
 from hmmrnn.discovery.selection import (
     Chosen,
@@ -29,6 +29,8 @@ from hmmrnn.discovery.selection import (
 )
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.programs import keep_programs_of
+from hmmrnn.results import fields, result
+from hmmrnn.storage import plain
 
 Groups = Mapping[str, Bool[np.ndarray, " N"]]
 
@@ -37,10 +39,13 @@ Choose = Callable[[Case, Float[np.ndarray, "W N"], Stand_in], Chosen]
 INTERVENTION = "intervention"
 RANKING: Method = "path cut"
 """The attribution whose circuits are compared with those of interventions."""
+N_LISTED = 20
+"""Edges and twins that files list for each window, the strongest."""
 N_EDGES = 96
 """Edges of each window that are patched: the strongest third, and others at random."""
 
 
+@result
 class Agreement(NamedTuple):
     """An estimate beside the exact intervention, over all units or edges of a window."""
 
@@ -49,6 +54,7 @@ class Agreement(NamedTuple):
     n: int
 
 
+@result
 class Discovery(NamedTuple):
     """What was found of a case. Strengths are increases of the loss when a unit is replaced."""
 
@@ -75,6 +81,39 @@ class Discovery(NamedTuple):
     def strengths(self) -> dict[str, Float[np.ndarray, "W N"]]:
         """All ways to rank units: by intervention, by attribution, and by what is to be beaten."""
         return {INTERVENTION: self.effect.value, **self.attributed, **self.baselines}
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything but matrices, window by window; units and edges by index."""
+        each = range(len(self.windows))
+        return {
+            "kind": self.kind,
+            "n_trials": self.n_trials,
+            "n_units": self.effect.value.shape[1],
+            "windows": {name: list(span) for name, span in self.windows.items()},
+            "effect": plain(self.effect, columns=True),
+            "agreement": self.agreement,
+            "edge_agreement": self.edge_agreement,
+            "circuits": self.circuits,
+            "curves": plain(self.curves, columns=True),
+            "groups": self.groups,
+            "twins": [self.twins.strongest(w, N_LISTED) for w in each],
+            "edges": [
+                {**fields(self.edge_circuits[w]), "strongest": _strongest(self.edges[w], N_LISTED)}
+                for w in each
+            ],
+        }
+
+    def arrays(self) -> dict[str, Any]:
+        """All strengths (W, N) by name, edges and transfer products (W, N, N), and the movie."""
+        return {
+            **{f"units {name}": strength for name, strength in self.strengths.items()},
+            "circuits": np.array([circuit.units for circuit in self.circuits]),
+            "edges": self.edges,
+            "edge circuits": np.array([circuit.edges for circuit in self.edge_circuits]),
+            "transfer": self.transfer,
+            "sent to readout": self.sent,
+            **{f"movie {name}": np.asarray(value) for name, value in self.movie._asdict().items()},
+        }
 
 
 def survey(
@@ -193,3 +232,9 @@ def _edge_circuits(
         edge_circuit(choosing, judging, strength, window, halved, keys["judge"])
         for window, strength in zip(choosing.windows, ranked, strict=True)
     ]
+
+
+def _strongest(edges: Float[np.ndarray, "N N"], n: int) -> list[dict[str, Any]]:
+    order = np.argsort(-edges, axis=None, kind="stable")[:n]
+    places = np.stack(np.unravel_index(order, edges.shape), axis=1)
+    return [{"receiver": i, "sender": j, "strength": edges[i, j]} for i, j in places]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from networks import READ, TURN, rotor, tanh_network, two_wells
 
-from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_many, survey_numbers
+from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_many
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.storage import plain
 
@@ -32,7 +32,7 @@ def look(network, key=0, sizes=SIZES, given=None):
 
 def written(found):
     """The numbers as dynamics.json has them: strict JSON."""
-    return json.loads(json.dumps(plain(survey_numbers(found)), allow_nan=False))
+    return json.loads(json.dumps(plain(found), allow_nan=False))
 
 
 def values(entries):

@@ -7,8 +7,10 @@ from jaxtyping import Array, Float
 
 from hmmrnn.arrays import HIGHEST
 from hmmrnn.linear_algebra import eigh
+from hmmrnn.results import result
 
 
+@result
 class PCA(NamedTuple):
     """Axes of largest variance, in falling order."""
 

@@ -9,26 +9,29 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
-from hmmrnn.arrays import Key, Params
-from hmmrnn.dynamics.development import Development, Snapshot, development_of, measure_snapshots
-from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of
-from hmmrnn.dynamics.fixed_points.find import numbers as fixed_point_numbers
+from hmmrnn.arrays import Key, Params, named_keys
+from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of, summary
 from hmmrnn.dynamics.fixed_points.search import Search, search
 from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_of, level_runs
-from hmmrnn.dynamics.global_dynamics import numbers as global_numbers
 from hmmrnn.dynamics.local_dynamics import LocalDynamics, Near, local_of, near_states
-from hmmrnn.dynamics.local_dynamics import numbers as local_numbers
 from hmmrnn.dynamics.noise_levels import NoiseRuns
-from hmmrnn.dynamics.portrait import Portrait, portrait_of
-from hmmrnn.dynamics.portrait import numbers as portrait_numbers
-from hmmrnn.dynamics.residency import residency, zones
+from hmmrnn.dynamics.portraits import Portrait, portrait_of
+from hmmrnn.dynamics.residency_times import residency, zones
 from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite
+from hmmrnn.dynamics.through_training import (
+    Development,
+    Snapshot,
+    development_of,
+    measure_snapshots,
+)
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import Network
 from hmmrnn.programs import keep_programs_of
+from hmmrnn.results import fields, result
 
 VIEW_STEPS = 400
+KEYS = ("runs", "portrait", "globally", "fixed", "locally", "view", "course")
 
 
 class Sizes(NamedTuple):
@@ -48,6 +51,7 @@ class Course(NamedTuple):
     loss: Float[np.ndarray, " L"]  # of each epoch
 
 
+@result
 class Survey(NamedTuple):
     """All records of the dynamics of one network."""
 
@@ -57,6 +61,16 @@ class Survey(NamedTuple):
     locally: LocalDynamics
     view: TrajectoryView
     development: Development | None  # None for a training without snapshots
+
+    def numbers(self) -> dict[str, Any]:
+        """What dynamics.json holds: numbers with their intervals, no states and no paths."""
+        return {
+            **fields(self.portrait),
+            **fields(self.globally),
+            "fixed_points": {**fields(self.fixed), "summary": summary(self.fixed)},
+            **fields(self.locally),
+            "development": _dated(self.development),
+        }
 
 
 def survey(network: Network, course: Course, key: Key, sizes: Sizes = Sizes()) -> Survey:  # noqa: B008
@@ -96,16 +110,6 @@ def survey_many(
     yield from one_by_one(partial(_survey_of, key), zip(networks, courses, found, strict=True))
 
 
-class _Keys(NamedTuple):
-    runs: Key
-    portrait: Key
-    globally: Key
-    fixed: Key
-    locally: Key
-    view: Key
-    course: Key
-
-
 class Measured(NamedTuple):
     """What the device measures of one network for a survey, in arrays of fixed shape."""
 
@@ -121,15 +125,17 @@ def measure(key: Key, sizes: Sizes, network: Network, snapshots: Params | None) 
 
     Each part is compiled for itself, so that a survey of one network and one of many share it.
     """
-    keys = _Keys(*jax.random.split(key, 7))
-    keys_runs = jax.random.split(keys.runs, sizes.n_trajectories)
+    keys = named_keys(key, KEYS)
+    keys_runs = jax.random.split(keys["runs"], sizes.n_trajectories)
     runs = driven_runs(network, sizes.n_steps, keys_runs)
     return Measured(
         runs=runs,
-        levels=level_runs(network, keys.globally),
-        search=search(network, keys.fixed, sizes.n_starts),
-        near=near_states(network, runs, keys.locally, sizes.n_states),
-        snapshots=None if snapshots is None else measure_snapshots(network, snapshots, keys.course),
+        levels=level_runs(network, keys["globally"]),
+        search=search(network, keys["fixed"], sizes.n_starts),
+        near=near_states(network, runs, keys["locally"], sizes.n_states),
+        snapshots=None
+        if snapshots is None
+        else measure_snapshots(network, snapshots, keys["course"]),
     )
 
 
@@ -151,22 +157,22 @@ def _snapshots(course: Course) -> dict[str, Array] | None:
 
 def _survey_of(key: Key, network: Network, course: Course, found: Measured) -> Survey:
     """What follows from the measures of one network, most of it on the host."""
-    keys = _Keys(*jax.random.split(key, 7))
+    keys = named_keys(key, KEYS)
     runs = found.runs
     expect_finite(runs.states)
-    globally = global_of(network, runs, found.levels, keys.globally)
+    globally = global_of(network, runs, found.levels, keys["globally"])
     # the same number twice: keep one of its two bootstrap intervals
-    seen = portrait_of(network, runs, keys.portrait)._replace(rotation=globally.orbit.rotation)
+    seen = portrait_of(network, runs, keys["portrait"])._replace(rotation=globally.orbit.rotation)
     return Survey(
         portrait=seen,
         globally=globally,
-        fixed=fixed_points_of(network, found.search, keys.fixed, globally.plane),
-        locally=local_of(network, found.near, globally.plane, keys.locally),
-        view=_view(network, course, seen, keys.view),
+        fixed=fixed_points_of(network, found.search, keys["fixed"], globally.plane),
+        locally=local_of(network, found.near, globally.plane, keys["locally"]),
+        view=_view(network, course, seen, keys["view"]),
         development=None
         if found.snapshots is None
         else development_of(
-            network, course.epochs, course.params, found.snapshots, course.loss, keys.course
+            network, course.epochs, course.params, found.snapshots, course.loss, keys["course"]
         ),
     )
 
@@ -188,20 +194,7 @@ def _view(network: Network, course: Course, seen: Portrait, key: Key) -> Traject
     )
 
 
-def numbers(found: Survey) -> dict[str, Any]:
-    """What dynamics.json holds: numbers with their intervals, no states and no paths."""
-    return {
-        **portrait_numbers(found.portrait),
-        **global_numbers(found.globally),
-        "fixed_points": fixed_point_numbers(found.fixed),
-        **local_numbers(found.locally),
-        "development": _dated(found.development),
-    }
-
-
 def _dated(found: Development | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    left_out = ("paths", "symbols", "mean_shift")
-    kept = {name: value for name, value in found._asdict().items() if name not in left_out}
-    return kept | {"median_mean_shift": np.median(found.mean_shift, axis=1)}
+    return {**fields(found), "median_mean_shift": np.median(found.mean_shift, axis=1)}

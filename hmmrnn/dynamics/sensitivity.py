@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Keys
-from hmmrnn.dynamics.residency import TRANSITION
+from hmmrnn.dynamics.residency_times import TRANSITION
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 MIXES = (0.0, 0.5, 1.0)
 """Shares g of fresh noise: none, half, all (Torre et al. 2025)."""
@@ -23,6 +24,7 @@ SENSITIVITY_ZONES = TRANSITION + 1
 """Starts come from clusters, kick-zones and transitions."""
 
 
+@result
 class NoiseSensitivity(NamedTuple):
     """Spread of the rollouts from each start, by G shares of fresh noise and by step."""
 
@@ -32,6 +34,7 @@ class NoiseSensitivity(NamedTuple):
     n_valid: Int[Array, ""]  # starts without NaN
 
 
+@result
 class ZoneSensitivity(NamedTuple):
     """Means over the starts of one zone, with intervals; (G, T) by share of fresh noise and step.
 

@@ -16,7 +16,7 @@ from hmmrnn.fidelity.dwell import shown_lengths
 from hmmrnn.fidelity.generated import Generated, Sizes, Yardstick, generated
 from hmmrnn.fidelity.held_out import held_out_yardstick
 from hmmrnn.fidelity.ngrams import impossible_share, ngram_shares
-from hmmrnn.fidelity.statistics import Scale, ScaleKeys, Statistics, rows, scale_of, statistics
+from hmmrnn.fidelity.statistics import Scale, Statistics, rows, scale_of, statistics
 from hmmrnn.hmm import HMM, dwell_law, ngram_law, symbol_law, symbol_transitions, volatility
 from hmmrnn.nets import LongRun, Network, long_run
 from hmmrnn.programs import keep_programs_of
@@ -40,7 +40,7 @@ def compare(
     Beside each number stands its floor, the same statistic of an HMM sample of the same size.
     n-grams, surprise and matching use `n_sequences` of `n_steps` (take the length trained on);
     dwell times use `n_long` sequences of `n_long_steps`, so that few runs are cut off, and are
-    NaN if the network does not stay bounded (`hmmrnn.nets.long_run`). Of data in the place of
+    NaN if the network does not stay bounded (`hmmrnn.nets.long_runs`). Of data in the place of
     `hmm`, see `held_out_yardstick`.
 
     Of a network that does not stay bounded a warning says so.
@@ -116,14 +116,14 @@ def hmm_yardstick(hmm: HMM, sizes: Sizes, key: Key) -> Yardstick:
     """The exact quantities of an HMM, and a sample of it for the floors."""
     key_net, key_hmm, key_boot, key_entropy, key_matched, key_long = jax.random.split(key, 6)
     key_long_net, key_long_hmm, key_long_boot = jax.random.split(key_long, 3)
-    keys = ScaleKeys(
-        short=key_hmm,
-        long=key_long_hmm,
-        weights=key_boot,
-        long_weights=key_long_boot,
-        entropy=key_entropy,
-        matched=key_matched,
-    )
+    keys = {
+        "short": key_hmm,
+        "long": key_long_hmm,
+        "weights": key_boot,
+        "long_weights": key_long_boot,
+        "entropy": key_entropy,
+        "matched": key_matched,
+    }
     scale, sample = scale_of(hmm, sizes, keys)
     judged = partial(_judged, scale, statistics(scale, sample))
     return Yardstick(sizes, (key_net, key_long_net), judged)

@@ -9,7 +9,7 @@ import pytest
 from networks import SMALL, net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.residency import residency, zone_means, zone_shares, zones
+from hmmrnn.dynamics.residency_times import residency, zone_means, zone_shares, zones
 from hmmrnn.dynamics.transitions import preferred_symbols
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params

@@ -7,8 +7,10 @@ import numpy as np
 
 from hmmrnn.arrays import Key
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
+from hmmrnn.results import result
 
 
+@result
 class Across(NamedTuple):
     """A number of several networks, such as the seeds of one preset and loss."""
 

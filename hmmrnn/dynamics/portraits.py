@@ -1,7 +1,6 @@
 """A first portrait of how a network moves: its plane, its transitions, its rest."""
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +8,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key
+from hmmrnn.dynamics.components import PCA, padded, pca, project
 from hmmrnn.dynamics.fixed_points.rest import EndStates, end_states
-from hmmrnn.dynamics.pca import PCA, padded, pca, project
+from hmmrnn.dynamics.rotation import net_turns, turns_per_pair
 from hmmrnn.dynamics.runs import Runs, finite_runs
-from hmmrnn.dynamics.transitions import dwell_moments, net_cycles
+from hmmrnn.dynamics.transitions import dwell_moments
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
+from hmmrnn.results import result_without
 
 N_COMPONENTS = 3
 QUIET_STEPS = 500
@@ -23,6 +24,7 @@ QUIET_SHOWN_STEPS = 60
 N_STARTS = 200
 
 
+@result_without("driven", "driven_symbols", "quiet")
 class Portrait(NamedTuple):
     """The dynamics at a glance. Intervals are over trajectories of one network."""
 
@@ -36,16 +38,6 @@ class Portrait(NamedTuple):
     quiet: Float[np.ndarray, "P T 3"]  # without noise, from points of the driven one
     n_trajectories: int
     n_steps: int
-
-
-PATHS = ("driven", "driven_symbols", "quiet")
-
-
-def numbers(found: Portrait) -> dict[str, Any]:
-    """What a table needs of a portrait: everything but paths and states."""
-    kept = {name: value for name, value in found._asdict().items() if name not in PATHS}
-    end = {name: value for name, value in found.end._asdict().items() if name != "states"}
-    return kept | {"end": end}
 
 
 def portrait(
@@ -74,7 +66,7 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
     per_run = jnp.concatenate(
         [
             jnp.mean(changes, axis=1)[:, None],
-            net_cycles(points[..., :2])[:, None],
+            net_turns(points[..., :2])[:, None],
             jax.vmap(dwell_moments)(changes),
         ],
         axis=1,
@@ -82,9 +74,13 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
     weights = bootstrap_weights(n_trajectories, key_boot)
     visited = states.reshape(-1, states.shape[-1])
     starts = jax.random.choice(key_starts, visited, (min(N_STARTS, len(visited)),), replace=False)
+
+    def turning(means: np.ndarray) -> np.ndarray:
+        return turns_per_pair(means[:, 1], means[:, 0] * n_steps)
+
     rate, rotation, cv = (
         estimate(statistic, per_run, weights)
-        for statistic in (lambda m: m[:, 0], partial(_rotation, n_steps), _dwell_cv)
+        for statistic in (lambda means: means[:, 0], turning, _dwell_cv)
     )
     return Portrait(
         plane=plane,
@@ -106,13 +102,6 @@ def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[A
     paths = network.run(starts, silence).states
     paths = jnp.swapaxes(jnp.concatenate([starts[None], paths]), 0, 1)
     return padded(project(plane, paths), N_COMPONENTS)
-
-
-def _rotation(n_steps: int, means: np.ndarray) -> np.ndarray:
-    """|turns| over pairs of transitions, from their means over trajectories."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        turns = means[:, 1] / (means[:, 0] * n_steps / 2)
-    return np.where(means[:, 0] > 0, np.abs(turns), np.nan)
 
 
 def _dwell_cv(means: np.ndarray) -> np.ndarray:

@@ -16,14 +16,15 @@ from hmmrnn.dynamics.change_points import (
     first_jump,
     second_descent,
 )
-from hmmrnn.dynamics.mean_shift import one_step_shift
+from hmmrnn.dynamics.components import padded
+from hmmrnn.dynamics.mean_shifts import one_step_shift
 from hmmrnn.dynamics.orbits import plane_points
-from hmmrnn.dynamics.pca import padded
+from hmmrnn.dynamics.rotation import net_turns, turns_per_pair
 from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import spectra_along
-from hmmrnn.dynamics.transitions import net_cycles
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.results import result_without
 
 N_RUNS = 16
 N_STEPS = 300
@@ -45,6 +46,7 @@ class Snapshot(NamedTuple):
     mean_shift: Float[Array, "*S N"]  # of each unit, mean over the probes
 
 
+@result_without("paths", "symbols", "mean_shift")
 class Development(NamedTuple):
     """E snapshots of one training. Intervals are over runs, which share their noise; (E,) each."""
 
@@ -75,7 +77,7 @@ def measure_snapshot(network: Network, n_steps: int, keys: Keys) -> Snapshot:
     scale = jnp.mean(jnp.linalg.norm(states, axis=-1))
     return Snapshot(
         rate=jnp.where(_finite(runs), jnp.mean(runs.changes, axis=1), jnp.nan),
-        turns=net_cycles(points),
+        turns=net_turns(points),
         explained=padded(plane.explained, 2),
         path=points[0],
         symbols=runs.symbols[0],
@@ -132,12 +134,9 @@ def development_of(
     critical, unstable = _spectra(network, snapshots, found.probes)
     weights = bootstrap_weights(n_runs, key_boot)
     rate, turns = (np.asarray(x, np.float64) for x in (found.rate, found.turns))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rotation = np.abs(turns @ weights.T) / (rate @ weights.T * n_steps / 2)
-    rotation[rate @ weights.T == 0] = np.nan
     series = {
         "transitions_per_step": rate @ weights.T,
-        "rotation": rotation,
+        "rotation": turns_per_pair(turns @ weights.T, rate @ weights.T * n_steps),
         "critical_share": critical @ weights.T,
         "unstable_share": unstable @ weights.T,
     }

@@ -7,20 +7,18 @@ import numpy as np
 import pytest
 
 from hmmrnn.discovery import (
-    BASELINES,
-    METHODS,
-    arrays,
     case_of,
     effects,
     judgement,
-    numbers,
     overlaps,
     stand_ins,
     survey,
     units,
 )
+from hmmrnn.discovery.attributions import METHODS
 from hmmrnn.discovery.known_truth import divergence
-from hmmrnn.discovery.survey import agreement
+from hmmrnn.discovery.rankings import BASELINES
+from hmmrnn.discovery.surveys import agreement
 from hmmrnn.storage import plain
 from hmmrnn.tasks import hmm_inference
 
@@ -106,7 +104,7 @@ def test_agreement_is_that_of_the_estimates(found):
 
 
 def test_numbers_are_strict_json_and_arrays_are_complete(task, found, judged):
-    text = json.dumps(plain(numbers(found, judged)), allow_nan=False)
+    text = json.dumps(plain(found), allow_nan=False)
     fields = json.loads(text)
     assert fields["windows"] == {"all": [0, 60]}
     assert fields["circuits"][0]["units"] == list(np.flatnonzero(found.circuits[0].units))
@@ -120,8 +118,7 @@ def test_numbers_are_strict_json_and_arrays_are_complete(task, found, judged):
     listed = [tuple(pair["units"]) for pair in fields["twins"][0]]
     assert len(set(listed)) == len(listed)
     assert all(a < b for a, b in listed)
-    assert numbers(found, None)["judgement"] is None
-    kept = arrays(found)
+    kept = found.arrays()
     np.testing.assert_array_equal(kept["units intervention"], found.effect.value)
     assert kept["edges"].shape == (1, *task.edges.shape)
 

@@ -11,7 +11,7 @@ import pytest
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Intervention
 from hmmrnn.tasks import hmm_inference, trained_inference
-from hmmrnn.tasks.hmm_inference import fit_kinks, next_state_law
+from hmmrnn.tasks.inference import fit_kinks, next_state_law
 
 KEY = jax.random.key(5)
 B, T = 64, 100

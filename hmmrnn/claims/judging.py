@@ -11,6 +11,7 @@ from hmmrnn.claims.hypothesis import ALL, Turning, judge_hypothesis, turning
 from hmmrnn.claims.rule import Claim, Row, Verdict, judge
 from hmmrnn.claims.sizes import COMPARISONS, compare_sizes
 from hmmrnn.hmm import PRESETS
+from hmmrnn.results import result
 
 CLAIMS = (
     Claim(
@@ -121,11 +122,38 @@ CLAIMS = (
 )
 
 
+@result
 class Ledger(NamedTuple):
     """All verdicts, and the networks of the hypothesis one by one."""
 
     rows: list[Row]
     turnings: list[Turning]
+
+    def numbers(self) -> dict[str, Any]:
+        """What `claims.json` holds."""
+        stated = [
+            {
+                "name": c.name,
+                "statement": c.statement,
+                "statistic": c.statistic,
+                "rule": c.rule_text,
+            }
+            for c in (*CLAIMS, *COMPARISONS)
+        ]
+        stated += [
+            {
+                "name": name,
+                "statement": statement,
+                "statistic": hypothesis.STATISTIC,
+                "rule": hypothesis.RULE,
+            }
+            for name, statement in hypothesis.STATEMENTS.items()
+        ]
+        return {
+            "claims": stated,
+            "rows": self.rows,
+            "networks": self.turnings,
+        }
 
 
 def ledger(networks: Sequence[Evidence], others: Sequence[Evidence] = ()) -> Ledger:
@@ -197,26 +225,3 @@ def _order(network: Evidence) -> tuple[Any, ...]:
     loss = network.loss
     batch = network.config.train.batch_size
     return not network.biased, loss, place, network.preset, batch, network.seed, network.name
-
-
-def numbers(found: Ledger, commands: Sequence[str]) -> dict[str, Any]:
-    """What `claims.json` holds."""
-    stated = [
-        {"name": c.name, "statement": c.statement, "statistic": c.statistic, "rule": c.rule_text}
-        for c in (*CLAIMS, *COMPARISONS)
-    ]
-    stated += [
-        {
-            "name": name,
-            "statement": statement,
-            "statistic": hypothesis.STATISTIC,
-            "rule": hypothesis.RULE,
-        }
-        for name, statement in hypothesis.STATEMENTS.items()
-    ]
-    return {
-        "commands": list(commands),
-        "claims": stated,
-        "rows": [row._asdict() for row in found.rows],
-        "networks": [network._asdict() for network in found.turnings],
-    }

@@ -13,9 +13,9 @@ from report.run import Page, fill
 
 import hmmrnn.cli.circuits
 from hmmrnn import InputError
-from hmmrnn.circuits import Sizes, survey, survey_numbers
+from hmmrnn.circuits import Sizes, survey
 from hmmrnn.circuits.windows import WIDTH
-from hmmrnn.claims import CLAIMS
+from hmmrnn.claims.judging import CLAIMS
 from hmmrnn.hmm import HMM
 from hmmrnn.nets import Network
 from hmmrnn.report import build_report
@@ -175,7 +175,7 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     monkeypatch.setattr(hmmrnn.cli.circuits, "survey_many", lambda *_: [found])
     fit = trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
     hmmrnn.cli.circuits.analyse(folder, fit, SIZES, 0)
-    numbers = plain(survey_numbers(found))
+    numbers = plain(found)
     assert json.loads((folder / "circuits.json").read_text()) == json.loads(json.dumps(numbers))
     ends = {f"_{s}_{t}" for s, t in PAIRS}
     of_pairs = OF_PAIRS if which == "kicked" else OF_PAIRS[-3:]
@@ -188,7 +188,7 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
 
 
 def test_tables_of_outcomes_are_written_in_columns_and_effects_by_place(kicked):
-    fields, ends = plain(survey_numbers(kicked[1])), {"value", "low", "high"}
+    fields, ends = plain(kicked[1]), {"value", "low", "high"}
     proof, switch = fields["proofs"][0], fields["switching"][0]
     dial, push = proof["dials"]["kick"], switch["push"]["injection"]
     for table, shape in (
@@ -220,9 +220,7 @@ def test_tables_of_outcomes_are_written_in_columns_and_effects_by_place(kicked):
 
 def test_claims_about_the_circuit_hold_where_it_is_planted(kicked):
     _, found = kicked
-    evidence = claims_network()._replace(
-        circuits=json.loads(json.dumps(plain(survey_numbers(found))))
-    )
+    evidence = claims_network()._replace(circuits=json.loads(json.dumps(plain(found))))
     verdicts = {claim.name: claim.find(evidence) for claim in CLAIMS}
     for name in ("C7", "C8a", "C9", "C13"):
         assert verdicts[name].holds is True, name

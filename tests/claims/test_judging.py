@@ -8,10 +8,10 @@ from scipy import stats
 
 from claims.synthetic import estimate, network, spoiled
 from hmmrnn import TrainConfig, zoo
-from hmmrnn.claims import CLAIMS, ledger, numbers
+from hmmrnn.claims import ledger
 from hmmrnn.claims.evidence import read_evidence
 from hmmrnn.claims.hypothesis import ALIKE, AS_TRAINED, judge_hypothesis, turning
-from hmmrnn.claims.ledger import over_presets
+from hmmrnn.claims.judging import CLAIMS, over_presets
 from hmmrnn.claims.sizes import COMPARISONS, compare_sizes
 from hmmrnn.hmm import PRESETS, preset
 from hmmrnn.storage import plain
@@ -273,6 +273,6 @@ def test_the_ledger_judges_every_claim_for_each_loss_and_preset():
         ]
     assert {row.claim for row in found.rows} >= {"C14a", "C14b", "C14c", "Ha", "Hb"}
     assert len(found.turnings) == 11
-    written = json.loads(json.dumps(plain(numbers(found, ["hmmrnn claims"]))))
+    written = json.loads(json.dumps(plain(found)))
     assert {claim["name"] for claim in written["claims"]} == {row.claim for row in found.rows}
     assert all(claim["rule"] for claim in written["claims"])

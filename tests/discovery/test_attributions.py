@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from hmmrnn.discovery.attribution import METHODS, attribution
+from hmmrnn.discovery.attributions import METHODS, attribution
 from hmmrnn.discovery.case import Lag, SquaredError, case_of, clean_run
 from hmmrnn.discovery.interventions import effects, stand_ins, units
 from hmmrnn.errors import InputError

@@ -7,7 +7,7 @@ import pytest
 from networks import net_of
 
 from hmmrnn.dynamics import development
-from hmmrnn.dynamics.development import measure_snapshot
+from hmmrnn.dynamics.through_training import measure_snapshot
 from hmmrnn.intervals import UNKNOWN
 from hmmrnn.nets import RNNCell
 

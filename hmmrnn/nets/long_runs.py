@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Bool
 
 from hmmrnn.nets.network import Network
+from hmmrnn.results import result
 
 LONG_RUNS = 64
 LONG_RUN_STEPS = 2_000
@@ -23,6 +24,7 @@ median may be small by chance, and logits fluctuate, so that a run in a hundred 
 """
 
 
+@result
 class LongRun(NamedTuple):
     """Long runs of a network: how many of them stay bounded."""
 

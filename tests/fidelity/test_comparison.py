@@ -8,7 +8,8 @@ from networks import net_of, weights
 
 from hmmrnn import InputError, hmm
 from hmmrnn.errors import DivergingNetworkError
-from hmmrnn.fidelity import Sizes, compare, compare_many, excess_surprise, surprise
+from hmmrnn.fidelity import Sizes, compare, compare_many, excess_surprise
+from hmmrnn.fidelity.surprise import surprise
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import RNNCell
 from hmmrnn.storage import plain

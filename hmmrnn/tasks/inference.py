@@ -17,6 +17,7 @@ from scipy.optimize import least_squares
 from hmmrnn.arrays import Key, Params, Scalar
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Intervention, Network, RNNCell, init_params
+from hmmrnn.results import result
 from hmmrnn.tasks.distractors import (
     Trials,
     Weights,
@@ -33,6 +34,7 @@ LEARNING_RATE, CLIP = 1e-2, 1.0
 USEFUL = 2.0  # a trained unit counts if the loss without it is at least so many times as large
 
 
+@result
 class Kinks(NamedTuple):
     """psi(L) ~ offset + sum_k weight_k relu(L - place_k), in log odds."""
 

@@ -16,6 +16,7 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, ratio
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 
 N_ROLLOUTS = 20
 N_STEPS = 60
@@ -35,6 +36,7 @@ of its cores busy; results do not depend on it.
 """
 
 
+@result
 class Residency(NamedTuple):
     """What rollouts from each state say about it; NaN where one of them, or the state, diverges."""
 

@@ -18,11 +18,13 @@ from jaxtyping import Array, Float
 
 from hmmrnn.arrays import Key
 from hmmrnn.nets import Network, RNNCell
+from hmmrnn.results import result
 
 LAST_NODE, N_NODES = 6.0, 64  # of the quadrature, on each side of 0
 TAIL, N_TAIL_TERMS = 3.0, 12  # beyond it, so many terms are exact to 2e-6
 
 
+@result
 class MeanShift(NamedTuple):
     """Mean of the noisy state minus the noise-free one, by unit."""
 
@@ -30,6 +32,7 @@ class MeanShift(NamedTuple):
     propagated: Float[Array, "T N"]  # mean field: 1 to T steps from the first state of the path
 
 
+@result
 class MonteCarloShift(NamedTuple):
     """What P starts do under noise, minus the noise-free path: means over draws of the noise."""
 

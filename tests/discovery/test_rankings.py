@@ -7,10 +7,10 @@ import pytest
 from networks import net_of, weights
 from sklearn.linear_model import Ridge
 
-from hmmrnn.discovery.baselines import BASELINES, baselines
 from hmmrnn.discovery.case import Case, SquaredError, case_of, clean_run
 from hmmrnn.discovery.decoding import RIDGE
 from hmmrnn.discovery.judge import compare
+from hmmrnn.discovery.rankings import BASELINES, baselines
 from hmmrnn.nets import RNNCell
 from hmmrnn.tasks import ring_attractor
 
