@@ -38,7 +38,7 @@ def test_the_site_builds_without_a_warning(tmp_path, capfd):
     pages = {path.relative_to(tmp_path / "site") for path in (tmp_path / "site").rglob("*.html")}
     assert {path.relative_to(ROOT / "docs").with_suffix(".html") for path in PAGES[1:]} <= pages
     fidelity = (tmp_path / "site" / "api" / "fidelity.html").read_text()
-    assert 'id="hmmrnn.fidelity.comparison"' in fidelity
+    assert 'id="hmmrnn.fidelity.compare"' in fidelity
     assert "nats; KL(generated n-grams | exact law)" in fidelity  # a comment behind a field
     assert "Alias for field number" not in fidelity
     rotation = (tmp_path / "site" / "analyses" / "rotation.html").read_text()

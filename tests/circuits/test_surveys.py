@@ -20,7 +20,7 @@ from hmmrnn.hmm import HMM
 from hmmrnn.nets import Network
 from hmmrnn.report import build_report
 from hmmrnn.report.circuits import FIGURES, OF_PAIRS
-from hmmrnn.storage import plain
+from hmmrnn.storage import plain, read_results
 from hmmrnn.tasks.kick_circuit import PAIRS, barrier_network, kick_network
 
 SIZES = Sizes(24, 300)
@@ -176,7 +176,7 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     fit = trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
     hmmrnn.cli.circuits.analyse(folder, fit, SIZES, 0)
     numbers = plain(found)
-    assert json.loads((folder / "circuits.json").read_text()) == json.loads(json.dumps(numbers))
+    assert read_results(folder / "circuits.json") == json.loads(json.dumps(numbers))
     ends = {f"_{s}_{t}" for s, t in PAIRS}
     of_pairs = OF_PAIRS if which == "kicked" else OF_PAIRS[-3:]
     drawn = {path.stem for path in (folder / "figures").glob("circuit_*.svg")}

@@ -13,7 +13,7 @@ from hmmrnn.cli.circuits import MOST_NGRAMS, analyse, law_of
 from hmmrnn.cli.report import report
 from hmmrnn.errors import InputError
 from hmmrnn.report.circuits import FIGURES
-from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
+from hmmrnn.storage import read_arrays, read_json, read_results, write_arrays, write_json
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
@@ -70,7 +70,7 @@ def test_it_writes_numbers_and_figures_in_place_of_earlier_ones(first):
     folder, found = first
     assert figures_of(folder) == {*FIGURES, "dwell", "flow_0_1"}
     assert "<path" in (folder / "figures" / "circuit_scores.svg").read_text()
-    fields = read_json(folder / "circuits.json")
+    fields = read_results(folder / "circuits.json")
     assert set(fields) == FIELDS
     assert fields["verdict"] == found.verdict
     assert fields["account"] == found.account
@@ -109,7 +109,7 @@ def test_a_diverging_network_leaves_its_reason_and_nothing_else(copy, factor):
     analysis = look(copy)
     assert analysis.found is None
     assert "not finite" in analysis.problem
-    assert read_json(copy / "circuits.json") == {"problem": analysis.problem}
+    assert read_results(copy / "circuits.json") == {"problem": analysis.problem}
     assert figures_of(copy) == {"dwell", "flow_0_1"}
     page = Page(report(copy).read_text())
     assert f"There is no circuit to show: {analysis.problem}" in page.text

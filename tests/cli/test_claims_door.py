@@ -72,7 +72,7 @@ def test_the_pages_hold_every_rule_and_the_commands(judged):
     [
         (("--runs={runs}/nothing*", "--outdir={out}"), "matches no run folder"),
         (("--runs={runs}/*", "--outdir={runs}/linear2-ngram-seed0"), "holds a run of a network"),
-        (("--runs={broken}/*", "--outdir={out}"), "holds no object with named fields"),
+        (("--runs={broken}/*", "--outdir={out}"), "not an object with named fields"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(door, runs, tmp_path, flags, problem):

@@ -10,6 +10,7 @@ import pytest
 from hmmrnn.nets import BOUNDED
 from hmmrnn.report import DYNAMICS_FIGURES
 from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
+from hmmrnn.storage import read_results
 
 SMOKE = ("--preset=linear3", "--profile=smoke")
 
@@ -166,7 +167,7 @@ def test_a_network_that_explodes_is_told_of_everywhere(exploding, door):
     for name in ("dynamics", "circuits"):
         told = printed_by(door(name, f"--run={exploding}"))
         assert "unbounded: " in told or "diverges" in told
-        assert list(json.loads((exploding / f"{name}.json").read_text())) == ["problem"]
+        assert list(read_results(exploding / f"{name}.json")) == ["problem"]
     done = door("discover", f"--run={exploding}")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "error: unbounded: " in done.stderr

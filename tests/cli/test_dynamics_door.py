@@ -19,7 +19,7 @@ from hmmrnn.cli.sister_networks import NUMBERS, sister_networks
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import InputError
 from hmmrnn.report import DYNAMICS_FIGURES
-from hmmrnn.storage import read_arrays, read_json, write_arrays, write_json
+from hmmrnn.storage import read_arrays, read_json, read_results, write_arrays, write_json
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
@@ -221,7 +221,7 @@ def test_a_diverging_network_leaves_its_reason_and_nothing_else(copy, factor):
     change(copy, "W_rec", factor)
     analysis = look(copy)
     assert analysis.found is None
-    assert read_json(copy / "dynamics.json") == {"problem": analysis.problem}
+    assert read_results(copy / "dynamics.json") == {"problem": analysis.problem}
     assert figures_of(copy) == {"dwell"}
     assert not (copy / "trajectory_view.npz").exists()
     page = Page(report(copy).read_text())

@@ -67,7 +67,7 @@ def fake(measure=None, write=None, shape=lambda spec: spec.config.cell, **option
     def measured(fits):
         yield from (float(fit.params["W_rec"][0, 0]) for fit in fits)
 
-    def written(folder, record):
+    def written(folder, network, record):
         write_json(folder / "fake.json", record)
         return f"weight {record:.3f}"
 
@@ -193,10 +193,10 @@ def test_a_failure_of_a_whole_group_or_of_a_file_is_said_of_each(runs, capsys):
         raise InputError("n_states=1")
         yield
 
-    def full(folder, record):
+    def full(folder, network, record):
         raise StorageError("disk full")
 
-    def broken(folder, record):
+    def broken(folder, network, record):
         raise XLA
 
     assert done(fake(refuse), runs / "[ab]", at_once=2) == 1
@@ -239,8 +239,9 @@ def both_ways(runs, result, measure, write, shape, hosts=in_place):
     """Compare numbers of a, b and one that diverges, alone and side by side; the exit code."""
     alone = {}
     for name in "ab":
-        (record,) = measure([load(runs / name)])
-        write(runs / name, record)
+        fit = load(runs / name)
+        (record,) = measure([fit])
+        write(runs / name, fit.digest, record)
         alone[name] = read_json(runs / name / result)
         (runs / name / result).unlink()
     code = done(Step(result, shape, measure, write, hosts), runs / "[ab]*", at_once=3)
@@ -278,7 +279,7 @@ def test_circuits_of_many_are_those_of_each(runs, monkeypatch, capsys):
     assert "not finite" in read_json(runs / "bad" / "circuits.json")["problem"]
 
 
-def die(folder, record):
+def die(folder, network, record):
     os._exit(1)
 
 

@@ -11,13 +11,17 @@ from networks import net_of
 
 from hmmrnn import dynamics
 from hmmrnn.dynamics import PCA
-from hmmrnn.dynamics.kramers_moyal import bin_edges, readout_difference
-from hmmrnn.dynamics.mean_shifts import one_step_shift, propagated_shift
+from hmmrnn.dynamics.current import flow_sums
+from hmmrnn.dynamics.fixed_points.descent import end_points
+from hmmrnn.dynamics.kramers_moyal import bin_edges, drift_diffusion, readout_difference
+from hmmrnn.dynamics.mean_shifts import monte_carlo_shift, one_step_shift, propagated_shift
+from hmmrnn.dynamics.noise_levels import radius_by_noise, scaling_error
 from hmmrnn.dynamics.orbits import plane_points
-from hmmrnn.dynamics.readout_geometry import carried_variance
-from hmmrnn.dynamics.rotation import net_turns
+from hmmrnn.dynamics.readout_geometry import carried_variance, emission_by_phase, readout_axes
+from hmmrnn.dynamics.rotation import net_turns, phase
 from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.sensitivity import starts_by_zone
+from hmmrnn.dynamics.symbol_pairs import pair_sums
 from hmmrnn.dynamics.through_training import measure_snapshot
 from hmmrnn.dynamics.view import trajectory_paths
 from hmmrnn.nets import RNNCell, init_params
@@ -72,7 +76,7 @@ def several():
 
 
 def fixed_points(of, key):
-    found = dynamics.end_points(of.network, of.starts, n_steps=50)
+    found = end_points(of.network, of.starts, n_steps=50)
     return found.points, found.residual, found.kind  # rounding may change the number of steps
 
 
@@ -87,26 +91,20 @@ MEASURES = {
     "phase_shuffled": lambda of, key: dynamics.phase_shuffled(
         of.points, of.runs.changes.sum(1), key, n_surrogates=20
     ),
-    "radius_by_noise": lambda of, key: dynamics.radius_by_noise(
+    "radius_by_noise": lambda of, key: radius_by_noise(
         of.network, LEVELS, T, jax.random.split(key, B)
     ),
-    "scaling_error": lambda of, key: dynamics.scaling_error(
-        of.network, 2.0, T, jax.random.split(key, B)
-    ),
-    "emission_by_phase": lambda of, key: dynamics.emission_by_phase(
-        dynamics.phase(of.points), of.runs.logits
-    ),
-    "readout_axes": lambda of, key: dynamics.readout_axes(of.params["W_out"], of.plane),
+    "scaling_error": lambda of, key: scaling_error(of.network, 2.0, T, jax.random.split(key, B)),
+    "emission_by_phase": lambda of, key: emission_by_phase(phase(of.points), of.runs.logits),
+    "readout_axes": lambda of, key: readout_axes(of.params["W_out"], of.plane),
     "carried_variance": lambda of, key: carried_variance(
         of.params["W_out"], of.plane, of.runs.states
     ),
-    "drift_diffusion": lambda of, key: dynamics.drift_diffusion(
+    "drift_diffusion": lambda of, key: drift_diffusion(
         of.coordinate, bin_edges(of.coordinate, n_bins=8)
     ),
-    "flow_sums": lambda of, key: dynamics.flow_sums(of.points, n_cells=5),
-    "pair_sums": lambda of, key: dynamics.pair_sums(
-        of.runs.states, of.runs.logits, of.runs.symbols, PAIR
-    ),
+    "flow_sums": lambda of, key: flow_sums(of.points, n_cells=5),
+    "pair_sums": lambda of, key: pair_sums(of.runs.states, of.runs.logits, of.runs.symbols, PAIR),
     "residency": lambda of, key: dynamics.residency(
         of.network, of.starts, key, n_rollouts=4, n_steps=10, n_lanes=8
     ),
@@ -118,9 +116,7 @@ MEASURES = {
     ),
     "one_step_shift": lambda of, key: one_step_shift(of.network, of.starts),
     "propagated_shift": lambda of, key: propagated_shift(of.network, of.starts, 3),
-    "monte_carlo_shift": lambda of, key: dynamics.monte_carlo_shift(
-        of.network, of.starts, key, 5, 3
-    ),
+    "monte_carlo_shift": lambda of, key: monte_carlo_shift(of.network, of.starts, key, 5, 3),
     "measure_snapshot": lambda of, key: measure_snapshot(of.network, T, jax.random.split(key, B)),
     "trajectory_paths": lambda of, key: trajectory_paths(
         of.network, of.snapshots, None, key, n_steps=T, n_quiet=2, quiet_steps=4

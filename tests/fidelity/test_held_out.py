@@ -5,7 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
-from fidelity.test_compare import P, planted
+from fidelity.test_comparison import P, planted
 
 from hmmrnn import InputError, hmm
 from hmmrnn.fidelity import compare, kl_through_training
