@@ -46,7 +46,7 @@ choose_cpu_products()  # as the programs do, so that their runs can be repeated 
 os.environ.setdefault(CACHE_VARIABLE, str(Path("~/.cache/hmmrnn/tests").expanduser()))
 programs.FEW_MAPPINGS = programs.MANY_MAPPINGS  # tests of many cells share a process
 jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 jax.config.update("jax_num_cpu_devices", 4)  # simulated, for tests of many devices; others use one
 
 

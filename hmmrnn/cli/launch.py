@@ -43,7 +43,7 @@ def set_global_switches() -> None:
     jax.config.update("jax_default_matmul_precision", "highest")
     choose_cpu_products()
     jax.config.update("jax_compilation_cache_dir", str(compile_cache()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.02)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def compile_cache() -> Path:

@@ -151,6 +151,7 @@ def test_with_too_many_symbols_for_4_grams_all_else_is_measured(tmp_path):
     assert {*FIGURES} <= figures_of(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_account_and_where_the_numbers_are(copy, door):
     done = door("circuits", f"--run={copy}", "--n_runs=4", "--n_steps=100")
     assert (done.returncode, done.stderr) == (0, "")

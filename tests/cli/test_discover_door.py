@@ -85,6 +85,7 @@ def switching(door, tmp_path_factory):
     return done, folder, found
 
 
+@pytest.mark.slow
 def test_changes_of_a_trained_network_stand_beside_its_kick_circuit(switching, door):
     done, folder, groups = switching
     assert done.returncode == 0, done.stderr

@@ -78,6 +78,7 @@ def swept(door, tmp_path_factory):
     return outdir, first[0].returncode, survivor, after_kill, printed
 
 
+@pytest.mark.slow
 def test_the_survivor_finishes_its_share_and_says_what_is_missing(swept):
     _, returncode, survivor, after_kill, _ = swept
     assert returncode == 1, survivor  # a script that goes on should know
@@ -86,6 +87,7 @@ def test_the_survivor_finishes_its_share_and_says_what_is_missing(swept):
     assert "sweep.csv" in survivor
 
 
+@pytest.mark.slow
 def test_every_result_is_there_once(swept):
     outdir, _, _, after_kill, printed = swept
     rows = read_table(outdir)
@@ -97,6 +99,7 @@ def test_every_result_is_there_once(swept):
     assert "sweep.csv" not in printed[1]
 
 
+@pytest.mark.slow
 def test_the_killed_network_has_the_bits_of_a_run_alone(swept, tmp_path):
     outdir = swept[0]
     entry = share(entries(GRID), 1, 2)[0]

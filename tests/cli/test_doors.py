@@ -187,6 +187,7 @@ def test_what_training_saw_of_long_runs_is_in_the_manifest(demo):
     assert shown in (demo[0] / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_training_begins_from_the_state_of_another(door, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     short = (*SMOKE, "--train.epochs=4", "--seed=7")

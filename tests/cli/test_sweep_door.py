@@ -107,6 +107,7 @@ def test_rows_hold_options_and_all_numbers(whole):
     assert len({row["fidelity.kl.6.network.value"] for row in rows.values()}) == 3
 
 
+@pytest.mark.slow
 def test_networks_are_those_of_the_library_bit_for_bit(whole, tmp_path):
     _, folder, _ = whole
     smoke = TrainConfig.profile("smoke", preset("linear3"))

@@ -15,11 +15,14 @@ FEW, MANY = (16, range(100, 101)), (64, range(5))
 networks = pytest.mark.parametrize(
     ("n_trials", "seeds"), [FEW, pytest.param(*MANY, marks=pytest.mark.slow)], ids=["1", "5"]
 )
+EASIER = [condition for condition in CONDITIONS if condition != "jumping"]
 conditions = pytest.mark.parametrize("condition", CONDITIONS)
 
 
 @networks
-@conditions
+@pytest.mark.parametrize(
+    "condition", ["jumping", *(pytest.param(c, marks=pytest.mark.slow) for c in EASIER)]
+)
 def test_a_clean_ring_is_found(condition, n_trials, seeds):
     make = partial(ring_attractor, condition=condition, n_trials=n_trials)
     found = worst(make, (units_row, edges_row), seeds)

@@ -197,7 +197,11 @@ def test_one_unit_goes_back_and_forth():
 
 
 @pytest.mark.parametrize(
-    ("n_steps", "w_out"), [(2, READ), (5, [[1, 0], [1, 0], [1, 0]])], ids=["two", "five"]
+    ("n_steps", "w_out"),
+    [
+        pytest.param(2, READ, marks=pytest.mark.slow, id="two"),
+        pytest.param(5, [[1, 0], [1, 0], [1, 0]], id="five"),
+    ],
 )
 def test_few_steps_and_one_symbol_of_three_give_no_verdict(n_steps, w_out):
     """A run is far shorter than its warm-up; wells are not seen in so few steps."""

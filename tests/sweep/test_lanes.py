@@ -379,6 +379,7 @@ def test_checkpoints_that_are_all_damaged_concern_one_network(grid, solo, tmp_pa
     assert_all_as_alone(tmp_path, grid[:2], solo)
 
 
+@pytest.mark.slow
 def test_code_forgotten_by_one_lane_is_no_harm_to_the_other(grid, solo, tmp_path, monkeypatch):
     """As after many shapes: here all compiled code is dropped after every network."""
     monkeypatch.setattr(programs, "MANY_MAPPINGS", 0)

@@ -124,7 +124,10 @@ def compiled_in(config, level, key):
     return state.params
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "recipe",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "paper" else name for name in RECIPES],
+)
 def test_numbers_that_are_arguments_of_the_program_change_no_bit(smoke, recipe):
     config = smoke.replace(train={"epochs": 3}).replace(**RECIPES[recipe])
     key = jax.random.key(0)

@@ -37,6 +37,7 @@ def test_one_after_another_and_over_devices_members_cost_little(config):
     assert needed_bytes(config, placed(4), 4) < 1.5 * one
 
 
+@pytest.mark.slow
 def test_the_largest_number_that_fits(config):
     four = needed_bytes(config, placed(1), 4)
     free = int(four / SHARE) + 1000

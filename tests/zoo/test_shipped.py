@@ -77,6 +77,7 @@ def test_the_zoo_leaves_room_in_the_wheel(tmp_path):
     assert (tmp_path / "zoo.zip").stat().st_size < WHEEL_LIMIT - 2e6
 
 
+@pytest.mark.slow
 def test_the_training_of_an_entry_begins_again_as_it_did():
     """The first 400 steps; other machines round differently, which grows with the steps."""
     entry = hr.zoo.load("linear3")
