@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
@@ -18,7 +19,7 @@ from hmmrnn.circuits.outcomes import (
 )
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import LEVEL, Estimate
-from hmmrnn.nets import Intervention
+from hmmrnn.interventions import Arms
 from hmmrnn.results import result
 
 Kind = Literal["kick", "noise", "silence", "both"]
@@ -66,7 +67,7 @@ class Dial(NamedTuple):
     specificity: Contrast  # (H,) ratio of s -> t, mean over controls, minus that of the group
 
 
-def turned(kind: str, group: Group, doses: Sequence[float]) -> Intervention:
+def turned(kind: str, group: Group, doses: Sequence[float]) -> Arms:
     """The intervention at each dose, entries (G, N); a dose of 1 is none at all.
 
     kick: the recurrent drive of the kick units times the dose (Torre et al. 2025); noise: the
@@ -81,11 +82,10 @@ def turned(kind: str, group: Group, doses: Sequence[float]) -> Intervention:
     kick = jnp.where(jnp.asarray(group.kick), dose, 1.0)
     noise = jnp.where(jnp.asarray(group.population), dose, 1.0)
     none = jnp.ones_like(kick)
-    return Intervention(
+    return Arms(
         recurrent_gain=kick if kind in ("kick", "both") else none,
         noise_gain=noise if kind in ("noise", "both") else none,
         state_gain=kick if kind == "silence" else none,
-        state_offset=jnp.zeros_like(kick),
     )
 
 
@@ -175,8 +175,8 @@ def _by_dose(
         no_start = np.zeros((n_doses, setting.network.n_symbols), int)
         return unknown, np.zeros(n_doses, int), no_start
     each = [turned(kind, Group(*pair), doses) for pair in zip(*masks, strict=True)]
-    gains = Intervention(*(jnp.concatenate(gates) for gates in zip(*each, strict=True)))
-    measured = measure(setting, gains)
+    arms = jax.tree.map(lambda *gates: jnp.concatenate(gates), *each)
+    measured = measure(setting, arms)
     found = quantities(setting, measured, baseline, *weights)
     n_valid, n_valid_starts = (
         np.sum(x, axis=-1).reshape(n_controls, n_doses, *x.shape[1:-1]).min(axis=0)

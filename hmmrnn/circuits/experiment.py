@@ -16,15 +16,14 @@ from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.dynamics import jacobians, spectrum
 from hmmrnn.errors import InputError
+from hmmrnn.interventions import Arms
+from hmmrnn.interventions.engine import BLOCK, arms_of, gates_of, in_blocks
 from hmmrnn.nets import (
     NO_INTERVENTION,
     Intervention,
     Network,
 )
 from hmmrnn.results import result
-
-BLOCK = 8
-"""Interventions run by one call of a compiled function, so that any number compiles once."""
 
 
 @result
@@ -105,29 +104,21 @@ def all_cluster_starts(recording: Recording, n_starts: int, key: Key) -> AllStar
     return AllStarts(jnp.asarray(states), run, len(recording.symbols), n_found)
 
 
-def stacked(interventions: list[Intervention], n_units: int) -> Intervention:
-    """Interventions with shape () or (N,), one after the other: each entry gets shape (G, N)."""
-    return Intervention(
-        *(
-            jnp.stack([jnp.broadcast_to(jnp.asarray(gate, float), n_units) for gate in gates])
-            for gates in zip(*interventions, strict=True)
-        )
-    )
+def measure(
+    setting: Experiment, arms: Arms | Intervention | list[Intervention], *, n_spectra: int = 0
+) -> Measured:
+    """Counts in G arms, or under one or several interventions with entries () or (N,).
 
-
-def measure(setting: Experiment, gains: Intervention, *, n_spectra: int = 0) -> Measured:
-    """Counts of G interventions, entries (G, N); spectra at the last states of some of the runs."""
-    n = len(jnp.asarray(gains.state_gain))
-    padded = _padded(gains)
-    parts = []
-    for first in range(0, n, BLOCK):
-        block = jax.tree.map(lambda g, i=first: g[i : i + BLOCK], padded)
-        parts.append(jax.tree.map(np.asarray, _counted(_fixed(setting), block, _own(setting))))
-    run, left = jax.tree.map(lambda *x: np.concatenate(x)[:n], *parts)
+    Spectra are those at the last states of some of the runs.
+    """
+    if not isinstance(arms, Arms):
+        several = arms if isinstance(arms, list) else [arms]
+        arms = arms_of(several, setting.network.hidden_size)
+    run, left = in_blocks(lambda block: _counted(_fixed(setting), block, _own(setting)), arms)
     critical = np.full(run.finite.shape, np.nan)
-    for i in range(n):
+    for i in range(arms.n):
         if n_spectra:
-            gates = jax.tree.map(lambda g, i=i: g[i], gains)
+            gates = gates_of(jax.tree.map(lambda x, i=i: x[i], arms))
             critical[i, :n_spectra] = has_critical_pair(
                 setting.network, gates, run.last[i, :n_spectra]
             )
@@ -136,8 +127,7 @@ def measure(setting: Experiment, gains: Intervention, *, n_spectra: int = 0) -> 
 
 def measure_baseline(setting: Experiment, *, n_spectra: int = 0) -> Measured:
     """The network left alone (G = 1), to which all interventions are compared."""
-    alone = stacked([NO_INTERVENTION], setting.network.hidden_size)
-    return measure(setting, alone, n_spectra=n_spectra)
+    return measure(setting, NO_INTERVENTION, n_spectra=n_spectra)
 
 
 def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
@@ -150,7 +140,7 @@ def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
     fixed = {_fixed(setting) for setting in settings}
     if len(fixed) != 1:
         raise InputError("side by side: need as many steps, and a law for all or none")
-    block = _padded(stacked([NO_INTERVENTION], first.hidden_size))
+    block = arms_of([NO_INTERVENTION] * BLOCK, first.hidden_size)
     found = side_by_side(
         partial(_counted, fixed.pop(), block), [(_own(setting),) for setting in settings]
     )
@@ -159,12 +149,6 @@ def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
         run, left = jax.tree.map(lambda x: np.asarray(x)[:1], counted)
         baselines.append(Measured(run, left, np.full((1, len(setting.keys)), np.nan)))
     return baselines
-
-
-def _padded(gains: Intervention) -> Intervention:
-    """Whole blocks of interventions, the last one repeated."""
-    n = len(jnp.asarray(gains.state_gain))
-    return jax.tree.map(lambda g: jnp.concatenate([g, jnp.repeat(g[-1:], -n % BLOCK, 0)]), gains)
 
 
 def _fixed(setting: Experiment) -> tuple[int, int]:
@@ -186,7 +170,7 @@ def _own(setting: Experiment) -> _Own:
     return _Own(setting.network, setting.keys, starts, setting.keys_starts)
 
 
-def _counted(fixed: tuple[int, int], block: Intervention, own: _Own) -> tuple[Counts, Escapes]:
+def _counted(fixed: tuple[int, int], block: Arms, own: _Own) -> tuple[Counts, Escapes]:
     (n_steps, order), (network, keys, starts, keys_starts) = fixed, own
     return (
         counts(network, block, n_steps, keys, order=order),

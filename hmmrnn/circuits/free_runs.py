@@ -17,8 +17,10 @@ from hmmrnn.circuits.events import STAY
 from hmmrnn.circuits.recording import WARM_UP
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.errors import InputError
+from hmmrnn.interventions import Arms, Trials, under
+from hmmrnn.interventions.answers import first_of
 from hmmrnn.losses import MAX_NGRAMS, ngram_shares
-from hmmrnn.nets import Intervention, Network
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.results import result
 
 Numbers = np.ndarray | Array
@@ -28,16 +30,6 @@ ORDER = 4
 """Symbols in an n-gram."""
 ESCAPE_STEPS = 60
 """Steps that a state has to leave its symbol (Torre et al. 2025)."""
-
-
-@result
-class FreeRuns(NamedTuple):
-    """B runs of T steps under one intervention, after the warm-up under the same."""
-
-    symbols: Int[Array, "B T"]  # preferred
-    probabilities: Float[Array, "B T K"]  # softmax of the logits
-    last: Float[Array, "B N"]  # the last state
-    finite: Bool[Array, " B"]
 
 
 @result
@@ -63,30 +55,18 @@ class Escapes(NamedTuple):
     finite: Bool[Numbers, "*G K P"]
 
 
-@partial(jax.jit, static_argnames="n_steps")
-def free_runs(
-    network: Network,
-    n_steps: int,
-    keys: Keys,
-    intervention: Intervention,
-) -> FreeRuns:
-    """One run for each of the keys (B,). Without intervention it is that of `recorded`."""
-    h0, noise = _drawn(network, n_steps, keys)
-    return _run(network, h0, noise, intervention)
-
-
 @partial(jax.jit, static_argnames=("n_steps", "order"))
 def counts(
     network: Network,
-    gains: Intervention,
+    arms: Arms,
     n_steps: int,
     keys: Keys,
     *,
     order: int = ORDER,
 ) -> Counts:
-    """Counts of the runs of all keys (B,) under each of G interventions, entries (G, N).
+    """Counts of the runs of all keys (B,) in each of G arms, after a warm-up in the same.
 
-    One intervention after the other: side by side they leave the processor's cache.
+    Without intervention they are the runs of `recorded`.
 
     Raises:
         InputError: too few steps, or too many n-grams to count.
@@ -95,72 +75,64 @@ def counts(
         raise InputError(
             f"n_steps={n_steps}: at least {STAY + 1}; order={order}: at most {MAX_NGRAMS} n-grams"
         )
-    h0, noise = _drawn(network, n_steps, keys)
-    count = jax.vmap(partial(_counted, order))
-    return jax.lax.map(lambda gates: count(_run(network, h0, noise, gates)), gains)
+    split = jax.vmap(jax.random.split, out_axes=1)(keys)
+    noise = network.noise(split[1], WARM_UP + n_steps)
+
+    def ask(run: Trajectory, arm: Arms) -> Counts:
+        last = run.states[-1]
+        finite = jnp.isfinite(run.logits).all((0, 2)) & jnp.isfinite(last).all(1)
+        logits = jnp.swapaxes(run.logits[WARM_UP:], 0, 1)
+        return jax.vmap(partial(counted, order))(logits, last, finite)
+
+    return under(network, Trials(network.initial_state(split[0]), noise), arms, ask)
 
 
 @partial(jax.jit, static_argnames="n_steps")
 def escapes(
     network: Network,
-    gains: Intervention,
+    arms: Arms,
     starts: Float[Array, "K P N"],
     keys: Keys,
     *,
     n_steps: int = ESCAPE_STEPS,
 ) -> Escapes:
-    """One run from each start, with noise of its own, under each of G interventions (G, N).
+    """One run from each start, with noise of its own, in each of G arms.
 
     starts[s] are states that prefer symbol s, whatever the network says of them.
     """
-    noise = network.noise(keys, n_steps)
     own = jnp.arange(len(starts))[:, None]
 
-    def one(gates: Intervention) -> Escapes:
-        logits = network.run(starts, noise, gates).logits
-        symbols = preferred_symbols(logits)
+    def ask(run: Trajectory, arm: Arms) -> Escapes:
+        symbols = preferred_symbols(run.logits)
         away = symbols != own
-        left = jnp.any(away, axis=0)
         first = jnp.argmax(away, axis=0)
         other = jnp.take_along_axis(symbols, first[None], axis=0)[0]
         return Escapes(
-            time=jnp.where(left, first + 1, n_steps),
-            symbol=jnp.where(left, other, -1),
-            finite=jnp.isfinite(logits).all((0, -1)),
+            time=first_of(away, n_steps),
+            symbol=jnp.where(away.any(0), other, -1),
+            finite=jnp.isfinite(run.logits).all((0, -1)),
         )
 
-    return jax.lax.map(one, gains)
+    return under(network, Trials(starts, network.noise(keys, n_steps)), arms, ask)
 
 
-def _drawn(network: Network, n_steps: int, keys: Keys) -> tuple[Array, Array]:
-    """h_0 and noise of each run, the same as those of `recorded`."""
-    split = jax.vmap(jax.random.split, out_axes=1)(keys)
-    noise = network.noise(split[1], WARM_UP + n_steps)
-    return network.initial_state(split[0]), noise
-
-
-def _run(network: Network, h0: Array, noise: Array, intervention: Intervention) -> FreeRuns:
-    runs = network.run(h0, noise, intervention)
-    finite = jnp.isfinite(runs.logits).all((0, 2)) & jnp.isfinite(runs.states[-1]).all(1)
-    logits = jnp.swapaxes(runs.logits[WARM_UP:], 0, 1)
-    return FreeRuns(preferred_symbols(logits), jax.nn.softmax(logits), runs.states[-1], finite)
-
-
-def _counted(order: int, run: FreeRuns) -> Counts:
-    """Counts of one run."""
-    n_symbols = run.probabilities.shape[-1]
-    steady = settled(run.symbols)
+def counted(
+    order: int, logits: Float[Array, "T K"], last: Float[Array, " N"], finite: Bool[Array, ""]
+) -> Counts:
+    """Counts of one run, whose last state is `last`."""
+    symbols, n_symbols = preferred_symbols(logits), logits.shape[-1]
+    steady = settled(symbols)
     steps, completed = _changes(steady, n_symbols)
-    raw_steps, raw = _changes(run.symbols, n_symbols)
+    raw_steps, raw = _changes(symbols, n_symbols)
     return Counts(
         steps=steps,
         completed=completed,
         raw_steps=raw_steps,
         raw=raw,
         dwells=_dwells(steady, n_symbols),
-        ngrams=ngram_shares(run.probabilities[None], order),
-        last=run.last,
-        finite=run.finite,
+        ngrams=ngram_shares(jax.nn.softmax(logits)[None], order),
+        last=last,
+        finite=finite,
     )
 
 

@@ -11,14 +11,16 @@ from jaxtyping import Array, Bool, Float, Int
 from hmmrnn.arrays import Key, Scalar
 from hmmrnn.circuits.clusters import Starts, cluster_starts
 from hmmrnn.circuits.events import aligned, find_events
-from hmmrnn.circuits.optimal_kick import OptimalKick, hearing_drives, optimal_kick
+from hmmrnn.circuits.optimal_kick import OptimalKick, optimal_kick
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Carriers
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.dynamics.residency_times import CLUSTER
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
-from hmmrnn.nets import Network
+from hmmrnn.interventions import Arms, Trials, under
+from hmmrnn.interventions.answers import first_of, if_finite
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.results import result
 
 N_STARTS = 128
@@ -116,17 +118,16 @@ def first_step(
     """
     n_steps = kicks.shape[1] + n_after
     noise = network.noise(jax.random.split(key, len(h0)), n_steps)
-    pulls = network.drive(noise)
-    driven = hearing_drives(network)
     kicks = jnp.pad(kicks, ((0, 0), (0, n_after), (0, 0)))
+    push = (doses * network.noise_std)[:, None, None] * kicks[:, None]
 
-    def run(kick: Array, dose: Array) -> Array:
-        logits = driven.run(h0, pulls + dose * network.noise_std * kick[:, None]).logits
-        there = preferred_symbols(logits) == pair[1]
-        step = jnp.where(there.any(0), 1 + jnp.argmax(there, axis=0), n_steps + 1)
-        return jnp.where(jnp.isfinite(logits).all((0, 2)), step, jnp.nan)
+    def ask(run: Trajectory, arm: Arms) -> Array:
+        there = preferred_symbols(run.logits) == pair[1]
+        return if_finite(run.logits, first_of(there, n_steps + 1))
 
-    return jax.lax.map(lambda kick: jax.lax.map(partial(run, kick), doses), kicks)
+    arms = Arms(push=push.reshape(-1, *push.shape[2:]))
+    found = under(network, Trials(h0, noise), arms, ask)
+    return found.reshape(*push.shape[:2], len(h0))
 
 
 def injection(

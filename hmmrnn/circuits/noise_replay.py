@@ -17,10 +17,11 @@ from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.events import Events, aligned, noise_of_rows, starts_of_rows
 from hmmrnn.circuits.pulses import mean_over_groups
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean, median, ratio
-from hmmrnn.nets import Network
+from hmmrnn.interventions import Arms, Trials, under
+from hmmrnn.interventions.answers import Index, if_finite, onset_of, prefers
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.results import result
 
 LEAD, LAG = 20, 2
@@ -66,16 +67,6 @@ class ReplayEffects(NamedTuple):
     on_time_share: Estimate  # of what the replay to all units adds to fresh noise
     latency: Estimate  # median over the events that come, in steps
     n_events: int
-
-
-def split_drive(network: Network, mask: Bool[Array, " N"]) -> Network:
-    """The same network with two inputs (x, x'): x drives the units of the mask, x' all others.
-
-    W_in' = [m W_in, (1 - m) W_in] for a mask m over units; noise_dim is 2 D.
-    """
-    W_in = network.params["W_in"]
-    halves = jnp.where(mask[:, None], W_in, 0.0), jnp.where(mask[:, None], 0.0, W_in)
-    return network.replace(W_in=jnp.concatenate(halves, axis=1))
 
 
 def replay_of(
@@ -138,17 +129,15 @@ def replayed_runs(
     if not lead < n_replayed <= n_steps:
         raise InputError(f"noise has {n_replayed} steps; between {lead + 1} and {n_steps}")
     fresh = network.noise(jax.random.split(key, len(h0)), n_steps)
-    both = jnp.concatenate([jnp.concatenate([noise, fresh[n_replayed:]]), fresh], axis=-1)
+    trials = Trials(h0, fresh, other=jnp.concatenate([noise, fresh[n_replayed:]]))
 
-    def run(mask: Array) -> tuple[Array, Array, Array, Array]:
-        preferred = prefers(split_drive(network, mask).run(h0, both).logits, symbol)
-        valid = jnp.isfinite(preferred).all(0)
-        latency = jnp.where(valid, onset_of(preferred) - lead, jnp.nan)
-        reached, on_time = jnp.isfinite(latency), jnp.abs(latency) <= ON_TIME
-        reached, on_time = (jnp.where(valid, x, jnp.nan) for x in (reached, on_time))
-        return reached, on_time, latency, jnp.sum(valid)
+    def ask(run: Trajectory, arm: Arms) -> tuple[Array, Array, Array, Array]:
+        latency = onset_of(prefers(run.logits, symbol)) - lead
+        answers = jnp.isfinite(latency), jnp.abs(latency) <= ON_TIME, latency
+        reached, on_time, latency = (if_finite(run.logits, x) for x in answers)
+        return reached, on_time, latency, jnp.sum(jnp.isfinite(reached))
 
-    return ReplayedRuns(*jax.lax.map(run, groups))
+    return ReplayedRuns(*under(network, trials, Arms(hears_other=groups), ask))
 
 
 def replay_groups(

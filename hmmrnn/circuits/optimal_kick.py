@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import HIGHEST, Key, Params, Scalar
+from hmmrnn.interventions import hearing_drives
 from hmmrnn.nets import Network
 from hmmrnn.results import result
 
@@ -72,11 +73,6 @@ def readout_adjoint(
 
     value, back = jax.vjp(last, pulls)
     return value, back(jnp.ones_like(value))[0]
-
-
-def hearing_drives(network: Network) -> Network:
-    """The same network with drives in place of noise: each unit has an input of its own."""
-    return network.replace(W_in=jnp.eye(network.hidden_size))
 
 
 @partial(jax.jit, static_argnames=("n_steps", "n_iterations"))

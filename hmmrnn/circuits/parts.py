@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.experiment import Experiment, Measured, measure, stacked
+from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.find import KickCircuit
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.nets import Intervention
@@ -37,8 +37,7 @@ def parts(
     all units silent but the kick neurons, but the populations, but both, and but both and the
     units that carry the state, which the readout needs.
     """
-    n_units = len(carriers)
-    nobody = np.zeros(n_units, bool)
+    nobody = np.zeros(len(carriers), bool)
     kick = np.any([pair.kick.kick for pair in circuit.pairs] or [nobody], axis=0)
     like = np.any([pair.kick.kick_like for pair in circuit.pairs] or [nobody], axis=0)
     population = np.any([pair.population.members for pair in circuit.pairs] or [nobody], axis=0)
@@ -59,8 +58,8 @@ def parts(
     }
     chosen["no noise into populations"] = population, Intervention(noise_gain=_off(population))
     chosen["no noise into all others"] = ~population, Intervention(noise_gain=_off(~population))
-    gains = stacked([intervention for _, intervention in chosen.values()], n_units)
-    found = outcomes(setting, measure(setting, gains), baseline, key)
+    measured = measure(setting, [intervention for _, intervention in chosen.values()])
+    found = outcomes(setting, measured, baseline, key)
     return Parts(tuple(chosen), tuple(int(mask.sum()) for mask, _ in chosen.values()), found)
 
 

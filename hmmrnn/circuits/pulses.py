@@ -16,10 +16,11 @@ from hmmrnn.arrays import Key
 from hmmrnn.circuits.clusters import Starts, cluster_mean
 from hmmrnn.circuits.events import Events, aligned
 from hmmrnn.circuits.recording import Recording
-from hmmrnn.circuits.windows import Index, onset_of, prefers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean, median
-from hmmrnn.nets import Intervention, Network
+from hmmrnn.interventions import Arms, Trials, under
+from hmmrnn.interventions.answers import Index, if_finite, onset_of, prefers
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.results import result
 
 DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -117,18 +118,16 @@ def pulsed_runs(
         raise InputError(f"n_pulse={n_pulse}, n_after={n_after}: at least 1 and 3 steps")
     n_steps = n_pulse + n_after
     noise = network.noise(jax.random.split(key, len(h0)), n_steps)
-    on = (jnp.arange(n_steps) < n_pulse)[:, None]
 
-    def run(pulse: Array) -> tuple[Array, Array, Array]:
-        offset = jnp.where(on, pulse, 0.0)
-        logits = network.run(h0, noise, Intervention(state_offset=offset)).logits
-        preferred = prefers(logits, symbol)
-        valid = jnp.isfinite(preferred).all(0)
-        latency = jnp.where(valid, onset_of(preferred[n_pulse:]) + 1, jnp.nan)
-        return jnp.where(valid, jnp.isfinite(latency), jnp.nan), latency, jnp.sum(valid)
+    def ask(run: Trajectory, arm: Arms) -> tuple[Array, Array, Array]:
+        latency = onset_of(prefers(run.logits, symbol)[n_pulse:]) + 1
+        reached = if_finite(run.logits, jnp.isfinite(latency))
+        return reached, if_finite(run.logits, latency), jnp.sum(jnp.isfinite(reached))
 
     given = doses[:, None] * pulses[:, None]
-    found = jax.lax.map(run, given.reshape(-1, given.shape[-1]))
+    offsets = given.reshape(-1, given.shape[-1])
+    arms = Arms(state_offset=offsets, steps=jnp.tile(jnp.array([0, n_pulse]), (len(offsets), 1)))
+    found = under(network, Trials(h0, noise), arms, ask)
     return PulsedRuns(*(x.reshape(*given.shape[:2], *x.shape[1:]) for x in found))
 
 

@@ -19,7 +19,9 @@ from hmmrnn.circuits.events import STAY
 from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.dynamics.residency_times import CLUSTER
 from hmmrnn.intervals import Estimate, mean
-from hmmrnn.nets import Intervention, Network
+from hmmrnn.interventions import Arms, Trials, under
+from hmmrnn.interventions.answers import first_of, if_finite, onset_of
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.results import result
 
 CARRIED = 0.9
@@ -50,13 +52,6 @@ class Carriers(NamedTuple):
     def both(self) -> Bool[np.ndarray, " N"]:
         """All carriers."""
         return self.in_s | self.in_t
-
-
-class Arms(NamedTuple):
-    """G changes of one network, each for a run of its own under the same noise."""
-
-    W_rec: Float[Array, "G N N"]
-    gates: Intervention  # of (G, N) each
 
 
 class _Change(NamedTuple):
@@ -182,29 +177,30 @@ def leave(
     network: Network,
     h0: Float[Array, "P N"],
     arms: Arms,
+    level: Float[Array, " N"],
     pair: Int[Array, "2"],
     key: Key,
     *,
     n_steps: int = HOLD_STEPS,
 ) -> Left:
-    """When each start leaves symbol pair[0] in each arm; noise differs by start and not by arm."""
+    """When each start leaves symbol pair[0] in each arm; noise differs by start and not by arm.
+
+    Units that an arm holds are held at `level`.
+    """
     keys = jax.random.split(key, len(h0))
     noise = network.noise(keys, n_steps)
 
-    def of_arm(arm: Arms) -> Left:
-        logits = network.replace(W_rec=arm.W_rec).run(h0, noise, arm.gates).logits
-        symbols = preferred_symbols(logits)
-        away, there = symbols != pair[0], symbols == pair[1]
-        left = jnp.any(away, axis=0)
-        time = jnp.where(left, 1 + jnp.argmax(away, axis=0), n_steps)
-        lasting = jax.lax.reduce_window(
-            there.astype(noise.dtype), jnp.inf, jax.lax.min, (STAY, 1), (1, 1), "VALID"
-        )
-        finite = jnp.isfinite(logits).all((0, 2))
-        values = Left(time, left, jnp.any(lasting > 0, axis=0))
-        return jax.tree.map(lambda x: jnp.where(finite, x.astype(noise.dtype), jnp.nan), values)
+    trials = Trials(h0, noise, instead=level[None, None, None])
 
-    return jax.lax.map(of_arm, arms)
+    def ask(run: Trajectory, arm: Arms) -> Left:
+        symbols = preferred_symbols(run.logits)
+        away = symbols != pair[0]
+        arrived = jnp.isfinite(onset_of(symbols == pair[1], STAY))
+        return Left(
+            *(if_finite(run.logits, x) for x in (first_of(away, n_steps), away.any(0), arrived))
+        )
+
+    return under(network, trials, arms, ask)
 
 
 def holding(
@@ -225,9 +221,9 @@ def holding(
     is inhibition, so without it they would wake up.
     """
     changes = _changes(found, controls, gains)
-    arms = _arms(network.params, found.mean_s, list(changes.values()))
-    pair = jnp.asarray(found.pair)
-    runs = leave(network, starts.h, arms, pair, key, n_steps=n_steps)
+    arms = _arms(network.params, list(changes.values()))
+    level, pair = jnp.asarray(found.mean_s, starts.h.dtype), jnp.asarray(found.pair)
+    runs = leave(network, starts.h, arms, level, pair, key, n_steps=n_steps)
     kinds = np.stack([np.asarray(x, np.float64) for x in (runs.left, runs.time, runs.arrived)])
     values = {name: kinds[:, i] for i, name in enumerate(changes)}
 
@@ -274,15 +270,12 @@ def _changes(
     return changes
 
 
-def _arms(params: Params, mean: Float[np.ndarray, " N"], changes: list[_Change]) -> Arms:
+def _arms(params: Params, changes: list[_Change]) -> Arms:
     W_rec = np.asarray(params["W_rec"])
     scaled = [np.where(change.block, change.gain * W_rec, W_rec) for change in changes]
     undriven = np.stack([change.undriven for change in changes])
-    clamped = np.stack([change.clamped for change in changes])
-    gates = Intervention(
+    return Arms(
         recurrent_gain=jnp.asarray(~undriven, float),
-        noise_gain=jnp.ones(undriven.shape),
-        state_gain=jnp.asarray(~clamped, float),
-        state_offset=jnp.asarray(np.where(clamped, mean, 0), float),
+        held=jnp.asarray(np.stack([change.clamped for change in changes])),
+        weights={"W_rec": jnp.asarray(np.stack(scaled), W_rec.dtype)},
     )
-    return Arms(jnp.asarray(np.stack(scaled), W_rec.dtype), gates)

@@ -19,10 +19,17 @@ from hmmrnn.circuits.events import Events, Stretch, find_events, some, stretch
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
-from hmmrnn.nets import Intervention, Network
+from hmmrnn.interventions import Arms, Trials, under
+from hmmrnn.interventions.answers import (
+    Index,
+    if_finite,
+    margin,
+    onset_of,
+    prefers,
+    swing_lost,
+)
+from hmmrnn.nets import Network, Trajectory
 from hmmrnn.results import result
-
-Index = Int[Array, ""] | int
 
 BEFORE, BEFORE_SHORT, AFTER = 25, 12, 15
 """Steps around the onset; the short ones where fewer than 20 events kept the symbol that long."""
@@ -30,13 +37,9 @@ MIN_EVENTS, N_EVENTS = 20, 96
 WINDOWS = tuple(range(-20, 11))
 """First steps of the windows, relative to the onset."""
 WIDTH = 3
-N_START = 5
-"""First steps of a stretch, from which the swing of the readout is measured."""
 SWING_END = (3, 8)
 HAPPENED = (5, 10)
 """Steps after the onset, first and last + 1, at which outcomes are read."""
-LASTING = 3
-"""Steps that a symbol must be preferred in a row to count as reached."""
 
 Mode = Literal["silence", "mean"]
 
@@ -122,28 +125,25 @@ def windowed_runs(
         InputError: a stretch that ends before step 9 after the onset.
     """
     _expect_steps(noise, before, HAPPENED[1])
-    offsets = jnp.arange(len(noise)) - before
     n_groups, n_windows = len(groups), len(windows)
 
-    def run(job: tuple[Array, Array]) -> tuple[Array, Array, Array]:
-        mask, window = job
-        inside = (offsets >= window) & (offsets < window + width)
-        logits = network.run(h0, noise, replacing(inside[:, None] & mask, level)).logits
-        preferred = prefers(logits, pair[1])
+    def ask(run: Trajectory, arm: Arms) -> tuple[Array, Array, Array]:
+        preferred = prefers(run.logits, pair[1])
         share = jnp.mean(preferred[before + HAPPENED[0] : before + HAPPENED[1]], axis=0)
-        valid = jnp.isfinite(preferred).all(0)
-        happens = jnp.where(valid, share >= 0.5, jnp.nan)
-        delay = jnp.where(valid, onset_of(preferred) - before, jnp.nan)
-        margin = logits[..., pair[1]] - logits[..., pair[0]]
-        return happens, delay, margin
+        return (
+            if_finite(run.logits, share >= 0.5),
+            if_finite(run.logits, onset_of(preferred) - before),
+            margin(run.logits, pair),
+        )
 
     # The run without a cut is one of them, so that it is rounded as they are.
-    none = jnp.zeros_like(groups[:1]), jnp.zeros_like(windows[:1])
-    each = jnp.repeat(groups, n_windows, axis=0), jnp.tile(windows, n_groups)
-    jobs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), none, each)
-    happens, delay, margin = jax.lax.map(run, jobs)
+    firsts = before + jnp.tile(windows, n_groups)
+    held = jnp.pad(jnp.repeat(groups, n_windows, axis=0), ((1, 0), (0, 0)))
+    steps = jnp.pad(jnp.stack([firsts, firsts + width], axis=1), ((1, 0), (0, 0)))
+    trials = Trials(h0, noise, instead=level[None, None, None])
+    happens, delay, ahead = under(network, trials, Arms(held=held, steps=steps), ask)
     end = slice(before + SWING_END[0], before + SWING_END[1])
-    lost = swing_lost(margin[0], margin[1:, end], before, SWING_END)
+    lost = swing_lost(ahead[0], ahead[1:, end], before, SWING_END)
     by_group = partial(jnp.reshape, shape=(n_groups, n_windows, len(h0)))
     return WindowedRuns(
         happens=by_group(happens[1:]),
@@ -151,7 +151,7 @@ def windowed_runs(
         swing_lost=by_group(lost),
         clean_happens=happens[0],
         clean_delay=delay[0],
-        n_valid=jnp.sum(jnp.isfinite(margin[0]).all(0)),
+        n_valid=jnp.sum(jnp.isfinite(ahead[0]).all(0)),
     )
 
 
@@ -208,57 +208,12 @@ def unit_push(
     lead = network.run(h0, noise[:start])
     h = jnp.concatenate([h0[None], lead.states])[-1]
     rest = noise[start : before + horizon[1]]
-    inside = jnp.arange(len(rest)) < last - first
-    n_units = network.hidden_size
-    silence = jnp.zeros(n_units, h0.dtype)
-
-    def margin_of(logits: Array) -> Array:
-        return logits[..., pair[1]] - logits[..., pair[0]]
-
-    def run(mask: Array) -> Array:
-        cut = replacing(inside[:, None] & mask, silence)
-        return margin_of(network.run(h, rest, cut).logits)
-
-    masks = jnp.eye(n_units + 1, n_units, k=-1, dtype=bool)  # first: no unit
-    margin = jax.lax.map(run, masks)
-    clean = jnp.concatenate([margin_of(lead.logits), margin[0]])
-    n_end = horizon[1] - horizon[0]
-    return swing_lost(clean, margin[1:, -n_end:], before, horizon).T
-
-
-def replacing(cut: Bool[Array, "L N"], level: Float[Array, " N"]) -> Intervention:
-    """Units take `level` in place of their activity where `cut` says so."""
-    return Intervention(
-        state_gain=jnp.where(cut, 0.0, 1.0), state_offset=jnp.where(cut, level, 0.0)
-    )
-
-
-def swing_lost(
-    clean: Float[Array, "L E"],
-    cut: Float[Array, "J n E"],
-    before: int,
-    horizon: tuple[int, int],
-) -> Float[Array, "J E"]:
-    """(clean - cut) over the mean swing of `clean`, from its first steps to the n of the horizon.
-
-    The mean is over events: the swing of a single one can be close to zero.
-    """
-    end = clean[before + horizon[0] : before + horizon[1]]
-    swing = jnp.nanmean(jnp.mean(end, axis=0) - jnp.mean(clean[:N_START], axis=0))
-    return jnp.mean(end - cut, axis=1) / swing
-
-
-def prefers(logits: Float[Array, "L *B K"], symbol: Index) -> Float[Array, "L *B"]:
-    """1 where a symbol is preferred, 0 where another is, NaN where logits are not finite."""
-    finite = jnp.isfinite(logits).all(-1)
-    return jnp.where(finite, jnp.argmax(logits, axis=-1) == symbol, jnp.nan)
-
-
-def onset_of(preferred: Float[Array, "L *B"], n_lasting: int = LASTING) -> Float[Array, "*B"]:
-    """The first step from which a symbol is preferred `n_lasting` times in a row; NaN if never."""
-    n_starts = len(preferred) - n_lasting + 1
-    here = jnp.stack([preferred[i : i + n_starts] == 1 for i in range(n_lasting)]).all(0)
-    return jnp.where(here.any(0), jnp.argmax(here, axis=0), jnp.nan)
+    masks = jnp.eye(network.hidden_size + 1, network.hidden_size, k=-1, dtype=bool)  # first: nobody
+    arms = Arms(held=masks, steps=jnp.tile(jnp.array([0, last - first]), (len(masks), 1)))
+    trials = Trials(h, rest, instead=jnp.zeros((1, 1, 1, network.hidden_size), h0.dtype))
+    ahead = under(network, trials, arms, lambda run, arm: margin(run.logits, pair))
+    clean = jnp.concatenate([margin(lead.logits, pair), ahead[0]])
+    return swing_lost(clean, ahead[1:, horizon[0] - horizon[1] :], before, horizon).T
 
 
 def _expect_steps(noise: Float[Array, "L E D"], before: int, end: int) -> None:

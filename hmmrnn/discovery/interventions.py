@@ -10,11 +10,12 @@ from typing import Literal, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from hmmrnn.discovery.case import Case, Loss, clean_run, loss_from
 from hmmrnn.errors import InputError
-from hmmrnn.nets import Intervention, Network, Trajectory
+from hmmrnn.interventions import Arms, Trials, run_under, under
+from hmmrnn.nets import Network, Trajectory
 
 Kind = Literal["zero", "mean", "resample"]
 Stand_in = Float[Array, "W t b N"]
@@ -59,18 +60,13 @@ def losses(
         groups = np.broadcast_to(groups, (len(case.windows), *groups.shape))
     n_windows, n_groups, _ = groups.shape
     window = np.repeat(np.arange(n_windows), n_groups)
-    found = _losses(
-        case.network,
-        case.loss,
-        case.h0,
-        case.inputs,
-        case.target,
-        jnp.asarray(case.scored),
-        jnp.asarray(case.bounds),
-        jnp.asarray(window),
-        jnp.asarray(groups.reshape(len(window), case.network.hidden_size)),
-        instead,
+    arms = Arms(
+        held=jnp.asarray(groups.reshape(len(window), case.network.hidden_size)),
+        stand_in=jnp.asarray(window % len(instead)),
+        steps=jnp.asarray(case.bounds[window]),
     )
+    trials = Trials(case.h0, case.inputs, instead=instead)
+    found = _losses(case.network, case.loss, trials, arms, case.target, jnp.asarray(case.scored))
     return np.asarray(found).reshape(n_windows, n_groups, len(case.h0))
 
 
@@ -90,64 +86,30 @@ def effects(
     return losses(case, groups, instead) - clean_losses(case)[:, None]
 
 
-def intervention(
-    group: Bool[Array, " N"],
-    window: Int[Array, "2"],
-    instead: Float[Array, "t b N"],
-    n_steps: int,
-) -> Intervention:
-    """The gates that replace the states of a group in one window."""
-    steps = jnp.arange(n_steps)[:, None, None]
-    here = (steps >= window[0]) & (steps < window[1]) & group
-    return Intervention(
-        state_gain=jnp.where(here, 0.0, 1.0), state_offset=jnp.where(here, instead, 0.0)
-    )
-
-
 @partial(jax.jit, static_argnames="loss")
 def _losses(
     network: Network,
     loss: Loss,
-    h0: Array,
-    inputs: Array,
-    target: Array,
-    scored: Array,
-    bounds: Array,
-    window: Int[Array, " J"],
-    groups: Bool[Array, "J N"],
-    instead: Stand_in,
+    trials: Trials,
+    arms: Arms,
+    target: Float[Array, "T B K"],
+    scored: Bool[Array, " T"],
 ) -> Float[Array, "J B"]:
-    def run(job: tuple[Array, Array]) -> Array:
-        w, group = job
-        gates = intervention(group, bounds[w], instead[w % len(instead)], len(inputs))
-        readout = network.run(h0, inputs, gates).logits
-        return loss_from(loss(readout, target), scored, bounds[w, 0])
+    def ask(run: Trajectory, arm: Arms) -> Array:
+        first = 0 if arm.steps is None else arm.steps[0]
+        return loss_from(loss(run.logits, target), scored, jnp.asarray(first))
 
-    return jax.lax.map(run, (window, groups), batch_size=AT_ONCE)
+    return under(network, trials, arms, ask, at_once=AT_ONCE)
 
 
-@jax.jit
-def _replaced(
-    network: Network,
-    h0: Array,
-    inputs: Array,
-    group: Array,
-    window: Array,
-    instead: Array,
-) -> Trajectory:
-    gates = intervention(group, window, instead, len(inputs))
-    return network.run(h0, inputs, gates)
+_replaced = jax.jit(run_under)
 
 
 def replaced_run(
     case: Case, group: Bool[np.ndarray, " N"], window: tuple[int, int], instead: Stand_in, w: int
 ) -> Trajectory:
     """The run with a group replaced in the window, by the stand-in of window number `w`."""
-    return _replaced(
-        case.network,
-        case.h0,
-        case.inputs,
-        jnp.asarray(group),
-        jnp.asarray(window),
-        instead[w % len(instead)],
+    arm = Arms(
+        held=jnp.asarray(group), stand_in=jnp.asarray(w % len(instead)), steps=jnp.asarray(window)
     )
+    return _replaced(case.network, Trials(case.h0, case.inputs, instead=instead), arm)

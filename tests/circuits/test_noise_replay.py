@@ -13,11 +13,11 @@ from hmmrnn.circuits.noise_replay import (
     replay_groups,
     replay_of,
     replayed_runs,
-    split_drive,
     starts_from_other_runs,
 )
 from hmmrnn.circuits.recording import recorded
 from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.interventions.engine import hearing_two
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -145,7 +145,7 @@ def test_the_same_noise_on_both_inputs_is_the_network_itself():
     params, h0, noise = random_case()
     expected = net_of(SMALL, params).run(h0, noise)
     for mask in GROUPS:
-        split = split_drive(net_of(SMALL, params), jnp.asarray(mask))
+        split = hearing_two(net_of(SMALL, params), jnp.asarray(mask))
         found = split.run(h0, jnp.concatenate([noise, noise], axis=-1))
         np.testing.assert_allclose(found.states, expected.states, atol=2e-6)
         other = jnp.concatenate([noise, -2 * noise], axis=-1)

@@ -14,13 +14,13 @@ from hmmrnn.circuits.experiment import (
     has_critical_pair,
     measure,
     measure_baseline,
-    stacked,
 )
-from hmmrnn.circuits.free_runs import counts, escapes, free_runs, settled
+from hmmrnn.circuits.free_runs import counts, escapes, settled
 from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
 from hmmrnn.circuits.recording import WARM_UP, Recording, record, recorded
 from hmmrnn.dynamics import spectrum
 from hmmrnn.dynamics.spectra import spectra_along
+from hmmrnn.interventions.engine import arms_of
 from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import NO_INTERVENTION, Intervention, RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
@@ -128,17 +128,18 @@ def test_every_event_is_a_completed_transition():
 
 def test_without_intervention_runs_are_those_of_a_recording():
     keys = jax.random.split(KEY, 4)
-    run = partial(free_runs, net_of(NET.cell, NET.params, 1.0), 50, keys)
-    symbols = recorded(net_of(NET.cell, NET.params, 1.0), 50, keys).symbols
-    ones = Intervention(*(jnp.ones(N),) * 3, jnp.zeros(N))
-    for intervention in (NO_INTERVENTION, ones):
-        np.testing.assert_array_equal(run(intervention).symbols, symbols)
-    assert run(NO_INTERVENTION).finite.all()
+    net = net_of(NET.cell, NET.params, 1.0)
+    found = counts(net, arms_of([NO_INTERVENTION], N), 50, keys)
+    for b, symbols in enumerate(np.asarray(recorded(net, 50, keys).symbols)):
+        steps, changes, _ = counted_by_hand(symbols, 2)
+        np.testing.assert_array_equal(found.raw_steps[0, b], steps)
+        np.testing.assert_array_equal(found.raw[0, b], changes)
+    assert found.finite.all()
 
 
 def test_counts_equal_a_simulation_in_numpy(setting):
     gains = [NO_INTERVENTION, silenced(3), Intervention(noise_gain=jnp.ones(N).at[2].set(2.0))]
-    found = measure(setting, stacked(gains, N)).counts
+    found = measure(setting, gains).counts
     split = jax.vmap(jax.random.split)(setting.keys)
     noise = white_noise(split[:, 1], WARM_UP + N_STEPS, 2)
     for g, gates in enumerate(gains):
@@ -187,7 +188,7 @@ def test_numbers_are_ratios_of_the_sums_over_runs(setting, baseline):
 
 
 def test_no_intervention_is_the_baseline_exactly(setting, baseline):
-    again = measure(setting, stacked([silenced(3), NO_INTERVENTION], N), n_spectra=4)
+    again = measure(setting, [silenced(3), NO_INTERVENTION], n_spectra=4)
     for one, other in zip(*(jax.tree.leaves(x) for x in (again, baseline)), strict=True):
         np.testing.assert_array_equal(one[1], other[0])
     found = outcomes(setting, again, baseline, KEY)
@@ -200,7 +201,7 @@ def test_no_intervention_is_the_baseline_exactly(setting, baseline):
 
 
 def test_silencing_a_kick_unit_stops_its_transition_and_no_other(setting, baseline):
-    measured = measure(setting, stacked([silenced(3), silenced(5), silenced(3, 5)], N))
+    measured = measure(setting, [silenced(3), silenced(5), silenced(3, 5)])
     found = outcomes(setting, measured, baseline, KEY)
     for g, (s, t) in enumerate([(0, 1), (1, 0)]):
         assert found.hazard.value[g, s, t] == found.escape.value[g, s] == 0
@@ -216,8 +217,8 @@ def test_silencing_a_kick_unit_stops_its_transition_and_no_other(setting, baseli
 
 def test_more_and_fewer_interventions_than_a_block_give_the_same(setting):
     some = [silenced(3), silenced(5), silenced(2)] * 3
-    many = measure(setting, stacked(some, N), n_spectra=2)
-    one = measure(setting, stacked(some[8:], N), n_spectra=2)
+    many = measure(setting, some, n_spectra=2)
+    one = measure(setting, some[8:], n_spectra=2)
     for x, y in zip(jax.tree.leaves(many), jax.tree.leaves(one), strict=True):
         assert len(x) == 9
         np.testing.assert_array_equal(x[8], y[0])
@@ -225,7 +226,7 @@ def test_more_and_fewer_interventions_than_a_block_give_the_same(setting):
 
 def test_escapes_equal_a_simulation_in_numpy(setting):
     gains = [NO_INTERVENTION, Intervention(noise_gain=1.5 * jnp.ones(N))]
-    found = measure(setting, stacked(gains, N)).escapes
+    found = measure(setting, gains).escapes
     noise = np.asarray(white_noise(setting.keys_starts, 60, 2))
     for g, gates in enumerate(gains):
         for s in range(2):
@@ -247,7 +248,7 @@ def test_leaving_by_a_coin_has_a_hazard_of_one_half():
     n = 4_000
     left = escapes(
         net_of(cell, params, 1.0),
-        stacked([NO_INTERVENTION], 1),
+        arms_of([NO_INTERVENTION], 1),
         jnp.zeros((3, n, 1)),
         jax.random.split(KEY, (3, n)),
     )
@@ -263,13 +264,13 @@ def test_leaving_by_a_coin_has_a_hazard_of_one_half():
 def test_a_network_that_diverges_is_left_out_and_counted(setting, baseline):
     """Unit 2 excites itself a thousandfold."""
     wild = Intervention(recurrent_gain=jnp.ones(N).at[2].set(1e4))
-    measured = measure(setting, stacked([wild, silenced(3)], N), n_spectra=4)
+    measured = measure(setting, [wild, silenced(3)], n_spectra=4)
     found = outcomes(setting, measured, baseline, KEY)
     assert list(found.n_valid) == [0, 16]
     np.testing.assert_array_equal(found.n_valid_starts, [[0, 0], [40, 40]])
     for name in set(Outcomes._fields) - {"n_valid", "n_valid_starts"}:
         assert np.isnan(getattr(found, name).value[0]).all(), name
-    alone = outcomes(setting, measure(setting, stacked([silenced(3)], N)), baseline, KEY)
+    alone = outcomes(setting, measure(setting, [silenced(3)]), baseline, KEY)
     np.testing.assert_array_equal(found.rate.value[1], alone.rate.value[0])
 
 
@@ -310,11 +311,12 @@ def test_a_network_without_noise_has_no_transition(setting):
 
 def test_divergence_from_the_law_is_that_of_the_loss(setting, baseline):
     found = outcomes(setting, baseline, baseline, KEY)
-    runs = free_runs(net_of(NET.cell, NET.params, 1.0), N_STEPS, setting.keys, NO_INTERVENTION)
+    logits = recorded(net_of(NET.cell, NET.params, 1.0), N_STEPS, setting.keys).logits
+    shares = jax.nn.softmax(logits)
     law = jnp.asarray(setting.law)
-    expected = kl_of_law(partial(ngram_shares, n=4), runs.probabilities, law, FLOOR)
+    expected = kl_of_law(partial(ngram_shares, n=4), shares, law, FLOOR)
     np.testing.assert_allclose(found.kl.value, [expected], rtol=1e-4)
-    own = np.asarray(ngram_shares(runs.probabilities, 4), float)
+    own = np.asarray(ngram_shares(shares, 4), float)
     same = outcomes(setting._replace(law=own / own.sum()), baseline, baseline, KEY)
     np.testing.assert_allclose(same.kl.value, 0, atol=1e-5)
     none = outcomes(setting._replace(law=None), baseline, baseline, KEY)
@@ -391,9 +393,8 @@ def test_relabelled_units_behave_the_same(setting, baseline):
     params = relabelled(NET.params, order)
     starts = setting.starts._replace(states=setting.starts.states[..., order])
     other = setting._replace(network=net_of(NET.cell, params), starts=starts)
-    gates = stacked([Intervention(state_gain=silenced(3).state_gain[order])], N)
-    ours = measure(setting, stacked([silenced(3)], N))
-    theirs = measure(other, gates)
+    ours = measure(setting, silenced(3))
+    theirs = measure(other, Intervention(state_gain=silenced(3).state_gain[order]))
     for name in ("completed", "raw", "dwells"):
         np.testing.assert_array_equal(getattr(ours.counts, name), getattr(theirs.counts, name))
     np.testing.assert_array_equal(ours.escapes.time, theirs.escapes.time)
@@ -403,11 +404,11 @@ def test_relabelled_units_behave_the_same(setting, baseline):
 def test_networks_side_by_side_equal_each_alone():
     networks = [NET, switch(kick=1.0, threshold=1.5)]
     both = jax.tree.map(lambda *x: jnp.stack(x), *networks)
-    gains = stacked([NO_INTERVENTION, silenced(3)], N)
+    gains = arms_of([NO_INTERVENTION, silenced(3)], N)
     keys = jax.random.split(KEY, (2, 3))
     starts = jnp.broadcast_to(jnp.eye(2, N)[:, None], (2, 3, N))
-    count = partial(counts, gains=gains, n_steps=60)
-    leave = partial(escapes, gains=gains, starts=starts, keys=keys)
+    count = partial(counts, arms=gains, n_steps=60)
+    leave = partial(escapes, arms=gains, starts=starts, keys=keys)
     together = jax.vmap(lambda net, k: count(net, keys=k))(both, keys)
     left = jax.vmap(leave)(both)
     for i, net in enumerate(networks):
@@ -422,10 +423,10 @@ def test_the_intervention_is_there_from_the_first_step():
     """Unit 0 starts ahead by its own offset, which a warm-up without it would not show."""
     keys = jax.random.split(KEY, 3)
     params = NET.params | {"W_in": jnp.zeros((N, 2))}
-    run = partial(free_runs, net_of(NET.cell, params, 1.0), 10, keys)
-    for unit in (0, 1):
-        others = silenced(1 - unit)
-        np.testing.assert_array_equal(run(others).symbols, unit)
+    others = arms_of([silenced(1), silenced(0)], N)
+    found = counts(net_of(NET.cell, params, 1.0), others, 10, keys)
+    np.testing.assert_array_equal(found.raw_steps[0], [[9, 0]] * 3)
+    np.testing.assert_array_equal(found.raw_steps[1], [[0, 9]] * 3)
 
 
 def test_what_cannot_be_measured_is_refused(setting):
@@ -434,7 +435,7 @@ def test_what_cannot_be_measured_is_refused(setting):
         experiment(NET, recording, None, KEY, n_runs=0)
     with pytest.raises(InputError, match=r"law .*81.*16"):
         experiment(NET, recording, np.full(81, 1 / 81), KEY)
-    gains = stacked([NO_INTERVENTION], N)
+    gains = arms_of([NO_INTERVENTION], N)
     with pytest.raises(InputError, match="n_steps=5"):
         counts(net_of(NET.cell, NET.params, 1.0), gains, 5, setting.keys)
     with pytest.raises(InputError, match="order=17"):

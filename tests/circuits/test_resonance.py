@@ -5,7 +5,7 @@ import pytest
 from networks import net_of, weights
 from scipy.signal import lfilter
 
-from hmmrnn.circuits.experiment import experiment, measure, measure_baseline, stacked
+from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
 from hmmrnn.circuits.outcomes import outcomes
 from hmmrnn.circuits.recording import record
 from hmmrnn.circuits.resonance import resonance, time_scales
@@ -39,7 +39,7 @@ def test_scaling_all_noise_of_a_homogeneous_network_changes_no_symbol(plain):
     """f(s x) = s f(x), exactly so in floating point where s is a power of two."""
     setting, baseline = plain
     gains = [Intervention(noise_gain=s) for s in (0.25, 0.5, 2.0, 4.0)]
-    found = measure(setting, stacked(gains, 6))
+    found = measure(setting, gains)
     assert baseline.counts.raw.sum() > 100
     for scale, last in zip((0.25, 0.5, 2.0, 4.0), found.counts.last, strict=True):
         np.testing.assert_array_equal(last, scale * baseline.counts.last[0])
@@ -88,7 +88,7 @@ def test_outcomes_are_those_of_the_noise_into_these_units_alone(plain):
     some = np.arange(6) % 3 == 0
     found = resonance(setting, baseline, some, KEY, gains=(0.0, 3.0))
     gains = [Intervention(noise_gain=jnp.where(some, s, 1.0)) for s in (0.0, 3.0)]
-    direct = outcomes(setting, measure(setting, stacked(gains, 6)), baseline, KEY)
+    direct = outcomes(setting, measure(setting, gains), baseline, KEY)
     for name in ("rate", "dwell_cv", "pooled_cv", "per_step"):
         np.testing.assert_array_equal(
             getattr(found.outcome, name).value, getattr(direct, name).value

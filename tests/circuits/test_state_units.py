@@ -12,7 +12,7 @@ from hmmrnn.circuits.clusters import Starts, cluster_starts
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Arms, carriers, holding, leave
 from hmmrnn.intervals import Estimate, bootstrap_weights
-from hmmrnn.nets import Intervention, RNNCell, init_params
+from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
 
 KEY = jax.random.key(5)
@@ -216,10 +216,15 @@ CELL = RNNCell(n_symbols=3, hidden_size=7, noise_dim=3)
 
 
 def random_arms(params, rng, n_arms=3):
-    shape = n_arms, 7
-    gates = [rng.uniform(0.5, 1.2, shape) for _ in range(3)] + [rng.uniform(0, 0.2, shape)]
-    W_rec = params["W_rec"] * jnp.asarray(rng.uniform(0.5, 1.5, (n_arms, 1, 1)), jnp.float32)
-    return Arms(W_rec, Intervention(*(jnp.asarray(x, jnp.float32) for x in gates)))
+    scale = rng.uniform(0.5, 1.5, (n_arms, 1, 1))
+    return Arms(
+        recurrent_gain=jnp.asarray(rng.uniform(0.5, 1.2, (n_arms, 7)), jnp.float32),
+        held=jnp.asarray(rng.random((n_arms, 7)) < 0.3),
+        weights={"W_rec": params["W_rec"] * jnp.asarray(scale, jnp.float32)},
+    )
+
+
+LEVEL = jnp.linspace(0.0, 0.6, 7)
 
 
 def small_network(key):
@@ -233,18 +238,18 @@ def test_arms_equal_a_numpy_loop():
     h0 = jnp.asarray(rng.uniform(0, 1, (25, 7)), jnp.float32)
     arms = random_arms(params, rng)
     pair = jnp.array([0, 2])
-    found = leave(net_of(CELL, params, 0.9), h0, arms, pair, KEY, n_steps=12)
+    found = leave(net_of(CELL, params, 0.9), h0, arms, LEVEL, pair, KEY, n_steps=12)
     keys = jax.random.split(KEY, 25)
     noise = 0.9 * np.asarray(jax.jit(partial(white_noise, n_steps=12, dim=3))(keys), np.float64)
-    W_rec, gates = np.asarray(arms.W_rec, np.float64), [np.asarray(x) for x in arms.gates]
+    W_rec = np.asarray(arms.weights["W_rec"], np.float64)
     expected = np.zeros((3, 3, 25))
     for g in range(3):
-        recurrent, inner, gain, offset = (gate[g] for gate in gates)
+        recurrent, held = np.asarray(arms.recurrent_gain[g]), np.asarray(arms.held[g])
         for p in range(25):
             h, symbols = np.asarray(h0[p], np.float64), []
             for x in noise[:, p]:
-                a = recurrent * (W_rec[g] @ h) + inner * (weights["W_in"] @ x)
-                h = gain * np.maximum(a, 0) + offset
+                a = recurrent * (W_rec[g] @ h) + (weights["W_in"] @ x)
+                h = np.where(held, LEVEL, np.maximum(a, 0))
                 symbols.append(int(np.argmax(weights["W_out"] @ h)))
             away = [t for t, symbol in enumerate(symbols, 1) if symbol != 0]
             lasting = any(symbols[t : t + 5] == [2] * 5 for t in range(8))
@@ -262,9 +267,9 @@ def test_networks_side_by_side_equal_each_alone():
     std, keys, pair = jnp.array([0.5, 0.9]), jax.random.split(KEY), jnp.array([0, 2])
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *zip(each, arms, strict=True))
     run, nets = partial(leave, n_steps=12), net_of(CELL, stacked[0], std)
-    both = jax.vmap(run, in_axes=(0, 0, 0, None, 0))(nets, h0, stacked[1], pair, keys)
+    both = jax.vmap(run, in_axes=(0, 0, 0, None, None, 0))(nets, h0, stacked[1], LEVEL, pair, keys)
     for i in range(2):
-        alone = run(net_of(CELL, each[i], std[i]), h0[i], arms[i], pair, keys[i])
+        alone = run(net_of(CELL, each[i], std[i]), h0[i], arms[i], LEVEL, pair, keys[i])
         for together, single in zip(both, alone, strict=True):
             np.testing.assert_array_equal(together[i], single)
     assert not np.array_equal(both.time[0], both.time[1])

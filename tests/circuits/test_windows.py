@@ -29,14 +29,13 @@ from hmmrnn.circuits.events import Events, noise_of_rows, starts_of_rows
 from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import (
     aligned_events,
-    onset_of,
-    prefers,
     replacement,
     unit_push,
     window_effects,
     windowed_runs,
 )
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
+from hmmrnn.interventions.answers import onset_of, prefers
 
 KEY = jax.random.key(5)
 BEFORE, STEPS, E = 25, 40, 6
