@@ -31,13 +31,13 @@ from hmmrnn.dynamics.kramers_moyal import bin_edges, drift_diffusion, readout_di
 from hmmrnn.dynamics.mean_shifts import monte_carlo_shift
 from hmmrnn.dynamics.orbits import N_BINS, orbit, plane_points
 from hmmrnn.dynamics.rotation import TURN
-from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.sensitivity import MIXES, N_STEPS, noise_sensitivity
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, spectra_along
 from hmmrnn.dynamics.surrogates import phase_shuffled
 from hmmrnn.dynamics.through_training import N_RUNS, SNAPSHOTS_AT_ONCE, measure_snapshot
 from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.recorder import Runs, driven_runs
 
 Draw = Callable[[int], Any]
 """Random numbers of the i-th pass of a loop."""

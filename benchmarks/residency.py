@@ -23,10 +23,10 @@ from benchmarks import cores
 from benchmarks.measure import Comparison, compare
 from benchmarks.plan import Plan
 from hmmrnn.arrays import Params
-from hmmrnn.dynamics.residency_times import N_ROLLOUTS, N_STEPS, residency
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.nets import Network, RNNCell
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.recorder import driven_runs
+from hmmrnn.recordings.residency_times import N_ROLLOUTS, N_STEPS, residency
 
 N_STATES = 5_000
 PART = 50

@@ -11,9 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.analysis import of_one_cell, side_by_side
 from hmmrnn.arrays import Key, Keys, host_generator
-from hmmrnn.circuits.clusters import in_cluster
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.dynamics import jacobians, spectrum
 from hmmrnn.errors import InputError
 from hmmrnn.interventions import Arms
@@ -23,6 +21,8 @@ from hmmrnn.nets import (
     Intervention,
     Network,
 )
+from hmmrnn.recordings.clusters import in_cluster
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 

@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float
 from hmmrnn.arrays import Key, host_generator
 from hmmrnn.circuits.composition import Composition, composition
 from hmmrnn.circuits.connectivity import Blocks, weight_blocks
-from hmmrnn.circuits.events import aligned, find_events, symbol_pairs
 from hmmrnn.circuits.kick_neurons import KickNeurons, kick_neurons
 from hmmrnn.circuits.populations import Population, population
-from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.dynamics import PCA, pca, project
 from hmmrnn.nets import Network
+from hmmrnn.recordings.events import aligned, find_events, symbol_pairs
+from hmmrnn.recordings.recorder import Recording, record
 from hmmrnn.results import fields, result
 
 N_RUNS, N_STEPS = 48, 400

@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import HIGHEST, Keys
-from hmmrnn.circuits.events import STAY
-from hmmrnn.circuits.recording import WARM_UP
-from hmmrnn.dynamics import preferred_symbols
 from hmmrnn.errors import InputError
 from hmmrnn.interventions import Arms, Trials, under
 from hmmrnn.interventions.answers import first_of
 from hmmrnn.losses import MAX_NGRAMS, ngram_shares
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.recordings import preferred_symbols
+from hmmrnn.recordings.events import STAY
+from hmmrnn.recordings.recorder import WARM_UP
 from hmmrnn.results import result
 
 Numbers = np.ndarray | Array

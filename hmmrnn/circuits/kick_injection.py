@@ -9,18 +9,18 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Scalar
-from hmmrnn.circuits.clusters import Starts, cluster_starts
-from hmmrnn.circuits.events import aligned, find_events
 from hmmrnn.circuits.optimal_kick import OptimalKick, optimal_kick
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Carriers
-from hmmrnn.dynamics import preferred_symbols
-from hmmrnn.dynamics.residency_times import CLUSTER
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.interventions import Arms, Trials, under
 from hmmrnn.interventions.answers import first_of, if_finite
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.recordings import preferred_symbols
+from hmmrnn.recordings.clusters import Starts, cluster_starts
+from hmmrnn.recordings.events import aligned, find_events
+from hmmrnn.recordings.recorder import Recording
+from hmmrnn.recordings.residency_times import CLUSTER
 from hmmrnn.results import result
 
 N_STARTS = 128

@@ -14,12 +14,12 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.circuits.events import Events, find_events, some, stretch
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import unit_push, windowed_runs
-from hmmrnn.dynamics.residency_times import CLUSTER, KICK_ZONE, TRANSITION
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, mean
 from hmmrnn.nets import Network
+from hmmrnn.recordings.events import Events, find_events, some, stretch
+from hmmrnn.recordings.recorder import Recording
+from hmmrnn.recordings.residency_times import CLUSTER, KICK_ZONE, TRANSITION
 from hmmrnn.results import result
 
 BEFORE, AFTER = 12, 10

@@ -13,15 +13,15 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.circuits.clusters import in_cluster
-from hmmrnn.circuits.events import Events, aligned, noise_of_rows, starts_of_rows
 from hmmrnn.circuits.pulses import mean_over_groups
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean, median, ratio
 from hmmrnn.interventions import Arms, Trials, under
 from hmmrnn.interventions.answers import Index, if_finite, onset_of, prefers
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.recordings.clusters import in_cluster
+from hmmrnn.recordings.events import Events, aligned, noise_of_rows, starts_of_rows
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 LEAD, LAG = 20, 2

@@ -15,9 +15,9 @@ from scipy.special import ndtr
 from scipy.stats import false_discovery_control, rankdata, spearmanr
 
 from hmmrnn.arrays import Key, Params, host_generator
-from hmmrnn.circuits.events import find_events
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import Estimate, bootstrap_weights
+from hmmrnn.recordings.events import find_events
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 N_RANDOM_TARGETS = 400

@@ -8,10 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.clusters import cluster_starts
-from hmmrnn.circuits.controls import Controls, activity_and_norm, matched_controls
 from hmmrnn.circuits.dials import Dial, Group, dials
-from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.experiment import Experiment, Measured
 from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
 from hmmrnn.circuits.noise_replay import (
@@ -31,7 +28,6 @@ from hmmrnn.circuits.pulses import (
     state_difference,
     transition_activity,
 )
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.resonance import Resonance, TimeScales, resonance, time_scales
 from hmmrnn.circuits.windows import (
     WIDTH,
@@ -42,7 +38,11 @@ from hmmrnn.circuits.windows import (
     window_effects,
     windowed_runs,
 )
+from hmmrnn.interventions.controls import Controls, activity_and_norm, matched_controls
 from hmmrnn.nets import Network
+from hmmrnn.recordings.clusters import cluster_starts
+from hmmrnn.recordings.events import find_events
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 N_CONTROLS = 20

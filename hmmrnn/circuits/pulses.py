@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.clusters import Starts, cluster_mean
-from hmmrnn.circuits.events import Events, aligned
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean, median
 from hmmrnn.interventions import Arms, Trials, under
 from hmmrnn.interventions.answers import Index, if_finite, onset_of, prefers
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.recordings.clusters import Starts, cluster_mean
+from hmmrnn.recordings.events import Events, aligned
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 DOSES = (0.0, 0.5, 1.0, 2.0, 4.0)

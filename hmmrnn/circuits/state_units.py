@@ -14,14 +14,14 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Params
-from hmmrnn.circuits.clusters import Starts
-from hmmrnn.circuits.events import STAY
-from hmmrnn.dynamics import preferred_symbols
-from hmmrnn.dynamics.residency_times import CLUSTER
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.interventions import Arms, Trials, under
 from hmmrnn.interventions.answers import first_of, if_finite, onset_of
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.recordings import preferred_symbols
+from hmmrnn.recordings.clusters import Starts
+from hmmrnn.recordings.events import STAY
+from hmmrnn.recordings.residency_times import CLUSTER
 from hmmrnn.results import result
 
 CARRIED = 0.9

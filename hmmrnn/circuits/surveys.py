@@ -16,16 +16,16 @@ from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.circuits.parts import Parts, parts
 from hmmrnn.circuits.prove import Proof, Setting, prove
-from hmmrnn.circuits.recording import Recording, record_zones
 from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.summary import Row, row
 from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, Holds, criteria, network_verdict
-from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
 from hmmrnn.programs import keep_programs_of
+from hmmrnn.recordings import expect_finite
+from hmmrnn.recordings.recorder import Recording, record_zones
 from hmmrnn.results import fields, result
 from hmmrnn.storage import plain
 

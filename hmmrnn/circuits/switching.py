@@ -6,11 +6,11 @@ import jax
 import numpy as np
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.clusters import cluster_starts, in_cluster
-from hmmrnn.circuits.controls import activity_and_norm, matched_controls
 from hmmrnn.circuits.kick_injection import PushOver, push_over
 from hmmrnn.circuits.prove import Setting, Windows, windowed
 from hmmrnn.circuits.state_units import Carriers, Holding, carriers, holding
+from hmmrnn.interventions.controls import activity_and_norm, matched_controls
+from hmmrnn.recordings.clusters import cluster_starts, in_cluster
 from hmmrnn.results import result
 
 N_STARTS = 128

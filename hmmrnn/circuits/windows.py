@@ -14,9 +14,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.clusters import cluster_mean
-from hmmrnn.circuits.events import Events, Stretch, find_events, some, stretch
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.interventions import Arms, Trials, under
@@ -29,6 +26,9 @@ from hmmrnn.interventions.answers import (
     swing_lost,
 )
 from hmmrnn.nets import Network, Trajectory
+from hmmrnn.recordings.clusters import cluster_mean
+from hmmrnn.recordings.events import Events, Stretch, find_events, some, stretch
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 BEFORE, BEFORE_SHORT, AFTER = 25, 12, 15

@@ -23,7 +23,6 @@ from jaxtyping import Bool
 
 from hmmrnn import figures
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.events import symbol_pairs
 from hmmrnn.cli.launch import command_line
 from hmmrnn.cli.run_folders import unbounded
 from hmmrnn.discovery import (
@@ -45,6 +44,7 @@ from hmmrnn.discovery import (
 from hmmrnn.discovery.surveys import Choose
 from hmmrnn.discovery.transitions import BEFORE, MIN_EVENTS
 from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.recordings.events import symbol_pairs
 from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page
 from hmmrnn.results import fields
 from hmmrnn.storage import plain, read_results, write_arrays, write_results

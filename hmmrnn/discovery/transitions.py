@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.circuits.events import Events, aligned, find_events, stretch
-from hmmrnn.circuits.recording import Recording, recorded
 from hmmrnn.discovery.case import Case, Lag, checked
-from hmmrnn.dynamics import expect_finite
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.recordings import expect_finite
+from hmmrnn.recordings.events import Events, aligned, find_events, stretch
+from hmmrnn.recordings.recorder import Recording, recorded
 from hmmrnn.results import result
 
 BEFORE, AFTER = 20, 8

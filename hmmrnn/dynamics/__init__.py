@@ -14,7 +14,6 @@
 
 | near each state   |                                                                        |
 |-------------------|------------------------------------------------------------------------|
-| `residency_times` | time until another symbol; clusters, kick-zones, transitions           |
 | `spectra`         | Jacobians and what grows or turns                                      |
 | `sensitivity`     | how far rollouts spread that share part of their noise                 |
 | `mean_shifts`     | what unbiased noise does to the mean                                   |
@@ -30,18 +29,14 @@ from hmmrnn.dynamics.fixed_points.find import summary as fixed_point_summary
 from hmmrnn.dynamics.mean_shifts import mean_shift
 from hmmrnn.dynamics.orbits import orbit, summarise_orbit
 from hmmrnn.dynamics.portraits import Portrait, portrait
-from hmmrnn.dynamics.residency_times import ZONES, residency, zone_shares, zones
-from hmmrnn.dynamics.runs import driven_runs, expect_finite
 from hmmrnn.dynamics.sensitivity import noise_sensitivity
 from hmmrnn.dynamics.spectra import jacobian, jacobians, spectrum
 from hmmrnn.dynamics.surrogates import phase_shuffled, time_reversed
 from hmmrnn.dynamics.surveys import Course, Sizes, Survey, survey, survey_many
 from hmmrnn.dynamics.through_training import Development, development
-from hmmrnn.dynamics.transitions import preferred_symbols
 
 __all__ = [
     "PCA",
-    "ZONES",
     "Across",
     "Course",
     "Development",
@@ -51,8 +46,6 @@ __all__ = [
     "Survey",
     "across_networks",
     "development",
-    "driven_runs",
-    "expect_finite",
     "find_fixed_points",
     "fixed_point_summary",
     "jacobian",
@@ -63,15 +56,11 @@ __all__ = [
     "pca",
     "phase_shuffled",
     "portrait",
-    "preferred_symbols",
     "project",
-    "residency",
     "spectrum",
     "speed",
     "summarise_orbit",
     "survey",
     "survey_many",
     "time_reversed",
-    "zone_shares",
-    "zones",
 ]

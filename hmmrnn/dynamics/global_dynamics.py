@@ -37,11 +37,11 @@ from hmmrnn.dynamics.readout_geometry import (
     summarise_emission,
 )
 from hmmrnn.dynamics.rotation import phase
-from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.symbol_pairs import SymbolPair, all_pairs, leading_pair, pair_sums, symbol_pair
 from hmmrnn.intervals import bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import Runs
 from hmmrnn.results import fields, result
 
 N_LEVEL_RUNS = 16

@@ -9,15 +9,6 @@ from jaxtyping import Array, Float, Int
 from hmmrnn.arrays import Key, named_keys
 from hmmrnn.dynamics.components import PCA, padded, project
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport, Shifts, report_of, shifts
-from hmmrnn.dynamics.residency_times import (
-    ZONES,
-    Residency,
-    residency,
-    zone_means,
-    zone_shares,
-    zones,
-)
-from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.sensitivity import (
     MIXES,
     NoiseSensitivity,
@@ -30,6 +21,15 @@ from hmmrnn.dynamics.spectra import Spectrum, spectra_along
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import Runs
+from hmmrnn.recordings.residency_times import (
+    ZONES,
+    Residency,
+    residency,
+    zone_means,
+    zone_shares,
+    zones,
+)
 from hmmrnn.results import result
 
 N_SPECTRA = 512

@@ -15,10 +15,10 @@ from hmmrnn.dynamics.mean_shifts import (
     one_step_shift,
     propagated_shift,
 )
-from hmmrnn.dynamics.runs import driven_runs, expect_variance, has_variance
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import driven_runs, expect_variance, has_variance
 from hmmrnn.results import result
 
 

@@ -18,9 +18,9 @@ from scipy.ndimage import gaussian_filter
 from hmmrnn.arrays import HIGHEST, Key, Keys, Scalar
 from hmmrnn.dynamics.components import PCA, padded
 from hmmrnn.dynamics.orbits import plane_points, ratio
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate, estimates
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import driven_runs
 from hmmrnn.results import result
 
 LEVELS = (0.1, 1.0, 2.0, 3.0, 4.0)

@@ -11,10 +11,10 @@ from hmmrnn.arrays import Key
 from hmmrnn.dynamics.components import PCA, padded, pca, project
 from hmmrnn.dynamics.fixed_points.rest import EndStates, end_states
 from hmmrnn.dynamics.rotation import net_turns, turns_per_pair
-from hmmrnn.dynamics.runs import Runs, finite_runs
-from hmmrnn.dynamics.transitions import dwell_moments
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import Runs, finite_runs
+from hmmrnn.recordings.symbols import dwell_moments
 from hmmrnn.results import result_without
 
 N_COMPONENTS = 3

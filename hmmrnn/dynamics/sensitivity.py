@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Keys
-from hmmrnn.dynamics.residency_times import TRANSITION
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.recordings.residency_times import TRANSITION
 from hmmrnn.results import result
 
 MIXES = (0.0, 0.5, 1.0)

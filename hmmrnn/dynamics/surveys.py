@@ -16,8 +16,6 @@ from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_of, level_run
 from hmmrnn.dynamics.local_dynamics import LocalDynamics, Near, local_of, near_states
 from hmmrnn.dynamics.noise_levels import NoiseRuns
 from hmmrnn.dynamics.portraits import Portrait, portrait_of
-from hmmrnn.dynamics.residency_times import residency, zones
-from hmmrnn.dynamics.runs import Runs, driven_runs, expect_finite
 from hmmrnn.dynamics.through_training import (
     Development,
     Snapshot,
@@ -28,6 +26,8 @@ from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import Network
 from hmmrnn.programs import keep_programs_of
+from hmmrnn.recordings.recorder import Runs, driven_runs, expect_finite
+from hmmrnn.recordings.residency_times import residency, zones
 from hmmrnn.results import fields, result
 
 VIEW_STEPS = 400

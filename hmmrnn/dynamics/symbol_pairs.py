@@ -30,9 +30,9 @@ from hmmrnn.dynamics.kramers_moyal import (
     readout_difference,
 )
 from hmmrnn.dynamics.rotation import TURN, phase_steps, turns_per_pair
-from hmmrnn.dynamics.transitions import transitions
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
+from hmmrnn.recordings.symbols import transitions
 from hmmrnn.results import result, result_without
 
 MIN_LENGTH = 5

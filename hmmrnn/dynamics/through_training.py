@@ -20,10 +20,10 @@ from hmmrnn.dynamics.components import padded
 from hmmrnn.dynamics.mean_shifts import one_step_shift
 from hmmrnn.dynamics.orbits import plane_points
 from hmmrnn.dynamics.rotation import net_turns, turns_per_pair
-from hmmrnn.dynamics.runs import Runs, driven_runs
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import Runs, driven_runs
 from hmmrnn.results import result_without
 
 N_RUNS = 16

@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Params
 from hmmrnn.dynamics.components import PCA, padded, pca, project
-from hmmrnn.dynamics.residency_times import OTHER
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import driven_runs
+from hmmrnn.recordings.residency_times import OTHER
 from hmmrnn.results import result
 
 MAX_SNAPSHOTS = 24

@@ -9,10 +9,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
-from hmmrnn.dynamics.residency_times import ZONES
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, Spectrum, moebius
 from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
 from hmmrnn.intervals import Estimate
+from hmmrnn.recordings.residency_times import ZONES
 
 N_SHOWN = 500
 """Eigenvalues drawn for each zone; more would cover each other."""

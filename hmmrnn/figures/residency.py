@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from hmmrnn.dynamics.residency_times import CLUSTER_ABOVE, TRANSITION_BELOW, ZONES, Residency
 from hmmrnn.dynamics.sensitivity import MIXES, ZoneSensitivity
 from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
 from hmmrnn.intervals import Estimate
+from hmmrnn.recordings.residency_times import CLUSTER_ABOVE, TRANSITION_BELOW, ZONES, Residency
 
 N_SHOWN = 1_000
 """States drawn as points; more would cover each other."""

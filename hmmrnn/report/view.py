@@ -18,10 +18,10 @@ from markupsafe import Markup
 from plotly.colors import cyclical
 from plotly.offline import get_plotlyjs
 
-from hmmrnn.dynamics.residency_times import ZONES
 from hmmrnn.dynamics.view import DIGITS, TrajectoryView
 from hmmrnn.errors import InputError
 from hmmrnn.figures.style import ZONE_COLORS, symbol_color
+from hmmrnn.recordings.residency_times import ZONES
 from hmmrnn.report.templates import template
 from hmmrnn.storage import plain, read_arrays
 

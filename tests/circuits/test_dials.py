@@ -7,7 +7,7 @@ from hmmrnn import InputError
 from hmmrnn.circuits.dials import Group, dials, turned
 from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
-from hmmrnn.circuits.recording import record
+from hmmrnn.recordings.recorder import record
 
 KEY = jax.random.key(3)
 N_STEPS = 200

@@ -9,10 +9,10 @@ import pytest
 
 from hmmrnn import DivergingNetworkError
 from hmmrnn.circuits import find
-from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.find import circuit_of, find_kick_circuit, name_of
-from hmmrnn.circuits.recording import record
 from hmmrnn.dynamics import pca, project
+from hmmrnn.recordings.events import find_events
+from hmmrnn.recordings.recorder import record
 from hmmrnn.storage import plain
 from hmmrnn.tasks.kick_circuit import PAIRS, kick_network
 

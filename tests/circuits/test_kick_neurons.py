@@ -8,7 +8,6 @@ import pytest
 from networks import net_of
 
 from hmmrnn.circuits import windows
-from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.kick_neurons import (
     AFTER,
     BEFORE,
@@ -20,9 +19,10 @@ from hmmrnn.circuits.kick_neurons import (
     kick_score,
     levels_of,
 )
-from hmmrnn.circuits.recording import Recording, record
-from hmmrnn.dynamics.residency_times import CLUSTER, KICK_ZONE, OTHER, TRANSITION
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings.events import find_events
+from hmmrnn.recordings.recorder import Recording, record
+from hmmrnn.recordings.residency_times import CLUSTER, KICK_ZONE, OTHER, TRANSITION
 from hmmrnn.tasks.kick_circuit import PAIRS, barrier_network, kick_network
 
 KEY = jax.random.key(31)

@@ -7,7 +7,6 @@ import pytest
 from networks import FLIP_FLOP, IDLE, K02, P02, P20, SMALL, flip_flop, net_of, random_network, units
 
 from hmmrnn import InputError
-from hmmrnn.circuits.events import Events, find_events
 from hmmrnn.circuits.noise_replay import (
     replay_effects,
     replay_groups,
@@ -15,10 +14,11 @@ from hmmrnn.circuits.noise_replay import (
     replayed_runs,
     starts_from_other_runs,
 )
-from hmmrnn.circuits.recording import recorded
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.interventions.engine import hearing_two
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.events import Events, find_events
+from hmmrnn.recordings.recorder import recorded
 
 KEY = jax.random.key(5)
 draw = jax.jit(white_noise, static_argnums=(1, 2))

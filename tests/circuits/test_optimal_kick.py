@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
-from hmmrnn.circuits.clusters import Starts
 from hmmrnn.circuits.kick_injection import (
     Groups,
     first_step,
@@ -20,11 +19,12 @@ from hmmrnn.circuits.kick_injection import (
     window_groups,
 )
 from hmmrnn.circuits.optimal_kick import difference, lead, optimal_kick, readout_adjoint
-from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.circuits.state_units import carriers
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.clusters import Starts
+from hmmrnn.recordings.recorder import Recording, record
 
 KEY = jax.random.key(5)
 PAIR = jnp.array([0, 2])

@@ -7,7 +7,6 @@ import pytest
 from networks import SMALL, net_of, relabelled, switch
 
 from hmmrnn import InputError
-from hmmrnn.circuits.events import find_events
 from hmmrnn.circuits.experiment import (
     all_cluster_starts,
     experiment,
@@ -17,13 +16,14 @@ from hmmrnn.circuits.experiment import (
 )
 from hmmrnn.circuits.free_runs import counts, escapes, settled
 from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
-from hmmrnn.circuits.recording import WARM_UP, Recording, record, recorded
 from hmmrnn.dynamics import spectrum
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.interventions.engine import arms_of
 from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import NO_INTERVENTION, Intervention, RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.events import find_events
+from hmmrnn.recordings.recorder import WARM_UP, Recording, record, recorded
 
 KEY = jax.random.key(3)
 N_STEPS = 200

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmmrnn.circuits.events import STAY, find_events
 from hmmrnn.circuits.populations import (
     FILTER_STEPS,
     LEAD,
@@ -15,8 +14,9 @@ from hmmrnn.circuits.populations import (
     population,
     prediction_draws,
 )
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import bootstrap_weights
+from hmmrnn.recordings.events import STAY, find_events
+from hmmrnn.recordings.recorder import Recording
 
 KEY = jax.random.key(13)
 N, D, B, T = 30, 8, 6, 250

@@ -20,8 +20,6 @@ from networks import (
 )
 
 from hmmrnn import InputError
-from hmmrnn.circuits.clusters import cluster_starts
-from hmmrnn.circuits.events import Events
 from hmmrnn.circuits.pulses import (
     group_pulses,
     pulse_effects,
@@ -29,9 +27,11 @@ from hmmrnn.circuits.pulses import (
     state_difference,
     transition_activity,
 )
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.clusters import cluster_starts
+from hmmrnn.recordings.events import Events
+from hmmrnn.recordings.recorder import Recording
 
 KEY = jax.random.key(5)
 draw = jax.jit(white_noise, static_argnums=(1, 2))

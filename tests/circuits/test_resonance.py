@@ -7,10 +7,10 @@ from scipy.signal import lfilter
 
 from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
 from hmmrnn.circuits.outcomes import outcomes
-from hmmrnn.circuits.recording import record
 from hmmrnn.circuits.resonance import resonance, time_scales
 from hmmrnn.intervals import UNKNOWN
 from hmmrnn.nets import Intervention, RNNCell
+from hmmrnn.recordings.recorder import record
 
 KEY = jax.random.key(3)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from networks import net_of
 
-from hmmrnn.circuits.clusters import Starts, cluster_starts
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.state_units import Arms, carriers, holding, leave
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.clusters import Starts, cluster_starts
+from hmmrnn.recordings.recorder import Recording
 
 KEY = jax.random.key(5)
 PAIR = (0, 2)

@@ -25,8 +25,6 @@ from networks import (
 )
 
 from hmmrnn import InputError
-from hmmrnn.circuits.events import Events, noise_of_rows, starts_of_rows
-from hmmrnn.circuits.recording import Recording
 from hmmrnn.circuits.windows import (
     aligned_events,
     replacement,
@@ -36,6 +34,8 @@ from hmmrnn.circuits.windows import (
 )
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.interventions.answers import onset_of, prefers
+from hmmrnn.recordings.events import Events, noise_of_rows, starts_of_rows
+from hmmrnn.recordings.recorder import Recording
 
 KEY = jax.random.key(5)
 BEFORE, STEPS, E = 25, 40, 6

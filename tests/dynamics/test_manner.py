@@ -17,9 +17,9 @@ from hmmrnn.dynamics.kramers_moyal import (
 )
 from hmmrnn.dynamics.manner import Evidence, evidence, manner
 from hmmrnn.dynamics.rotation import net_turns
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell
+from hmmrnn.recordings.recorder import driven_runs
 
 
 def wells(*at, barrier=1.0, drift_part=0.4):

@@ -14,8 +14,8 @@ from hmmrnn.dynamics.noise_levels import (
     radius_by_noise,
     scaling_error,
 )
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings.recorder import driven_runs
 
 KEY = jax.random.key(0)
 KEYS = jax.random.split(KEY, 4)

@@ -15,7 +15,7 @@ from hmmrnn.dynamics.orbits import (
     summarise_orbit,
 )
 from hmmrnn.dynamics.rotation import net_turns, phase, phase_steps
-from hmmrnn.dynamics.runs import driven_runs
+from hmmrnn.recordings.recorder import driven_runs
 
 KEY = jax.random.key(0)
 

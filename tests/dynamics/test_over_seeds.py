@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from networks import net_of
 
-from hmmrnn import dynamics
+from hmmrnn import dynamics, recordings
 from hmmrnn.dynamics import PCA
 from hmmrnn.dynamics.current import flow_sums
 from hmmrnn.dynamics.fixed_points.descent import end_points
@@ -19,12 +19,12 @@ from hmmrnn.dynamics.noise_levels import radius_by_noise, scaling_error
 from hmmrnn.dynamics.orbits import plane_points
 from hmmrnn.dynamics.readout_geometry import carried_variance, emission_by_phase, readout_axes
 from hmmrnn.dynamics.rotation import net_turns, phase
-from hmmrnn.dynamics.runs import Runs
 from hmmrnn.dynamics.sensitivity import starts_by_zone
 from hmmrnn.dynamics.symbol_pairs import pair_sums
 from hmmrnn.dynamics.through_training import measure_snapshot
 from hmmrnn.dynamics.view import trajectory_paths
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings.recorder import Runs
 
 CELL = RNNCell(n_symbols=3, hidden_size=6, noise_dim=4, activation="tanh")
 S, B, T, P = 2, 4, 40, 5
@@ -66,7 +66,7 @@ def subject(key):
     key_params, key_runs = jax.random.split(key)
     params = init_params(CELL, key_params)
     params["W_rec"] = 2 * params["W_rec"]
-    runs = dynamics.driven_runs(net_of(CELL, params, STD), T, jax.random.split(key_runs, B))
+    runs = recordings.driven_runs(net_of(CELL, params, STD), T, jax.random.split(key_runs, B))
     return Subject(params, runs, *plane_points(runs.states))
 
 
@@ -81,7 +81,7 @@ def fixed_points(of, key):
 
 
 MEASURES = {
-    "driven_runs": lambda of, key: dynamics.driven_runs(of.network, T, jax.random.split(key, B)),
+    "driven_runs": lambda of, key: recordings.driven_runs(of.network, T, jax.random.split(key, B)),
     "end_points": fixed_points,
     "jacobians": lambda of, key: dynamics.jacobians(of.network, of.starts),
     "orbit": lambda of, key: dynamics.orbit(of.points, of.runs.changes),
@@ -105,7 +105,7 @@ MEASURES = {
     ),
     "flow_sums": lambda of, key: flow_sums(of.points, n_cells=5),
     "pair_sums": lambda of, key: pair_sums(of.runs.states, of.runs.logits, of.runs.symbols, PAIR),
-    "residency": lambda of, key: dynamics.residency(
+    "residency": lambda of, key: recordings.residency(
         of.network, of.starts, key, n_rollouts=4, n_steps=10, n_lanes=8
     ),
     "noise_sensitivity": lambda of, key: dynamics.noise_sensitivity(

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from networks import net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.dynamics.spectra import (
     eigenvalues,
     jacobian,
@@ -19,6 +18,7 @@ from hmmrnn.dynamics.spectra import (
     spectrum,
 )
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings.recorder import driven_runs
 
 
 def network(activation="relu", bias=False, n=12, seed=0):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from networks import READ, TURN, rotor, tanh_network, two_wells
 
-from hmmrnn.dynamics import ZONES, Course, Sizes, survey, survey_many
+from hmmrnn.dynamics import Course, Sizes, survey, survey_many
 from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.recordings import ZONES
 from hmmrnn.storage import plain
 
 SIZES = Sizes(n_trajectories=48, n_steps=500, n_starts=40, n_states=96)

@@ -11,7 +11,6 @@ from networks import net_of
 
 from hmmrnn import InputError
 from hmmrnn.dynamics.manner import evidence, manner
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.dynamics.symbol_pairs import (
     all_pairs,
     leading_pair,
@@ -21,6 +20,7 @@ from hmmrnn.dynamics.symbol_pairs import (
     symbol_pair,
 )
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings.recorder import driven_runs
 
 
 def segments_of(symbols, pair, min_length):

@@ -6,9 +6,9 @@ from networks import net_of, tanh_network
 
 from hmmrnn import InputError
 from hmmrnn.dynamics import pca
-from hmmrnn.dynamics.runs import driven_runs
 from hmmrnn.dynamics.view import MAX_SNAPSHOTS, trajectory_paths, trajectory_view
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings.recorder import driven_runs
 
 STD = 0.3
 STEPS = 80

@@ -6,7 +6,6 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
-from hmmrnn.dynamics.residency_times import ZONES
 from hmmrnn.dynamics.spectra import Spectrum
 from hmmrnn.figures import symbol_color, to_svg
 from hmmrnn.figures.local import (
@@ -16,6 +15,7 @@ from hmmrnn.figures.local import (
 )
 from hmmrnn.figures.style import ZONE_COLORS
 from hmmrnn.intervals import UNKNOWN, Estimate
+from hmmrnn.recordings.residency_times import ZONES
 
 from .contrast import contrast, luminance
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from hmmrnn.dynamics.residency_times import ZONES as NAMES
-from hmmrnn.dynamics.residency_times import Residency
 from hmmrnn.dynamics.sensitivity import ZoneSensitivity
 from hmmrnn.figures import to_svg
 from hmmrnn.figures.residency import N_SHOWN, noise_sensitivity_figure, residency_figure
 from hmmrnn.figures.style import FOREGROUND, ZONE_COLORS
+from hmmrnn.recordings.residency_times import ZONES as NAMES
+from hmmrnn.recordings.residency_times import Residency
 
 from .records import spread
 

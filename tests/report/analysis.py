@@ -3,7 +3,7 @@
 import numpy as np
 from figures.records import NOWHERE, development, spread
 
-from hmmrnn.dynamics import ZONES
+from hmmrnn.recordings import ZONES
 from hmmrnn.storage import plain
 
 PAIRS = ((0, 1), (1, 2))

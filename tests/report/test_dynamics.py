@@ -7,7 +7,7 @@ import pytest
 from figures.records import portrait
 
 from hmmrnn import InputError
-from hmmrnn.dynamics import ZONES
+from hmmrnn.recordings import ZONES
 from hmmrnn.report import build_report, five_numbers, verdict
 from hmmrnn.storage import plain, write_json
 

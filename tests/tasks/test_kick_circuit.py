@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmmrnn.circuits.events import find_events
-from hmmrnn.dynamics.transitions import preferred_symbols
 from hmmrnn.nets import Intervention, Network
+from hmmrnn.recordings.events import find_events
+from hmmrnn.recordings.symbols import preferred_symbols
 from hmmrnn.tasks.kick_circuit import (
     N_KICK,
     N_POPULATION,

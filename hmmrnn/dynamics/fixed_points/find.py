@@ -19,10 +19,10 @@ from hmmrnn.dynamics.fixed_points.descent import (
 )
 from hmmrnn.dynamics.fixed_points.rest import RELATIVE_TOLERANCE, end_states_of
 from hmmrnn.dynamics.fixed_points.search import Search, search, settle
-from hmmrnn.dynamics.runs import expect_variance
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import LEVEL, Estimate
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import expect_variance
 from hmmrnn.results import result_without
 
 SAME = 1e-2

@@ -9,9 +9,9 @@ from jaxtyping import Array, Bool, Float
 from hmmrnn.arrays import Key
 from hmmrnn.dynamics.fixed_points.descent import EndPoints, end_points
 from hmmrnn.dynamics.fixed_points.rest import relax
-from hmmrnn.dynamics.runs import driven_runs, has_variance
 from hmmrnn.errors import InputError
 from hmmrnn.nets import Network
+from hmmrnn.recordings.recorder import driven_runs, has_variance
 
 START_STEPS = 80
 """Steps that lead to a start, after the warm-up."""

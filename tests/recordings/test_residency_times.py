@@ -9,11 +9,11 @@ import pytest
 from networks import SMALL, net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.residency_times import residency, zone_means, zone_shares, zones
-from hmmrnn.dynamics.transitions import preferred_symbols
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
+from hmmrnn.recordings.residency_times import residency, zone_means, zone_shares, zones
+from hmmrnn.recordings.symbols import preferred_symbols
 
 KEY = jax.random.key(7)
 

@@ -7,10 +7,10 @@ import pytest
 from networks import SMALL, net_of
 
 from hmmrnn import DivergingNetworkError, InputError
-from hmmrnn.circuits.recording import WARM_UP, record, recorded
-from hmmrnn.dynamics import residency, zones
-from hmmrnn.dynamics.residency_times import CLUSTER, OTHER
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.recordings import residency, zones
+from hmmrnn.recordings.recorder import WARM_UP, record, recorded
+from hmmrnn.recordings.residency_times import CLUSTER, OTHER
 
 KEY = jax.random.key(3)
 WELL = RNNCell(n_symbols=2, hidden_size=1, noise_dim=1, activation="tanh", initial_state="random")

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from hmmrnn.circuits.controls import activity_and_norm, matched_controls
+from hmmrnn.interventions.controls import activity_and_norm, matched_controls
 from hmmrnn.nets import RNNCell, init_params
 
 KEY = jax.random.key(2)

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SMALL, net_of
 
-from hmmrnn.circuits.events import (
+from hmmrnn.nets import init_params
+from hmmrnn.recordings.events import (
     STAY,
     Events,
     aligned,
@@ -16,8 +17,7 @@ from hmmrnn.circuits.events import (
     stretch,
     symbol_pairs,
 )
-from hmmrnn.circuits.recording import recorded
-from hmmrnn.nets import init_params
+from hmmrnn.recordings.recorder import recorded
 
 KEY = jax.random.key(11)
 CELL = SMALL.clone(activation="tanh")

@@ -3,7 +3,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmmrnn.dynamics.transitions import dwell_moments, transitions
+from hmmrnn.recordings.symbols import dwell_moments, transitions
 
 
 def test_one_step_has_no_transition():

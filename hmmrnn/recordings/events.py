@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.circuits.recording import Recording
+from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 STAY = 5

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, host_generator
-from hmmrnn.circuits.recording import Recording
-from hmmrnn.dynamics.residency_times import CLUSTER
+from hmmrnn.recordings.recorder import Recording
+from hmmrnn.recordings.residency_times import CLUSTER
 
 
 class Starts(NamedTuple):
