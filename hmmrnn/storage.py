@@ -18,7 +18,7 @@ from hmmrnn.errors import InputError, StorageError
 from hmmrnn.results import fields
 
 FORMAT = 1
-"""Of files of results. Those of before there was a number have the same fields."""
+"""Of files of results. Some from before there was a number have the same fields."""
 
 DAMAGE = (
     OSError,

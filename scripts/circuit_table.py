@@ -67,14 +67,16 @@ def each_rows(folder: Path, found: Fields) -> list[tuple[str, ...]]:
     if "problem" in found:
         return [(f"`{folder.name}`", found["problem"], *[NOTHING] * (len(EACH) - 2))]
     units = {tuple(each["pair"]): each["kick"] for each in found["pairs"]}
-    carried = {tuple(each["pair"]): each["carriers"] for each in found["switching"]}
-    proofs = {tuple(each["pair"]): each for each in found["proofs"]}
+    carried = {tuple(each["pair"]): each["carriers"] for each in found["state_transitions"]}
+    pair_tests = {tuple(each["pair"]): each for each in found["pair_tests"]}
     return [
         _each(
-            folder.name, row, *(part.get(tuple(row["pair"])) for part in (units, carried, proofs))
+            folder.name,
+            row,
+            *(part.get(tuple(row["pair"])) for part in (units, carried, pair_tests)),
         )
         for row in found["rows"]
-    ] or [(f"`{folder.name}`", found["account"][0], *[NOTHING] * (len(EACH) - 2))]
+    ] or [(f"`{folder.name}`", found["account"][0]["text"], *[NOTHING] * (len(EACH) - 2))]
 
 
 def _each(

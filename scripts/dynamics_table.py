@@ -36,7 +36,7 @@ def row(folder: Path) -> tuple[str, ...]:
     explained = found["plane"]["explained"]
     return (
         f"`{folder.name}`",
-        found["manner"]["kind"],
+        found["regime"]["kind"],
         _interval(found["rotation"]),
         _null(null["time_reversed"]),
         _null(null["phase_shuffled"]),

@@ -43,7 +43,15 @@ ANALYSES: dict[str, tuple[str, ...]] = {
 }
 TASKS = {"ring": ("--n_steps=60",), "hmm_inference": ("--n_steps=60",)}
 RESULTS = ("fidelity.json", "dynamics.json", "circuits.json", "discovery.json", "params.npz")
-BOOKKEEPING = ("command", "format", "network")
+BOOKKEEPING = ("command", "format", "network", "account")  # the last is prose
+RENAMED = {
+    "manner": "regime",
+    "proofs": "pair_tests",
+    "dials": "dose_responses",
+    "parts": "ablations",
+    "switching": "state_transitions",
+}
+"""Fields that had another name in earlier versions."""
 
 
 def write(root: Path) -> None:
@@ -123,7 +131,11 @@ def contents(path: Path) -> dict[str, Any]:
 def flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     """Leaves of JSON, named as `pairs.0.rotation.value`."""
     if isinstance(value, dict):
-        entries = [(name, entry) for name, entry in value.items() if name not in BOOKKEEPING]
+        entries = [
+            (RENAMED.get(name, name), entry)
+            for name, entry in value.items()
+            if name not in BOOKKEEPING
+        ]
     elif isinstance(value, list):
         entries = [(str(i), entry) for i, entry in enumerate(value)]
     else:

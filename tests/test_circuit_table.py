@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from report.analysis import NOTHING, estimate
-from report.circuit_analysis import circuit_analysis, dial
+from report.circuit_analysis import circuit_analysis, dial, said
 from report.run import fill
 
 from hmmrnn.storage import write_json
@@ -58,7 +58,7 @@ def test_a_direction_without_kick_neurons_has_none_of_their_numbers():
 
 
 def test_carriers_of_a_pair_without_clusters_are_none():
-    fields = circuit_analysis() | {"switching": []}
+    fields = circuit_analysis() | {"state_transitions": []}
     assert each(fields)[0]["kick neurons (kick-like; carriers)"] == "2 (3; none)"
 
 
@@ -88,7 +88,7 @@ def test_a_network_that_diverges_has_its_reason_alone():
 
 
 def test_a_network_that_hardly_changes_says_so():
-    fields = circuit_analysis() | {"rows": [], "account": ["No symbol changes."]}
+    fields = circuit_analysis() | {"rows": [], "account": [said("No symbol changes.")]}
     (row,) = each(fields, "still")
     assert (row["run"], row["change"]) == ("`still`", "No symbol changes.")
 

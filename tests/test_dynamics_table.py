@@ -12,7 +12,7 @@ def null(mean):
 
 
 FOUND = {
-    "manner": {"kind": "orbit"},
+    "regime": {"kind": "orbit"},
     "rotation": entry(0.95),
     "dwell_cv": entry(0.7),
     "plane": {"explained": [0.563, 0.136, 0.05]},

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.dials import Group, turned
+from hmmrnn.circuits.dose_responses import Group, scaled
 from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import Outcomes, divided, quantities, summary, weights_of
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
@@ -67,7 +67,7 @@ def resonance(
 ) -> Resonance:
     """Vary the noise into `units` alone, and see how regular the stays under a symbol are."""
     units = np.asarray(units)
-    measured = measure(setting, turned("noise", Group(np.zeros_like(units), units), gains))
+    measured = measure(setting, scaled("noise", Group(np.zeros_like(units), units), gains))
     runs, starts = weights_of(setting, key)
     rows = quantities(setting, measured, baseline, runs, starts)
     even = np.arange(len(setting.keys)) % 2 == 0

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hmmrnn.circuits.dials import Dial
+from hmmrnn.circuits.dose_responses import DoseResponse
 from hmmrnn.circuits.find import PairCircuit
-from hmmrnn.circuits.prove import Proof
+from hmmrnn.circuits.pair_tests import PairTests
 from hmmrnn.circuits.verdict import (
     Criteria,
     control_ratio,
@@ -32,7 +32,7 @@ class AtZero(NamedTuple):
 
 @result
 class Row(NamedTuple):
-    """What is found and proved of one ordered pair."""
+    """What is found of one ordered pair, and what tests of it say."""
 
     pair: tuple[int, int]
     n_events: int
@@ -51,12 +51,13 @@ class Row(NamedTuple):
     problem: str
 
 
-def row(found: PairCircuit, proof: Proof | None, judged: Criteria, rate: Estimate) -> Row:
+def row(found: PairCircuit, proof: PairTests | None, judged: Criteria, rate: Estimate) -> Row:
     """The row of one pair; without kick neurons there is no dial to read."""
-    dials = proof.dials if proof is not None else {}
+    dose_responses = proof.dose_responses if proof is not None else {}
     nothing = AtZero(*[UNKNOWN] * 6)
     kick, recurrent, noise = (
-        at_zero(dials[kind]) if kind in dials else nothing for kind in ("silence", "kick", "noise")
+        at_zero(dose_responses[kind]) if kind in dose_responses else nothing
+        for kind in ("silence", "kick", "noise")
     )
     return Row(
         pair=found.pair,
@@ -77,7 +78,7 @@ def row(found: PairCircuit, proof: Proof | None, judged: Criteria, rate: Estimat
     )
 
 
-def at_zero(dial: Dial) -> AtZero:
+def at_zero(dial: DoseResponse) -> AtZero:
     """A dial at dose 0."""
     zero = int(np.flatnonzero(dial.doses == 0)[0])
     return AtZero(

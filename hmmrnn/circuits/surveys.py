@@ -10,15 +10,14 @@ from jaxtyping import Float
 
 from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
 from hmmrnn.arrays import Key, named_keys
-from hmmrnn.circuits.account import account
+from hmmrnn.circuits.ablations import Ablations, ablations
 from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
 from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
-from hmmrnn.circuits.parts import Parts, parts
-from hmmrnn.circuits.prove import Proof, Setting, prove
+from hmmrnn.circuits.pair_tests import PairTests, Setting, tests_of_pair
 from hmmrnn.circuits.resonance import Resonance, resonance
+from hmmrnn.circuits.state_transitions import StateTransition, state_transition
 from hmmrnn.circuits.summary import Row, row
-from hmmrnn.circuits.switching import Switching, switching
 from hmmrnn.circuits.verdict import Criteria, Holds, criteria, network_verdict
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.intervals import bootstrap_weights
@@ -33,14 +32,14 @@ MIN_RUNS = 4
 KEYS = (
     "record",
     "find",
-    "prove_on",
+    "fresh",
     "experiment",
     "boot",
     "baseline",
-    "prove",
-    "parts",
+    "pair_tests",
+    "ablations",
     "resonance",
-    "switching",
+    "state_transitions",
 )
 
 
@@ -50,36 +49,38 @@ class CircuitSurvey(NamedTuple):
 
     circuit: KickCircuit
     baseline: Outcomes  # G = 1
-    proofs: dict[tuple[int, int], Proof]  # of the pairs that have kick neurons
+    pair_tests: dict[tuple[int, int], PairTests]  # of the pairs that have kick neurons
     everywhere: Resonance  # the gain of all noise: an identity for relu without bias
-    parts: Parts
-    switching: dict[tuple[int, int], Switching]
+    ablations: Ablations
+    state_transitions: dict[tuple[int, int], StateTransition]
     criteria: dict[tuple[int, int], Criteria]
     rows: list[Row]  # one for each ordered pair
     verdict: Holds
-    account: list[str]  # sentences with numbers
 
     def numbers(self) -> dict[str, Any]:
-        """What circuits.json holds: unit indices, scores, blocks, all dose curves, the account."""
+        """What circuits.json holds: unit indices, scores, blocks, all dose curves."""
         table = partial(plain, columns=True)
-        proofs = [
-            {**proof._asdict(), "dials": table(proof.dials), "resonance": table(proof.resonance)}
-            for proof in self.proofs.values()
+        pair_tests = [
+            {
+                **proof._asdict(),
+                "dose_responses": table(proof.dose_responses),
+                "resonance": table(proof.resonance),
+            }
+            for proof in self.pair_tests.values()
         ]
-        switching = [
+        transitions = [
             {**switch._asdict(), "carriers": table(switch.carriers)}
-            for switch in self.switching.values()
+            for switch in self.state_transitions.values()
         ]
         return {
             "verdict": self.verdict,
-            "account": self.account,
             "rows": self.rows,
             **fields(self.circuit),
             "baseline": table(self.baseline),
-            "proofs": proofs,
+            "pair_tests": pair_tests,
             "noise_into_all_units": table(self.everywhere),
-            "parts": table(self.parts),
-            "switching": switching,
+            "ablations": table(self.ablations),
+            "state_transitions": transitions,
         }
 
 
@@ -142,10 +143,10 @@ def survey_many(
 def _recordings(
     sizes: Sizes, keys: dict[str, Key], network: Network
 ) -> tuple[Recording, Recording]:
-    """One to find circuits in, and one to prove them on."""
+    """One to find circuits in, and one to intervene on."""
     first, second = (
         record_zones(network, sizes.n_runs, sizes.n_steps, key)
-        for key in (keys["record"], keys["prove_on"])
+        for key in (keys["record"], keys["fresh"])
     )
     return first, second
 
@@ -164,37 +165,38 @@ def _survey_of(
     circuit = circuit_of(network, recording, keys["find"])
     weights = bootstrap_weights(len(trial.keys), keys["boot"])
     setting = Setting(network, fresh, trial, baseline, weights)
-    proofs, switches = {}, {}
+    pair_tests, switches = {}, {}
     for i, found in enumerate(circuit.pairs):
         if found.kick.kick.any():
-            proofs[found.pair] = prove(
-                setting, circuit, found, jax.random.fold_in(keys["prove"], i)
+            pair_tests[found.pair] = tests_of_pair(
+                setting, circuit, found, jax.random.fold_in(keys["pair_tests"], i)
             )
-        switch = switching(setting, found.pair, jax.random.fold_in(keys["switching"], i))
+        switch = state_transition(
+            setting, found.pair, jax.random.fold_in(keys["state_transitions"], i)
+        )
         if switch is not None:
             switches[found.pair] = switch
     everyone = np.ones(network.hidden_size, bool)
     carry = [switch.carriers.both for switch in switches.values()]
-    judged = _judged(circuit, proofs)
-    found_parts = parts(
-        trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys["parts"]
+    judged = _judged(circuit, pair_tests)
+    silent = ablations(
+        trial, baseline, circuit, np.any(carry or [~everyone], axis=0), keys["ablations"]
     )
     verdict = network_verdict(list(judged.values()))
     free = outcomes(trial, baseline, baseline, keys["baseline"])
     return CircuitSurvey(
         circuit=circuit,
         baseline=free,
-        proofs=proofs,
+        pair_tests=pair_tests,
         everywhere=resonance(trial, baseline, everyone, keys["resonance"]),
-        parts=found_parts,
-        switching=switches,
+        ablations=silent,
+        state_transitions=switches,
         criteria=judged,
         rows=[
-            row(found, proofs.get(found.pair), judged[found.pair], free.rate[0, *found.pair])
+            row(found, pair_tests.get(found.pair), judged[found.pair], free.rate[0, *found.pair])
             for found in circuit.pairs
         ],
         verdict=verdict,
-        account=account(circuit, proofs, switches, judged, verdict),
     )
 
 
@@ -206,10 +208,14 @@ def _expect(sizes: Sizes) -> None:
 
 
 def _judged(
-    circuit: KickCircuit, proofs: dict[tuple[int, int], Proof]
+    circuit: KickCircuit, pair_tests: dict[tuple[int, int], PairTests]
 ) -> dict[tuple[int, int], Criteria]:
     kicks = {found.pair: found.kick for found in circuit.pairs}
     return {
-        pair: criteria(own, kicks.get(pair[::-1]), proofs[pair].dials if pair in proofs else None)
+        pair: criteria(
+            own,
+            kicks.get(pair[::-1]),
+            pair_tests[pair].dose_responses if pair in pair_tests else None,
+        )
         for pair, own in kicks.items()
     }

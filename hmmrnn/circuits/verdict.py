@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hmmrnn.circuits.dials import Dial
+from hmmrnn.circuits.dose_responses import DoseResponse
 from hmmrnn.circuits.kick_neurons import KickNeurons
 from hmmrnn.intervals import Estimate
 from hmmrnn.results import result
@@ -57,13 +57,13 @@ class Criteria(NamedTuple):
 
 
 def criteria(
-    own: KickNeurons, opposite: KickNeurons | None, dials: dict[str, Dial] | None
+    own: KickNeurons, opposite: KickNeurons | None, dose_responses: dict[str, DoseResponse] | None
 ) -> Criteria:
     """Judge one ordered pair by its dials `silence` and `noise`, which contain dose 0."""
     found = _found(own, opposite)
-    if dials is None:
+    if dose_responses is None:
         return Criteria(found, None, None, None, None)
-    silence, noise = dials["silence"], dials["noise"]
+    silence, noise = dose_responses["silence"], dose_responses["noise"]
     return Criteria(
         found=found,
         kick=_stopped(silent_ratio(silence)),
@@ -92,23 +92,23 @@ def network_verdict(pairs: list[Criteria]) -> Holds:
     return "in part" if any(held) else "does not hold"
 
 
-def silent_ratio(dial: Dial) -> Estimate:
+def silent_ratio(dial: DoseResponse) -> Estimate:
     """Rate of the dial's own change at dose 0, over the baseline's."""
     return dial.outcome.ratio[_zero(dial.doses), *dial.pair]
 
 
-def reverse_ratio(dial: Dial) -> Estimate:
+def reverse_ratio(dial: DoseResponse) -> Estimate:
     """Rate at which cluster states of t first leave for s at dose 0, over the baseline's."""
     s, t = dial.pair
     return dial.outcome.hazard_ratio[_zero(dial.doses), t, s]
 
 
-def control_ratio(dial: Dial) -> Estimate:
+def control_ratio(dial: DoseResponse) -> Estimate:
     """Mean over controls of the same ratio, with the range of 95 % of them."""
     return dial.control.ratio[_zero(dial.control_doses), *dial.pair]
 
 
-def specificity(dial: Dial) -> Estimate:
+def specificity(dial: DoseResponse) -> Estimate:
     """Mean ratio of the controls minus that of the group, at dose 0."""
     return dial.specificity.rate[_zero(dial.control_doses)]
 
@@ -125,7 +125,7 @@ def _spared(ratio: Estimate) -> bool | None:
     return bool(ratio.value >= SPARED_ABOVE) if np.isfinite(ratio.value) else None
 
 
-def _controls_spare(dial: Dial) -> bool | None:
+def _controls_spare(dial: DoseResponse) -> bool | None:
     return _all([_spared(control_ratio(dial)), _positive(specificity(dial))])
 
 

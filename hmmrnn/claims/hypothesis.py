@@ -18,7 +18,7 @@ from hmmrnn.claims.evidence import Evidence, number, recipe
 from hmmrnn.claims.motion import orbits, turns
 from hmmrnn.claims.rule import MAJORITY, Finding, Row, Verdict, mean_over_networks, wilson
 from hmmrnn.claims.sizes import like_the_papers
-from hmmrnn.dynamics.manner import STILL
+from hmmrnn.dynamics.regimes import STILL
 from hmmrnn.intervals import Estimate, decide
 from hmmrnn.results import result
 

@@ -134,7 +134,7 @@ def resonates(network: Evidence) -> Finding:
     """
     dips = [
         proof["resonance"]["dip"]
-        for proof in network.circuits.get("proofs", [])
+        for proof in network.circuits.get("pair_tests", [])
         if proof["resonance"]["n_units"] and not proof["resonance"]["identity"]
     ]
     known = [dip for dip in dips if dip["value"] is not None and dip["low"] is not None]

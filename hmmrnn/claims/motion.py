@@ -6,7 +6,7 @@ import numpy as np
 
 from hmmrnn.claims.evidence import Evidence, number
 from hmmrnn.claims.rule import Finding
-from hmmrnn.dynamics.manner import SIGNIFICANT
+from hmmrnn.dynamics.regimes import SIGNIFICANT
 from hmmrnn.intervals import Estimate, decide
 
 FAITHFUL_KL = 0.01
@@ -70,7 +70,7 @@ def orbits(network: Evidence) -> Finding:
         orbiting = np.array([pair["kind"] == "orbit" for pair in pairs])
         return Finding(turning, bool(changes @ orbiting > changes.sum() / 2))
     shuffled = network.dynamics["surrogates"]["phase_shuffled"]["p_value"]
-    kind = network.dynamics["manner"]["kind"]
+    kind = network.dynamics["regime"]["kind"]
     return Finding(turning, bool(kind == "orbit" and (shuffled or 1.0) < SIGNIFICANT))
 
 
@@ -135,7 +135,7 @@ def axes_in_plane(network: Evidence) -> Finding:
     if not shares:
         return Finding(np.nan, None, reason=network.why_not("dynamics"))
     pairs = list(combinations(range(network.config.target.n_symbols), 2))
-    first, second = sorted(network.dynamics["manner"]["symbols"])
+    first, second = sorted(network.dynamics["regime"]["symbols"])
     share = shares[pairs.index((first, second))]
     if share is None:
         return Finding(np.nan, None, reason="the readout does not tell its symbols apart")

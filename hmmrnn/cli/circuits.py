@@ -1,4 +1,4 @@
-"""Find the circuit that makes a trained network switch, and prove it: circuits.json and figures.
+"""Find the circuit that makes a trained network switch, and test it: circuits.json and figures.
 
     hmmrnn circuits --run=runs/c
     hmmrnn circuits --runs='runs/c-seed*'     many networks, one line each
@@ -25,7 +25,8 @@ from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn.errors import DivergingNetworkError
-from hmmrnn.report import CIRCUIT_FIGURES
+from hmmrnn.report import CIRCUIT_FIGURES, account
+from hmmrnn.results import fields
 from hmmrnn.storage import write_results
 from hmmrnn.targets import Target
 from hmmrnn.training import Fit, RunSpec, load
@@ -45,7 +46,7 @@ class Measured(NamedTuple):
 
 
 def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Measured:
-    """Find and prove the circuits of the network, write what was found and draw it.
+    """Find and test the circuits of the network, write what was found and draw it.
 
     For a network that diverges, circuits.json holds the reason and nothing else.
 
@@ -58,9 +59,9 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int) -> Measured:
 
 
 def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
-    """Find and prove the circuits of networks of one cell.
+    """Find and test the circuits of networks of one cell.
 
-    The recordings and the free runs are made for all of them at once. What is found and proved in
+    The recordings and the free runs are made for all of them at once. What is found and tested in
     each network has shapes of its own, so it follows network by network.
 
     Raises:
@@ -86,7 +87,7 @@ def write(folder: Path, network: str, measured: Measured) -> str:
         write_results(folder / "circuits.json", {"problem": measured.problem}, network)
         return str(measured.problem)
     _draw(folder, found, measured.w_rec)
-    write_results(folder / "circuits.json", found, network)
+    write_results(folder / "circuits.json", {**fields(found), "account": account(found)}, network)
     n_kick = sum(int(pair.kick.kick.sum()) for pair in found.circuit.pairs)
     return f"{n_kick} kick neurons in {len(found.circuit.pairs)} changes, verdict {found.verdict}"
 
@@ -121,9 +122,11 @@ def _draw(folder: Path, found: CircuitSurvey, w_rec: Float[np.ndarray, "N N"]) -
         "circuit_activity": figures.transition_activity_figure(circuit),
         "circuit_shared": figures.composition_figure(circuit.shared),
     }
-    for pair, proof in found.proofs.items():
+    for pair, proof in found.pair_tests.items():
         end = "_{}_{}".format(*pair)
-        drawn["circuit_dial" + end] = figures.dial_figure(proof.dials, pair)
+        drawn["circuit_dose_response" + end] = figures.dose_response_figure(
+            proof.dose_responses, pair
+        )
         if proof.windows is not None:
             names, effects = proof.windows
             drawn["circuit_windows" + end] = figures.window_figure(effects, names)
@@ -136,7 +139,7 @@ def _draw(folder: Path, found: CircuitSurvey, w_rec: Float[np.ndarray, "N N"]) -
         drawn["circuit_resonance" + end] = figures.resonance_figure(
             proof.resonance, found.everywhere
         )
-    for pair, switch in found.switching.items():
+    for pair, switch in found.state_transitions.items():
         end = "_{}_{}".format(*pair)
         drawn["circuit_holding" + end] = figures.holding_figure(switch.holding)
         drawn["circuit_kick" + end] = figures.optimal_kick_figure(switch.push)
@@ -163,5 +166,5 @@ def main() -> None:
         analyse_all(Step("circuits.json", shape, measuring, write, second_process), chosen)
         return
     analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed)
-    print(*(analysis.found.account if analysis.found else [analysis.problem]), sep="\n")
+    print(*(account(analysis.found) if analysis.found else [analysis.problem]), sep="\n")
     print(chosen / "circuits.json")

@@ -21,9 +21,9 @@ from jaxtyping import Float
 
 from hmmrnn import figures
 from hmmrnn.arrays import Key, named_keys
+from hmmrnn.cli.across_seeds import across_seeds, beside_others, rotations
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
-from hmmrnn.cli.sister_networks import beside_others, rotations, sister_networks
 from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey_many
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity import kl_through_training
@@ -56,7 +56,7 @@ def analyse(folder: Path, fit: Fit, sizes: Sizes, seed: int, others: str = "") -
     Raises:
         InputError: sizes that are too small, or others that do not compare.
     """
-    sisters = sister_networks(folder, others) if others else {}
+    sisters = across_seeds(folder, others) if others else {}
     (measured,) = measure(sizes, seed, [fit])
     write(folder, fit.digest, measured, sisters, seed)
     return measured
@@ -122,7 +122,7 @@ def _draw(
     folder: Path, found: Survey, measured: Measured, others: list[tuple[str, Estimate]]
 ) -> None:
     """All figures of the analysis; `others` are rotations of sister networks."""
-    whole, near = found.globally, found.locally
+    whole, near = found.in_plane, found.by_zone
     drawn = {
         "trajectories": figures.trajectory_figure(found.portrait),
         "rotation": figures.rotation_figure(
@@ -155,14 +155,14 @@ def _draw(
 
 def report_lines(found: Survey) -> list[str]:
     """What a terminal shows of it."""
-    whole, near, dated = found.globally, found.locally, found.development
+    whole, near, dated = found.in_plane, found.by_zone, found.development
     shares = [f"{share.value:.2f}" for share in near.shares]
     explained = [f"{100 * share:.1f} %" for share in np.asarray(found.portrait.plane.explained)]
     lines = [
-        ("All states together: " if whole.pairs else "") + whole.manner.sentence,
+        ("All states together: " if whole.pairs else "") + whole.regime.sentence,
         *(
             f"Symbols {pair.symbols[0]} and {pair.symbols[1]}: {each.sentence}"
-            for pair, each in zip(whole.pairs, whole.manners, strict=True)
+            for pair, each in zip(whole.pairs, whole.regimes, strict=True)
         ),
         f"net rotation per pair of transitions {whole.orbit.rotation:.3f}",
         *(
@@ -194,12 +194,12 @@ def _epoch(value: float) -> str:
 
 
 def write_one(seed: int, folder: Path, network: str, measured: Measured) -> str:
-    """Write what was found of one of many; rotation and manner are the line."""
+    """Write what was found of one of many; rotation and regime are the line."""
     write(folder, network, measured, {}, seed)
     if measured.found is None:
         return str(measured.problem)
-    whole = measured.found.globally
-    return f"rotation {whole.orbit.rotation:.3f}, {whole.manner.kind}"
+    whole = measured.found.in_plane
+    return f"rotation {whole.orbit.rotation:.3f}, {whole.regime.kind}"
 
 
 def shape(spec: RunSpec) -> Hashable:

@@ -2,21 +2,23 @@
 
 `survey` measures everything, `survey_many` of many networks. Its parts, each a file:
 
-| as a whole        |                                                                        |
-|-------------------|------------------------------------------------------------------------|
-| `portraits`       | principal components, transitions, dwell times, rotation, rest         |
-| `fixed_points`    | fixed and slow points without noise, and how many starts lead to each  |
-| `orbits`          | phase, radius, period; beside those of `surrogates`                    |
-| `noise_levels`    | the orbit at several noise levels                                      |
+| as a whole         |                                                                       |
+|--------------------|-----------------------------------------------------------------------|
+| `portraits`        | principal components, transitions, dwell times, rotation, rest        |
+| `fixed_points`     | fixed and slow points without noise, and how many starts lead to each |
+| `orbits`           | phase, radius, period; beside those of `surrogates`                   |
+| `noise_levels`     | the orbit at several noise levels                                     |
 | `readout_geometry` | what the readout sees of the orbit                                    |
-| `kramers_moyal`, `current` | drift, diffusion, potential; `manner` says what it is         |
-| `symbol_pairs`    | the same between two symbols                                           |
+| `kramers_moyal`    | drift, diffusion and potential along one coordinate                   |
+| `probability_current` | drift, diffusion and current in the plane                          |
+| `regimes`          | an orbit, a double well, or neither                                   |
+| `symbol_pairs`     | the same between two symbols                                          |
 
-| near each state   |                                                                        |
-|-------------------|------------------------------------------------------------------------|
-| `spectra`         | Jacobians and what grows or turns                                      |
-| `sensitivity`     | how far rollouts spread that share part of their noise                 |
-| `mean_shifts`     | what unbiased noise does to the mean                                   |
+| near each state    |                                                                       |
+|--------------------|-----------------------------------------------------------------------|
+| `spectra`          | Jacobians and what grows or turns                                     |
+| `sensitivity`      | how far rollouts spread that share part of their noise                |
+| `mean_shifts`      | what unbiased noise does to the mean                                  |
 
 `through_training` does the same at each snapshot of a training.
 """

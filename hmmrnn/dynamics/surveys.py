@@ -12,9 +12,8 @@ from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
 from hmmrnn.arrays import Key, Params, named_keys
 from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of, summary
 from hmmrnn.dynamics.fixed_points.search import Search, search
-from hmmrnn.dynamics.global_dynamics import GlobalDynamics, global_of, level_runs
-from hmmrnn.dynamics.local_dynamics import LocalDynamics, Near, local_of, near_states
 from hmmrnn.dynamics.noise_levels import NoiseRuns
+from hmmrnn.dynamics.plane_dynamics import PlaneDynamics, level_runs, plane_dynamics_of
 from hmmrnn.dynamics.portraits import Portrait, portrait_of
 from hmmrnn.dynamics.through_training import (
     Development,
@@ -23,6 +22,7 @@ from hmmrnn.dynamics.through_training import (
     measure_snapshots,
 )
 from hmmrnn.dynamics.view import TrajectoryView, trajectory_view
+from hmmrnn.dynamics.zone_dynamics import Near, ZoneDynamics, near_states, zone_dynamics_of
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import Network
 from hmmrnn.programs import keep_programs_of
@@ -31,7 +31,7 @@ from hmmrnn.recordings.residency_times import residency, zones
 from hmmrnn.results import fields, result
 
 VIEW_STEPS = 400
-KEYS = ("runs", "portrait", "globally", "fixed", "locally", "view", "course")
+KEYS = ("runs", "portrait", "in_plane", "fixed", "by_zone", "view", "course")
 
 
 class Sizes(NamedTuple):
@@ -56,9 +56,9 @@ class Survey(NamedTuple):
     """All records of the dynamics of one network."""
 
     portrait: Portrait
-    globally: GlobalDynamics
+    in_plane: PlaneDynamics
     fixed: FixedPoints
-    locally: LocalDynamics
+    by_zone: ZoneDynamics
     view: TrajectoryView
     development: Development | None  # None for a training without snapshots
 
@@ -66,9 +66,9 @@ class Survey(NamedTuple):
         """What dynamics.json holds: numbers with their intervals, no states and no paths."""
         return {
             **fields(self.portrait),
-            **fields(self.globally),
+            **fields(self.in_plane),
             "fixed_points": {**fields(self.fixed), "summary": summary(self.fixed)},
-            **fields(self.locally),
+            **fields(self.by_zone),
             "development": _dated(self.development),
         }
 
@@ -130,9 +130,9 @@ def measure(key: Key, sizes: Sizes, network: Network, snapshots: Params | None) 
     runs = driven_runs(network, sizes.n_steps, keys_runs)
     return Measured(
         runs=runs,
-        levels=level_runs(network, keys["globally"]),
+        levels=level_runs(network, keys["in_plane"]),
         search=search(network, keys["fixed"], sizes.n_starts),
-        near=near_states(network, runs, keys["locally"], sizes.n_states),
+        near=near_states(network, runs, keys["by_zone"], sizes.n_states),
         snapshots=None
         if snapshots is None
         else measure_snapshots(network, snapshots, keys["course"]),
@@ -160,14 +160,14 @@ def _survey_of(key: Key, network: Network, course: Course, found: Measured) -> S
     keys = named_keys(key, KEYS)
     runs = found.runs
     expect_finite(runs.states)
-    globally = global_of(network, runs, found.levels, keys["globally"])
+    in_plane = plane_dynamics_of(network, runs, found.levels, keys["in_plane"])
     # the same number twice: keep one of its two bootstrap intervals
-    seen = portrait_of(network, runs, keys["portrait"])._replace(rotation=globally.orbit.rotation)
+    seen = portrait_of(network, runs, keys["portrait"])._replace(rotation=in_plane.orbit.rotation)
     return Survey(
         portrait=seen,
-        globally=globally,
-        fixed=fixed_points_of(network, found.search, keys["fixed"], globally.plane),
-        locally=local_of(network, found.near, globally.plane, keys["locally"]),
+        in_plane=in_plane,
+        fixed=fixed_points_of(network, found.search, keys["fixed"], in_plane.plane),
+        by_zone=zone_dynamics_of(network, found.near, in_plane.plane, keys["by_zone"]),
         view=_view(network, course, seen, keys["view"]),
         development=None
         if found.snapshots is None

@@ -20,7 +20,6 @@ from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key
 from hmmrnn.dynamics.components import PCA, padded, pca, project
-from hmmrnn.dynamics.current import Flow, FlowSums, flow, flow_sums, reversal_p
 from hmmrnn.dynamics.kramers_moyal import (
     KramersMoyal,
     Moments,
@@ -29,6 +28,7 @@ from hmmrnn.dynamics.kramers_moyal import (
     kramers_moyal,
     readout_difference,
 )
+from hmmrnn.dynamics.probability_current import Flow, FlowSums, flow, flow_sums, reversal_p
 from hmmrnn.dynamics.rotation import TURN, phase_steps, turns_per_pair
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate

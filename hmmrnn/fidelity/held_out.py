@@ -22,7 +22,7 @@ from hmmrnn.intervals import Estimate, Weights, bootstrap_weights, estimate, est
 from hmmrnn.nets import LongRun
 from hmmrnn.results import result
 from hmmrnn.sequences import SymbolSequences, ngram_counts, windows
-from hmmrnn.sequences.parts import FEW, smoothed_law
+from hmmrnn.sequences.splits import FEW, smoothed_law
 
 PIECES = 20
 """Into which the training part is cut at least to measure dwell times, if they stay long enough."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from hmmrnn.results import result
 from hmmrnn.sequences import Part
-from hmmrnn.sequences.parts import ADDED
+from hmmrnn.sequences.splits import ADDED
 
 
 @result

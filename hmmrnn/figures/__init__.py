@@ -26,7 +26,7 @@ from hmmrnn.figures.dynamics import trajectory_figure
 from hmmrnn.figures.fidelity import dwell_figure, ngram_figure, transition_figure
 from hmmrnn.figures.fixed_points import fixed_point_figure
 from hmmrnn.figures.flow import flow_figure
-from hmmrnn.figures.interventions import dial_figure, window_figure
+from hmmrnn.figures.interventions import dose_response_figure, window_figure
 from hmmrnn.figures.local import mean_shift_figure, spectra_figure
 from hmmrnn.figures.losses import loss_figure
 from hmmrnn.figures.networks import networks_figure
@@ -37,10 +37,10 @@ from hmmrnn.figures.orbits import (
     rotation_figure,
 )
 from hmmrnn.figures.residency import noise_sensitivity_figure, residency_figure
+from hmmrnn.figures.state_transitions import holding_figure, optimal_kick_figure
 from hmmrnn.figures.style import symbol_color
 from hmmrnn.figures.sufficiency import pulse_figure, replay_figure, resonance_figure
 from hmmrnn.figures.svg import save, save_png, to_svg
-from hmmrnn.figures.switching import holding_figure, optimal_kick_figure
 from hmmrnn.figures.training import training_figure
 
 __all__ = [
@@ -48,8 +48,8 @@ __all__ = [
     "composition_figure",
     "connectivity_figure",
     "development_figure",
-    "dial_figure",
     "discovery_map_figure",
+    "dose_response_figure",
     "dwell_figure",
     "edge_faithfulness_figure",
     "faithfulness_figure",

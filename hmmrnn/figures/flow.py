@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hmmrnn.dynamics.current import Flow
 from hmmrnn.dynamics.kramers_moyal import KramersMoyal, Wells
+from hmmrnn.dynamics.probability_current import Flow
 from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, band, note, panels, styled, symbol_color
 from hmmrnn.intervals import Estimate
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
-from hmmrnn.circuits.dials import KINDS, Dial
+from hmmrnn.circuits.dose_responses import KINDS, DoseResponse
 from hmmrnn.circuits.windows import HAPPENED, SWING_END, WIDTH, WindowEffects
 from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, group_look, readable
 from hmmrnn.figures.style import FOREGROUND, band, note, panels, styled, symbol_color
@@ -26,7 +26,9 @@ LINEAR = 8.0
 
 
 @styled
-def dial_figure(dials: Mapping[str, Dial], pair: tuple[int, int]) -> Figure:
+def dose_response_figure(
+    dose_responses: Mapping[str, DoseResponse], pair: tuple[int, int]
+) -> Figure:
     """Rates of the changes of a pair and of the opposite ones over the baseline, by dose.
 
     Bands are 95 % intervals over runs. Grey: the changes of the pair with control groups, their
@@ -44,11 +46,15 @@ def dial_figure(dials: Mapping[str, Dial], pair: tuple[int, int]) -> Figure:
     )
     for place, kind in zip(axes, KINDS, strict=True):
         place.set_title(TITLES[kind])
-        if kind not in dials:
+        if kind not in dose_responses:
             note(place, "not measured")
-        elif not _dial(place, dials[kind], pair):
+        elif not _dial(place, dose_responses[kind], pair):
             note(place, "no run stays finite,\nor nothing changes")
-    _ratio_axis(axes[0], [dials[kind].outcome.ratio for kind in KINDS if kind in dials], pair)
+    _ratio_axis(
+        axes[0],
+        [dose_responses[kind].outcome.ratio for kind in KINDS if kind in dose_responses],
+        pair,
+    )
     for place in axes[2:]:
         place.set_xlabel("dose μ")
     for place in axes[::2]:
@@ -134,7 +140,7 @@ def group_line(
         band(axes, x, found, **look)
 
 
-def _dial(axes: Axes, dial: Dial, pair: tuple[int, int]) -> bool:
+def _dial(axes: Axes, dial: DoseResponse, pair: tuple[int, int]) -> bool:
     """Both directions and the controls; whether there is anything to see."""
     axes.axhline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
     axes.axvline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)

@@ -1,6 +1,7 @@
 """Reports of a run or of a planted task: what its folder holds, as one file that opens offline."""
 
 from hmmrnn.report.build import build_discovery_page, build_report
+from hmmrnn.report.circuit_sentences import account
 from hmmrnn.report.circuits import PATTERNS as CIRCUIT_FIGURES
 from hmmrnn.report.claims import build_claims_page
 from hmmrnn.report.discovery import PATTERNS as DISCOVERY_FIGURES
@@ -15,6 +16,7 @@ __all__ = [
     "DYNAMICS_FIGURES",
     "PAIR_FIGURES",
     "VIEW_FILE",
+    "account",
     "build_claims_page",
     "build_discovery_page",
     "build_report",

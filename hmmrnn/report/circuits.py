@@ -15,7 +15,7 @@ FIGURES = (
 )
 
 OF_PAIRS = (
-    "circuit_dial",
+    "circuit_dose_response",
     "circuit_windows",
     "circuit_pulses",
     "circuit_replay",
@@ -24,7 +24,7 @@ OF_PAIRS = (
     "circuit_kick",
     "circuit_carriers",
 )
-"""Figures of each ordered pair of symbols, circuit_dial_0_2 and so on."""
+"""Figures of each ordered pair of symbols, circuit_dose_response_0_2 and so on."""
 
 PATTERNS = (*FIGURES, *(f"{name}_*_*" for name in OF_PAIRS))
 
@@ -39,14 +39,14 @@ def circuits_section(fields: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if "problem" in fields:
         return {"problem": str(fields["problem"])}
-    verdict, *sentences = (str(sentence) for sentence in fields["account"])
-    parts = fields["parts"]
+    verdict, *sentences = fields["account"]
+    parts = fields["ablations"]
     return {
         "problem": None,
-        "verdict": verdict,
+        "verdict": str(verdict["text"]),
         "rows": [_row(row, sentences) for row in fields["rows"]],
         "identity": bool(fields["noise_into_all_units"]["identity"]),
-        "parts": [
+        "ablations": [
             {
                 "name": name,
                 "n_units": int(n_units),
@@ -58,9 +58,8 @@ def circuits_section(fields: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _row(row: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
+def _row(row: dict[str, Any], sentences: list[dict[str, Any]]) -> dict[str, Any]:
     s, t = (int(symbol) for symbol in row["pair"])
-    name = f"{s}>{t}"
     return {
         "pair": (s, t),
         "end": f"_{s}_{t}",
@@ -69,16 +68,8 @@ def _row(row: dict[str, Any], sentences: list[str]) -> dict[str, Any]:
         "noise": {which: estimate(row["noise"][which]) for which in ("own", "control")},
         "holds": row["holds"],
         "problem": str(row["problem"]),
-        "account": [
-            _without(f"{name}: ", line) for line in sentences if line.startswith(f"{name}: ")
-        ],
+        "account": [str(each["text"]) for each in sentences if each["pair"] == [s, t]],
     }
-
-
-def _without(start: str, sentence: str) -> str:
-    """A sentence about a pair whose name stands above it."""
-    rest = sentence.removeprefix(start)
-    return rest[:1].upper() + rest[1:]
 
 
 def _estimate(table: dict[str, list[float]], i: int) -> Estimate:

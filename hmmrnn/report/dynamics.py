@@ -54,11 +54,11 @@ def deep_section(fields: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         KeyError, TypeError: fields of another form.
     """
-    if "manner" not in fields:
+    if "regime" not in fields:
         return None
     development = fields["development"]
     left_out = ("transitions_per_step", "rotation", "critical_share", "unstable_share", "explained")
-    kept = ("orbit", "surrogates", "emission_by_phase", "readout", "noise_levels", "manner")
+    kept = ("orbit", "surrogates", "emission_by_phase", "readout", "noise_levels", "regime")
     near = ("zones", "critical_share", "n_states", "censored_share", "noise_sensitivity")
     return {
         **{name: readable(fields[name]) for name in (*kept, *near, "mean_shift")},

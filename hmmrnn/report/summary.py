@@ -9,9 +9,12 @@ from hmmrnn.nets import LongRun
 from hmmrnn.report.numbers import beside, span, text
 from hmmrnn.targets import OF_HMM, Words
 
-ORBIT = 0.75
-BACK_AND_FORTH = 0.25
-"""Net turns per pair of transitions from which, and up to which, the verdict uses these words."""
+MOVES = {
+    "orbit": "its state orbits",
+    "double well": "its state hops between wells",
+    "neither": "its state neither orbits nor hops between wells",
+}
+"""What the verdict on the regime says of the state."""
 
 
 class Number(NamedTuple):
@@ -52,7 +55,7 @@ def five_numbers(
 
 
 def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = OF_HMM) -> str:
-    """One line: how far from HMM or data, and whether the state circles or goes back and forth."""
+    """One line: how far from HMM or data, and in which regime it switches."""
     kl, *_, rotation = five_numbers(fidelity, dynamics)
     parts = []
     if not fidelity:
@@ -75,8 +78,11 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = O
     elif math.isnan(rotation.value):
         parts.append("its preferred symbol never changes")
     else:
-        turns = f"{text(rotation.value, rotation.low, rotation.high)} turns per pair of transitions"
-        parts.append(f"its state {_manner(rotation.value)} ({turns})")
+        turns = f"{text(rotation.value, rotation.low, rotation.high)} times per pair of transitions"
+        known = dynamics.get("regime")
+        parts.append(
+            f"it turns {turns}" if known is None else f"{MOVES[known['kind']]}, turning {turns}"
+        )
     return "; ".join(parts) + "."
 
 
@@ -173,12 +179,6 @@ def _number(name: str, found: Compared | None, meaning: str, undefined: str) -> 
     if found is None:
         return Number(name, *UNKNOWN.parts, math.nan, None, meaning, "not measured yet")
     return Number(name, *found.network.parts, found.floor.value, found.exact, meaning, undefined)
-
-
-def _manner(turns: float) -> str:
-    if turns >= ORBIT:
-        return "circles"
-    return "goes back and forth" if turns <= BACK_AND_FORTH else "circles in part"
 
 
 def readable(value: Any) -> Any:  # noqa: ANN401

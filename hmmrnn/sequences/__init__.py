@@ -1,8 +1,8 @@
 """Targets that are data: sequences of symbols, as they were recorded, instead of an HMM."""
 
 from hmmrnn.sequences.files import described, read_sequences, target_of
-from hmmrnn.sequences.parts import Part, ngram_counts, windows
 from hmmrnn.sequences.record import DATA_FILE, SymbolSequences, write_sequences
+from hmmrnn.sequences.splits import Part, ngram_counts, windows
 
 __all__ = [
     "DATA_FILE",

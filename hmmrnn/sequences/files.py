@@ -10,8 +10,8 @@ import numpy as np
 
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import HMM
-from hmmrnn.sequences.parts import END
 from hmmrnn.sequences.record import DATA_FILE, SymbolSequences
+from hmmrnn.sequences.splits import END
 from hmmrnn.storage import read_arrays
 from hmmrnn.targets import Target
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
-from hmmrnn.sequences.parts import END, FEW, Part, smoothed_law, split, stacked, windows
+from hmmrnn.sequences.splits import END, FEW, Part, smoothed_law, split, stacked, windows
 from hmmrnn.storage import write_arrays
 from hmmrnn.targets import OF_DATA, Batch, Law, Parts, Rows, Target, Words
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hmmrnn.circuits.dials import Contrast, Dial
+from hmmrnn.circuits.dose_responses import Contrast, DoseResponse
 from hmmrnn.circuits.kick_neurons import KickNeurons, Levels
 from hmmrnn.circuits.outcomes import Outcomes
 from hmmrnn.intervals import UNKNOWN, Estimate
@@ -30,7 +30,7 @@ def outcome(own, back, pair=(0, 1), width=0.05):
 def dial(kind, own=0.1, back=1.0, control=1.0, specific=0.9, pair=(0, 1)):
     """A dial at dose 0."""
     known, selective = (table(x, shape=(1,)) for x in (specific, back - own))
-    return Dial(
+    return DoseResponse(
         kind=kind,
         pair=pair,
         doses=np.array([0.0]),

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
-from hmmrnn.circuits.kick_injection import (
+from hmmrnn.circuits.carriers import carriers
+from hmmrnn.circuits.kick_tests import (
     Groups,
     first_step,
     injection,
+    kick_test,
     natural_noise,
-    push_over,
     random_kicks,
     window_groups,
 )
 from hmmrnn.circuits.optimal_kick import difference, lead, optimal_kick, readout_adjoint
-from hmmrnn.circuits.state_units import carriers
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise
@@ -78,7 +78,7 @@ def found(network, recording, weights):
 
 @pytest.fixture(scope="module")
 def pushed(network, recording, found, weights):
-    return push_over(network, recording, found, weights, KEY, n_starts=P)
+    return kick_test(network, recording, found, weights, KEY, n_starts=P)
 
 
 def at_rest(n_starts=P):
@@ -456,7 +456,7 @@ def test_pairs_without_events_or_starts_have_no_numbers(network, recording, weig
     states, symbols, zone = recording.states, recording.symbols, recording.zone
     for pair in ((0, 1), (1, 0)):  # symbol 1 never occurs
         found = carriers(states, symbols, zone, W_out, pair, weights)
-        pushed = push_over(network, recording, found, weights, KEY, n_starts=P)
+        pushed = kick_test(network, recording, found, weights, KEY, n_starts=P)
         assert pushed.natural.n_events == 0
         assert pushed.natural.events == pushed.natural.auc == pushed.natural.share == UNKNOWN
         assert pushed.injection.n_starts == (P if pair[0] == 0 else 0)

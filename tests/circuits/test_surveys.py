@@ -18,8 +18,9 @@ from hmmrnn.circuits.windows import WIDTH
 from hmmrnn.claims.judging import CLAIMS
 from hmmrnn.hmm import HMM
 from hmmrnn.nets import Network
-from hmmrnn.report import build_report
+from hmmrnn.report import account, build_report
 from hmmrnn.report.circuits import FIGURES, OF_PAIRS
+from hmmrnn.results import fields
 from hmmrnn.storage import plain, read_results
 from hmmrnn.tasks.kick_circuit import PAIRS, barrier_network, kick_network
 
@@ -63,7 +64,9 @@ def in_window(windows, group, start):
 def test_the_planted_circuit_is_found_and_the_account_holds(kicked):
     planted, found = kicked
     assert found.verdict == "holds"
-    assert set(found.criteria) == set(found.proofs) == set(found.switching) == set(PAIRS)
+    assert (
+        set(found.criteria) == set(found.pair_tests) == set(found.state_transitions) == set(PAIRS)
+    )
     assert all(all(judged) for judged in found.criteria.values())
     for circuit in found.circuit.pairs:
         end = "{}{}".format(*circuit.pair)
@@ -76,8 +79,8 @@ def test_the_planted_circuit_is_found_and_the_account_holds(kicked):
 def test_rows_say_what_the_proofs_say(kicked, pair):
     _, found = kicked
     row = {row.pair: row for row in found.rows}[pair]
-    silence = found.proofs[pair].dials["silence"].outcome
-    zero = list(found.proofs[pair].dials["silence"].doses).index(0)
+    silence = found.pair_tests[pair].dose_responses["silence"].outcome
+    zero = list(found.pair_tests[pair].dose_responses["silence"].doses).index(0)
     assert row.n_kick == 3
     assert row.holds is True
     assert row.kick.own.value == silence.ratio.value[(zero, *pair)]
@@ -92,7 +95,7 @@ def test_rows_say_what_the_proofs_say(kicked, pair):
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_pulse_into_the_kick_group_triggers_its_own_change(kicked, pair):
     """A dose of 1 is what the group gives in real changes."""
-    names, effects = kicked[1].proofs[pair].pulses
+    names, effects = kicked[1].pair_tests[pair].pulses
     at = effects.doses.index(1.0)
     effect = {name: effects.effect[i][at] for i, name in enumerate(names)}
     own, other = effect[f"kick {name(pair)}"], effect[f"kick {name(opposite(pair))}"]
@@ -106,7 +109,7 @@ def test_a_pulse_into_the_kick_group_triggers_its_own_change(kicked, pair):
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_kick_neurons_are_needed_just_before_the_change_and_not_long_before(kicked, pair):
-    windows = kicked[1].proofs[pair].windows
+    windows = kicked[1].pair_tests[pair].windows
     group = f"kick {name(pair)}"
     early = [w for w in windows.effects.windows if w + WIDTH <= 0]
     long_before = [in_window(windows, group, w).value for w in early if w <= -10]
@@ -136,7 +139,7 @@ def test_without_kick_neurons_nothing_switches_and_they_with_carriers_suffice(ki
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_noise_of_changes_works_through_the_population(kicked, pair):
-    names, elsewhere, own = kicked[1].proofs[pair].replays
+    names, elsewhere, own = kicked[1].pair_tests[pair].replays
     assert names[:4] == ("nobody", "all units", f"population {name(pair)}", "all others")
     nobody, everyone, alone, others = elsewhere.on_time[:4]
     assert everyone.low > alone.value > others.high
@@ -146,7 +149,7 @@ def test_the_noise_of_changes_works_through_the_population(kicked, pair):
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_the_population_is_slower_than_the_kick_neurons(kicked, pair):
-    proof = kicked[1].proofs[pair]
+    proof = kicked[1].pair_tests[pair]
     assert proof.time_scales.ratio.low > 1
     assert np.isfinite([scale.parts for scale in proof.time_scales]).all()
     assert 0 < proof.resonance.best_gain <= 3
@@ -158,11 +161,13 @@ def test_the_population_is_slower_than_the_kick_neurons(kicked, pair):
 @pytest.mark.parametrize("which", ["kicked", pytest.param("barrier", marks=pytest.mark.slow)])
 def test_the_account_speaks_of_every_pair(which, request):
     _, found = request.getfixturevalue(which)
+    told = account(found)
     for pair in PAIRS:
-        assert sum(line.startswith(f"{name(pair)}: ") for line in found.account) > 4
-    assert not re.search(r"\b(nan|inf|None|unknown)\b", "\n".join(found.account))
-    assert ("account holds:" in found.account[0]) == (which == "kicked")
-    assert ("no kick neuron" in " ".join(found.account)) == (which == "barrier")
+        assert sum(sentence.pair == pair for sentence in told) > 4
+    whole = "\n".join(map(str, told))
+    assert not re.search(r"\b(nan|inf|None|unknown)\b", whole)
+    assert ("account holds:" in told[0].text) == (which == "kicked")
+    assert ("No kick neuron" in whole) == (which == "barrier")
 
 
 @pytest.mark.parametrize("which", ["kicked", pytest.param("barrier", marks=pytest.mark.slow)])
@@ -175,7 +180,7 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     monkeypatch.setattr(hmmrnn.cli.circuits, "survey_many", lambda *_: [found])
     fit = trained(planted, HMM(np.full(2, 0.5), np.full((2, 2), 0.5), np.eye(2)))
     hmmrnn.cli.circuits.analyse(folder, fit, SIZES, 0)
-    numbers = plain(found)
+    numbers = plain({**fields(found), "account": account(found)})
     assert read_results(folder / "circuits.json") == json.loads(json.dumps(numbers))
     ends = {f"_{s}_{t}" for s, t in PAIRS}
     of_pairs = OF_PAIRS if which == "kicked" else OF_PAIRS[-3:]
@@ -183,18 +188,18 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
     assert drawn == {*FIGURES, *(figure + end for figure in of_pairs for end in ends)}
     page = Page(build_report(folder).read_text())
     assert {a["id"] for a in page.all("figure")} >= drawn - {"circuit_shared"}
-    for line in found.account:
-        assert line[len("0>1: ") + 1 :] in page.text
+    for sentence in account(found):
+        assert sentence.text in page.text
 
 
 def test_tables_of_outcomes_are_written_in_columns_and_effects_by_place(kicked):
     fields, ends = plain(kicked[1]), {"value", "low", "high"}
-    proof, switch = fields["proofs"][0], fields["switching"][0]
-    dial, push = proof["dials"]["kick"], switch["push"]["injection"]
+    proof, switch = fields["pair_tests"][0], fields["state_transitions"][0]
+    dial, push = proof["dose_responses"]["kick"], switch["push"]["injection"]
     for table, shape in (
         (fields["baseline"]["rate"], (1, 2, 2)),
         (fields["noise_into_all_units"]["outcome"]["dwell_cv"], (13, 2)),
-        (fields["parts"]["outcome"]["per_step_ratio"], (11,)),
+        (fields["ablations"]["outcome"]["per_step_ratio"], (11,)),
         (dial["outcome"]["ratio"], (8, 2, 2)),
         (dial["control"]["ratio"], (1, 2, 2)),
         (dial["selectivity"]["hazard"], (8,)),
@@ -247,7 +252,7 @@ def trained(planted, hmm):
 def test_a_network_without_kick_neurons_is_told_apart(barrier):
     _, found = barrier
     assert found.verdict == "does not hold"
-    assert not found.proofs
+    assert not found.pair_tests
     for circuit in found.circuit.pairs:
         assert not circuit.kick.kick.any()
         assert circuit.kick.problem
@@ -260,7 +265,7 @@ def test_a_network_without_kick_neurons_is_told_apart(barrier):
 @pytest.mark.parametrize("pair", PAIRS)
 def test_of_a_barrier_the_state_units_carry_and_are_pushed(barrier, pair):
     planted, found = barrier
-    switch = found.switching[pair]
+    switch = found.state_transitions[pair]
     for mask, symbol in zip((switch.carriers.in_s, switch.carriers.in_t), pair, strict=True):
         np.testing.assert_array_equal(mask, planted.groups[f"state {symbol}"])
     assert switch.push.groups.names == ("carriers of s", "carriers of t", "pushers")
@@ -276,7 +281,7 @@ def test_of_a_barrier_the_state_units_carry_and_are_pushed(barrier, pair):
 @pytest.mark.parametrize("pair", PAIRS)
 def test_of_kicks_others_than_the_carriers_are_pushed(kicked, pair):
     planted, found = kicked
-    switch = found.switching[pair]
+    switch = found.state_transitions[pair]
     for mask, symbol in zip((switch.carriers.in_s, switch.carriers.in_t), pair, strict=True):
         np.testing.assert_array_equal(mask, planted.groups[f"state {symbol}"])
     assert switch.push.gain[2] > 0.5

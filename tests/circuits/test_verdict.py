@@ -8,13 +8,13 @@ from tests.circuits.builders import dial, kick_neurons
 THERE, BACK = kick_neurons(), kick_neurons(pair=(1, 0))
 
 
-def dials(silence=None, noise=None):
+def dose_responses(silence=None, noise=None):
     return {"silence": dial("silence", **(silence or {})), "noise": dial("noise", **(noise or {}))}
 
 
 def test_a_clear_case_holds():
-    assert criteria(THERE, BACK, dials()) == Criteria(True, True, True, True, True)
-    assert criteria(THERE, BACK, dials()).holds is True
+    assert criteria(THERE, BACK, dose_responses()) == Criteria(True, True, True, True, True)
+    assert criteria(THERE, BACK, dose_responses()).holds is True
 
 
 @pytest.mark.parametrize(
@@ -29,21 +29,21 @@ def test_a_clear_case_holds():
     ],
 )
 def test_each_part_can_fail(silence, noise, failing):
-    judged = criteria(THERE, BACK, dials(silence, noise))
+    judged = criteria(THERE, BACK, dose_responses(silence, noise))
     assert judged.failing == (failing,)
     assert judged.holds is False
 
 
 @pytest.mark.parametrize("opposite", [None, kick_neurons(0, (1, 0))])
 def test_kick_neurons_are_needed_in_both_directions(opposite):
-    judged = criteria(THERE, opposite, dials())
+    judged = criteria(THERE, opposite, dose_responses())
     assert judged.found is (None if opposite is None else False)
     assert judged.holds is judged.found
 
 
 def test_too_few_changes_refute_nothing():
     few = kick_neurons(0, (1, 0), enough=False)
-    assert criteria(THERE, few, dials()).found is None
+    assert criteria(THERE, few, dose_responses()).found is None
     assert criteria(few, THERE, None).holds is None
 
 
@@ -54,14 +54,14 @@ def test_without_kick_neurons_nothing_can_be_silenced():
 
 
 def test_what_cannot_be_judged_is_neither():
-    nobody = dials({"control": np.nan, "specific": np.nan})
+    nobody = dose_responses({"control": np.nan, "specific": np.nan})
     assert criteria(THERE, BACK, nobody).controls is None
     assert criteria(THERE, BACK, nobody).holds is None
 
 
 def test_the_way_back_is_judged_from_the_other_cluster():
     assert reverse_ratio(dial("silence", own=0.1, back=1.2)).value == 1.2
-    assert criteria(THERE, BACK, dials({"back": np.nan})).selective is None
+    assert criteria(THERE, BACK, dose_responses({"back": np.nan})).selective is None
 
 
 def test_verdicts_of_networks():

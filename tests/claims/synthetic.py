@@ -35,7 +35,7 @@ def dynamics():
         "rotation": estimate(0.98),
         "dwell_cv": estimate(0.7),
         "surrogates": {"phase_shuffled": {"p_value": 0.005}},
-        "manner": {"kind": "orbit", "symbols": [0, 2]},
+        "regime": {"kind": "orbit", "symbols": [0, 2]},
         "pairs": [],
         "fixed_points": {"attracted": [estimate(1.0)], "fixed": [True], "stable": [True]},
         "noise_levels": {
@@ -97,7 +97,7 @@ def circuits():
             "null_high": [[0.01] * 2] * 2,
             "z": z,
         },
-        "proofs": [
+        "pair_tests": [
             {"resonance": {"identity": False, "n_units": 38, "dip": estimate(0.1, 0.02)}},
             {"resonance": {"identity": False, "n_units": 38, "dip": estimate(0.1, 0.02)}},
         ],

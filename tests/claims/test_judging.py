@@ -113,7 +113,7 @@ def orbiting(loss, n, **options):
 def still(loss, n, turns=0.02, **options):
     return [
         spoiled(
-            spoiled(member, "dynamics", "manner", "kind", value="double well"),
+            spoiled(member, "dynamics", "regime", "kind", value="double well"),
             *("dynamics", "rotation"),
             value=estimate(turns),
         )

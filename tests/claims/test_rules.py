@@ -28,7 +28,7 @@ FAILING = {
         ("dynamics", "fixed_points", "attracted", []),
     ],
     "C3": [
-        ("dynamics", "manner", "kind", "double well"),
+        ("dynamics", "regime", "kind", "double well"),
         ("dynamics", "surrogates", "phase_shuffled", "p_value", 0.3),
         ("dynamics", "pairs", [PAIR, {**PAIR, "kind": "orbit", "n_forth": 10}]),
     ],
@@ -74,7 +74,7 @@ FAILING = {
     ],
     "C12b": [
         (
-            *("circuits", "proofs"),
+            *("circuits", "pair_tests"),
             [{"resonance": {"identity": False, "n_units": 9, "dip": estimate(0.01, 0.02)}}] * 2,
         )
     ],
@@ -117,9 +117,9 @@ UNKNOWN = {
         )
     ],
     "C12b": [
-        ("circuits", "proofs", []),
+        ("circuits", "pair_tests", []),
         (
-            *("circuits", "proofs"),
+            *("circuits", "pair_tests"),
             [{"resonance": {"identity": False, "n_units": 0, "dip": estimate(0.0, 0.0)}}],
         ),
     ],
@@ -236,7 +236,7 @@ def test_turns_of_several_pairs_are_weighted_by_their_changes():
 
 
 def test_four_of_five_networks_do_not_decide_and_eight_of_nine_do():
-    bad = spoiled(GOOD, "dynamics", "manner", "kind", value="double well")
+    bad = spoiled(GOOD, "dynamics", "regime", "kind", value="double well")
     assert judge(BY_NAME["C3"], [GOOD] * 4 + [bad], "linear2", "reference").verdict == "undecided"
     assert judge(BY_NAME["C3"], [GOOD] * 8 + [bad], "linear2", "reference").verdict == "supported"
 

@@ -12,16 +12,17 @@ from hmmrnn.circuits import Sizes
 from hmmrnn.cli.circuits import MOST_NGRAMS, analyse, law_of
 from hmmrnn.cli.report import report
 from hmmrnn.errors import InputError
+from hmmrnn.report import account
 from hmmrnn.report.circuits import FIGURES
-from hmmrnn.storage import read_arrays, read_json, read_results, write_arrays, write_json
+from hmmrnn.storage import plain, read_arrays, read_json, read_results, write_arrays, write_json
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
 SIZES = Sizes(n_runs=6, n_steps=120)
-EARLIER = ("circuit_dial_0_2", "circuit_carriers_2_0", "circuit_scores")
+EARLIER = ("circuit_dose_response_0_2", "circuit_carriers_2_0", "circuit_scores")
 FIELDS = {
     *("verdict", "account", "rows", "pairs", "groups", "blocks", "shared", "baseline"),
-    *("proofs", "noise_into_all_units", "parts", "switching"),
+    *("pair_tests", "noise_into_all_units", "ablations", "state_transitions"),
 }
 
 
@@ -73,7 +74,7 @@ def test_it_writes_numbers_and_figures_in_place_of_earlier_ones(first):
     fields = read_results(folder / "circuits.json")
     assert set(fields) == FIELDS
     assert fields["verdict"] == found.verdict
-    assert fields["account"] == found.account
+    assert fields["account"] == plain(account(found))
     assert fields["noise_into_all_units"]["n_units"] == 16
     assert fields["noise_into_all_units"]["identity"] is True
     assert fields["baseline"]["n_valid"] == [SIZES.n_runs]
@@ -84,7 +85,7 @@ def test_it_writes_numbers_and_figures_in_place_of_earlier_ones(first):
 def test_of_a_network_that_never_switches_the_account_says_so(first):
     folder, found = first
     sentence = "No symbol changes to another often enough to look for a circuit."
-    assert (found.verdict, found.account) == ("undecided", [sentence])
+    assert (found.verdict, [told.text for told in account(found)]) == ("undecided", [sentence])
     assert not found.rows
     page = Page(report(folder).read_text())
     shown = page.text.partition("What makes it switch")[2].partition("How it was made")[0]
@@ -155,8 +156,8 @@ def test_with_too_many_symbols_for_4_grams_all_else_is_measured(tmp_path):
 def test_the_command_prints_the_account_and_where_the_numbers_are(copy, door):
     done = door("circuits", f"--run={copy}", "--n_runs=4", "--n_steps=100")
     assert (done.returncode, done.stderr) == (0, "")
-    account = read_json(copy / "circuits.json")["account"]
-    assert done.stdout.splitlines() == [*account, str(copy / "circuits.json")]
+    told = [each["text"] for each in read_json(copy / "circuits.json")["account"]]
+    assert done.stdout.splitlines() == [*told, str(copy / "circuits.json")]
 
 
 @pytest.mark.parametrize(

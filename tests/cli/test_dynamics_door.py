@@ -13,9 +13,9 @@ from hmmrnn import hmm
 from hmmrnn.claims import read_evidence
 from hmmrnn.claims.judging import CLAIMS
 from hmmrnn.claims.motion import turns
+from hmmrnn.cli.across_seeds import NUMBERS, across_seeds
 from hmmrnn.cli.dynamics import analyse, report_lines
 from hmmrnn.cli.report import report
-from hmmrnn.cli.sister_networks import NUMBERS, sister_networks
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import InputError
 from hmmrnn.report import DYNAMICS_FIGURES
@@ -68,12 +68,12 @@ def change(folder, name, factor):
 
 def test_it_writes_numbers_all_figures_and_the_view(first):
     folder, found = first
-    pairs = {"flow_{}_{}".format(*pair.symbols) for pair in found.globally.pairs}
+    pairs = {"flow_{}_{}".format(*pair.symbols) for pair in found.in_plane.pairs}
     assert figures_of(folder) == {*DYNAMICS_FIGURES, *pairs} - {"networks"}
     fields = read_json(folder / "dynamics.json")
     assert fields["networks"] is None
     assert fields["n_trajectories"] == SIZES.n_trajectories
-    assert fields["manner"]["sentence"] == found.globally.manner.sentence
+    assert fields["regime"]["sentence"] == found.in_plane.regime.sentence
     assert fields["rotation"]["value"] == found.portrait.rotation.value
     view = read_arrays(folder / "trajectory_view.npz")
     np.testing.assert_array_equal(view["driven"], found.view.driven)
@@ -87,7 +87,7 @@ def test_claims_about_motion_are_judged_from_the_files(first):
         assert np.isfinite(findings[name].value), name
     assert findings["C4"].by_construction
     assert findings["C3"].holds is not None
-    rotations = [pair.rotation.value for pair in first[1].globally.pairs]
+    rotations = [pair.rotation.value for pair in first[1].in_plane.pairs]
     assert min(rotations) <= turns(evidence) <= max(rotations)
     alone = evidence._replace(dynamics={**evidence.dynamics, "pairs": []})
     assert turns(alone) == pytest.approx(first[1].portrait.rotation.value)
@@ -97,10 +97,10 @@ def test_claims_about_motion_are_judged_from_the_files(first):
 
 
 def test_the_lines_for_a_terminal_are_those_of_the_record(first):
-    whole, lines = first[1].globally, report_lines(first[1])
-    assert lines[0].endswith(whole.manner.sentence)
-    for pair, manner in zip(whole.pairs, whole.manners, strict=True):
-        assert "Symbols {} and {}: ".format(*pair.symbols) + manner.sentence in lines
+    whole, lines = first[1].in_plane, report_lines(first[1])
+    assert lines[0].endswith(whole.regime.sentence)
+    for pair, regime in zip(whole.pairs, whole.regimes, strict=True):
+        assert "Symbols {} and {}: ".format(*pair.symbols) + regime.sentence in lines
     text = "\n".join(lines)
     assert f"net rotation per pair of transitions {whole.orbit.rotation.value:.3f}" in text
     assert "bifurcation: none by the paper's rule, none by change point; second descent" in text
@@ -124,8 +124,8 @@ def test_the_report_shows_the_whole_analysis(second):
     page = Page(report(folder).read_text())
     shown = {a["id"] for a in page.all("figure")}
     assert shown >= {*DYNAMICS_FIGURES}
-    assert page.text.count(found.globally.manner.sentence) == 1
-    for pair in found.globally.manners:
+    assert page.text.count(found.in_plane.regime.sentence) == 1
+    for pair in found.in_plane.regimes:
         assert pair.sentence in page.text
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
@@ -157,15 +157,15 @@ def test_sister_networks_stand_in_the_figure_of_rotation(first, second):
 
 def test_a_pattern_without_any_sister_is_refused(first, tmp_path):
     with pytest.raises(InputError, match=r"others=.*nowhere"):
-        sister_networks(first[0], str(tmp_path / "nowhere*"))
+        across_seeds(first[0], str(tmp_path / "nowhere*"))
 
 
 def test_sister_networks_that_say_nothing_are_left_out(first, second, runs):
     pattern = str(runs / "*")
-    known = set(sister_networks(first[0], pattern))
+    known = set(across_seeds(first[0], pattern))
     wild = shutil.copytree(first[0], runs / "wild")
     write_json(wild / "dynamics.json", {"problem": "it diverges"})
-    assert set(sister_networks(first[0], pattern)) == known
+    assert set(across_seeds(first[0], pattern)) == known
     assert "wild" not in known
     shutil.rmtree(wild)
 
@@ -173,16 +173,16 @@ def test_sister_networks_that_say_nothing_are_left_out(first, second, runs):
 def test_folders_of_one_name_stay_apart(first, tmp_path):
     for part in "ab":
         shutil.copytree(first[0], tmp_path / part / "seed0")
-    found = sister_networks(first[0], str(tmp_path / "*" / "seed0"))
+    found = across_seeds(first[0], str(tmp_path / "*" / "seed0"))
     assert list(found) == [str(tmp_path / part / "seed0") for part in "ab"]
 
 
 def test_a_sister_of_another_version_is_named(first, tmp_path):
     old = shutil.copytree(first[0], tmp_path / "old")
     fields = read_json(old / "dynamics.json")
-    del fields["manner"]
+    del fields["regime"]
     write_json(old / "dynamics.json", fields)
-    with pytest.raises(InputError, match=r"old/dynamics\.json.*'manner'.*measure again"):
+    with pytest.raises(InputError, match=r"old/dynamics\.json.*'regime'.*measure again"):
         look(first[0], str(old))
 
 

@@ -11,12 +11,12 @@ from networks import net_of
 
 from hmmrnn import dynamics, recordings
 from hmmrnn.dynamics import PCA
-from hmmrnn.dynamics.current import flow_sums
 from hmmrnn.dynamics.fixed_points.descent import end_points
 from hmmrnn.dynamics.kramers_moyal import bin_edges, drift_diffusion, readout_difference
 from hmmrnn.dynamics.mean_shifts import monte_carlo_shift, one_step_shift, propagated_shift
 from hmmrnn.dynamics.noise_levels import radius_by_noise, scaling_error
 from hmmrnn.dynamics.orbits import plane_points
+from hmmrnn.dynamics.probability_current import flow_sums
 from hmmrnn.dynamics.readout_geometry import carried_variance, emission_by_phase, readout_axes
 from hmmrnn.dynamics.rotation import net_turns, phase
 from hmmrnn.dynamics.sensitivity import starts_by_zone

@@ -61,8 +61,8 @@ def hopping():
 
 
 def test_a_rotor_orbits(orbiting):
-    whole = orbiting.globally
-    assert whole.manner.kind == "orbit", whole.manner.sentence
+    whole = orbiting.in_plane
+    assert whole.regime.kind == "orbit", whole.regime.sentence
     assert whole.orbit.rotation.value == pytest.approx(1, abs=0.02)
     assert orbiting.portrait.rotation.value == pytest.approx(whole.orbit.rotation.value, abs=0.02)
     assert whole.orbit.period.value == pytest.approx(period_without_noise(), rel=0.03)
@@ -76,12 +76,12 @@ def test_a_rotor_orbits(orbiting):
 
 
 def test_two_wells_are_hopped_between(hopping):
-    whole = hopping.globally
-    assert whole.manner.kind == "double well", whole.manner.sentence
+    whole = hopping.in_plane
+    assert whole.regime.kind == "double well", whole.regime.sentence
     assert whole.orbit.rotation.value < 0.1
     assert whole.along.density_wells.n == 2
     assert hopping.fixed.stable.sum() == 4
-    zones = np.bincount(hopping.locally.zone[hopping.locally.zone >= 0], minlength=len(ZONES))
+    zones = np.bincount(hopping.by_zone.zone[hopping.by_zone.zone >= 0], minlength=len(ZONES))
     assert zones[ZONES.index("cluster")] > zones[ZONES.index("transition")]
 
 
@@ -108,13 +108,13 @@ def test_numbers_are_strict_json_with_all_that_the_report_reads(orbiting, hoppin
         assert set(fields) == {
             *("plane", "transitions_per_step", "dwell_cv", "rotation", "end"),
             *("n_trajectories", "n_steps", "orbit", "surrogates", "emission_by_phase", "readout"),
-            *("noise_levels", "manner", "pairs", "fixed_points", "zones", "critical_share"),
+            *("noise_levels", "regime", "pairs", "fixed_points", "zones", "critical_share"),
             *("n_states", "n_valid", "censored_share", "noise_sensitivity", "mean_shift"),
             "development",
         }
         assert list(fields["zones"]) == list(ZONES)
-        assert fields["manner"]["sentence"] == found.globally.manner.sentence
-        assert fields["rotation"] == found.globally.orbit.rotation._asdict()
+        assert fields["regime"]["sentence"] == found.in_plane.regime.sentence
+        assert fields["rotation"] == found.in_plane.orbit.rotation._asdict()
         assert "rotation" not in fields["orbit"]  # one number, one interval
         assert fields["fixed_points"]["summary"].startswith("Descent on the speed from 40 states")
         assert fields["development"]["epochs"] == list(EPOCHS)
@@ -134,7 +134,7 @@ def test_the_key_decides_and_repeats(orbiting):
     np.testing.assert_array_equal(again.view.driven, orbiting.view.driven)
     assert other.portrait.rotation != orbiting.portrait.rotation
     assert not np.array_equal(other.view.driven, orbiting.view.driven)
-    assert not np.array_equal(other.locally.points, orbiting.locally.points)
+    assert not np.array_equal(other.by_zone.points, orbiting.by_zone.points)
     assert not np.array_equal(other.fixed.starts_in_plane, orbiting.fixed.starts_in_plane)
     assert other.development.rotation != orbiting.development.rotation
 
@@ -150,7 +150,7 @@ def test_the_key_decides_and_repeats(orbiting):
 def test_a_network_that_never_switches_says_so(network):
     found = look(network)
     fields = written(found)
-    assert "never switches" in fields["manner"]["sentence"]
+    assert "never switches" in fields["regime"]["sentence"]
     assert fields["rotation"]["value"] is None
     assert fields["dwell_cv"]["value"] is None
     assert (fields["orbit"]["n_transitions"], fields["orbit"]["n_valid"]) == (0, 0)
@@ -176,7 +176,7 @@ def test_snapshots_that_are_nan_leave_gaps_only(orbiting):
     assert np.isnan(values(found.development.transitions_per_step)).tolist() == [True, False, False]
     assert np.isnan(found.view.driven[..., 0]).all(axis=1).tolist() == [True, False, False]
     assert written(found)["development"]["median_mean_shift"][0] is None
-    assert found.globally.manner == orbiting.globally.manner
+    assert found.in_plane.regime == orbiting.in_plane.regime
 
 
 def test_without_snapshots_only_the_final_network_is_known():
@@ -191,7 +191,7 @@ def test_one_unit_goes_back_and_forth():
     found = look(tanh_network([[1.5]], [[1], [-1]], noise_std=0.5))
     fields = written(found)
     assert fields["rotation"]["value"] == pytest.approx(0, abs=0.05)  # half a turn may be left over
-    assert fields["manner"]["kind"] != "orbit"
+    assert fields["regime"]["kind"] != "orbit"
     assert fields["plane"]["explained"] == [pytest.approx(1)]
     assert fields["transitions_per_step"]["value"] > 0.01
     assert fields["fixed_points"]["n_points"] >= 2
@@ -209,7 +209,7 @@ def test_few_steps_and_one_symbol_of_three_give_no_verdict(n_steps, w_out):
     sizes = Sizes(n_trajectories=4, n_steps=n_steps, n_starts=3, n_states=4)
     found = look(tanh_network(1.5 * np.eye(2), w_out, noise_std=0.7), sizes=sizes)
     fields = written(found)
-    assert fields["manner"]["kind"] == "neither"
+    assert fields["regime"]["kind"] == "neither"
     assert fields["n_steps"] == n_steps
     assert fields["orbit"]["n_periods"] == 0
     assert fields["orbit"]["period"]["value"] is None

@@ -10,7 +10,7 @@ import pytest
 from networks import net_of
 
 from hmmrnn import InputError
-from hmmrnn.dynamics.manner import evidence, manner
+from hmmrnn.dynamics.regimes import evidence, regime
 from hmmrnn.dynamics.symbol_pairs import (
     all_pairs,
     leading_pair,
@@ -113,7 +113,7 @@ def test_an_orbit_between_two_symbols_is_found_beside_a_third():
     assert 0.9 * found.n_steps < found.along.n_valid <= found.n_steps - found.n_segments
     p = found.rotation_p
     rate = found.transitions_per_step.value
-    verdict = manner(evidence(rate, found.rotation, p, found.along, found.flow))
+    verdict = regime(evidence(rate, found.rotation, p, found.along, found.flow))
     assert verdict.kind == "orbit"
 
 
@@ -130,7 +130,7 @@ def test_a_pair_that_never_occurs_counts_nothing():
         assert np.isnan([found.rotation.value, found.transitions_per_step.value]).all()
         assert np.isnan(found.rotation_p)
         rate = found.transitions_per_step.value
-        verdict = manner(evidence(rate, found.rotation, np.nan, found.along, found.flow))
+        verdict = regime(evidence(rate, found.rotation, np.nan, found.along, found.flow))
         assert "nothing to judge" in verdict.sentence
 
 

@@ -6,19 +6,19 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from hmmrnn.circuits.carriers import Arm, Holding
 from hmmrnn.circuits.composition import composition
 from hmmrnn.circuits.connectivity import Blocks
-from hmmrnn.circuits.dials import Contrast, Dial
+from hmmrnn.circuits.dose_responses import Contrast, DoseResponse
 from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
-from hmmrnn.circuits.kick_injection import Groups, Injection, NaturalNoise, PushOver, Response
 from hmmrnn.circuits.kick_neurons import KickNeurons, Levels
+from hmmrnn.circuits.kick_tests import Groups, Injection, KickTest, NaturalNoise, Response
 from hmmrnn.circuits.noise_replay import ReplayEffects
 from hmmrnn.circuits.optimal_kick import OptimalKick
 from hmmrnn.circuits.outcomes import Outcomes
 from hmmrnn.circuits.populations import Population
 from hmmrnn.circuits.pulses import PulseEffects
 from hmmrnn.circuits.resonance import Resonance
-from hmmrnn.circuits.state_units import Arm, Holding
 from hmmrnn.circuits.windows import WindowEffects
 from hmmrnn.dynamics import PCA
 from hmmrnn.figures import to_svg
@@ -127,7 +127,7 @@ def dial(kind, pair=(0, 2), scale=1.0, doses=(0.0, 0.5, 1.0, 2.0), control=(0.9,
     others = np.full((2, 3, 3), np.nan)
     others[:, *pair] = control
     blank = Contrast(*[course(np.full(len(doses), np.nan))] * 2)
-    return Dial(
+    return DoseResponse(
         kind=kind,
         pair=pair,
         doses=np.asarray(doses),
@@ -206,7 +206,7 @@ def holding(pair=(0, 2), value=0.6):
     )
 
 
-def push_over(pair=(0, 2), value=1.0):
+def kick_test(pair=(0, 2), value=1.0):
     """A kick that works `value` as well as it can; NaN: none was found."""
     doses = (0.0, 1.0, 2.0, 4.0)
 
@@ -245,7 +245,7 @@ def push_over(pair=(0, 2), value=1.0):
         near(1.3 * value), 0.6, near(-0.2 * value), 0.9, near(0.92 * value), near(0.9), 60, 900
     )
     groups = Groups(names, np.eye(3, 6, dtype=bool))
-    return PushOver(pair, kick, groups, unit[:3], unit[:3], injection, natural)
+    return KickTest(pair, kick, groups, unit[:3], unit[:3], injection, natural)
 
 
 def texts(figure):

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmmrnn.dynamics.current import flow, flow_sums
 from hmmrnn.dynamics.kramers_moyal import bin_edges, drift_diffusion, kramers_moyal
+from hmmrnn.dynamics.probability_current import flow, flow_sums
 from hmmrnn.figures import symbol_color, to_svg
 from hmmrnn.figures.flow import flow_figure
 from hmmrnn.intervals import bootstrap_weights

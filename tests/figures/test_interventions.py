@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hmmrnn.circuits.dials import KINDS
+from hmmrnn.circuits.dose_responses import KINDS
 from hmmrnn.figures import symbol_color
 from hmmrnn.figures.circuits import CONTROL
-from hmmrnn.figures.interventions import TITLES, dial_figure, window_figure
+from hmmrnn.figures.interventions import TITLES, dose_response_figure, window_figure
 from hmmrnn.figures.style import FOREGROUND
 
 from .circuit_records import (
@@ -22,7 +22,7 @@ from .circuit_records import (
 NAMES = ("kick 0>2", "population 0>2", "control 0", "control 1")
 
 
-def dials(**others):
+def dose_responses(**others):
     return {kind: dial(kind, **others) for kind in KINDS}
 
 
@@ -32,8 +32,8 @@ def lines_of(axes, n):
 
 def test_each_dial_has_both_directions_in_the_colours_of_their_targets():
     assert set(TITLES) == set(KINDS)
-    found = dials()
-    figure = dial_figure(found, (0, 2))
+    found = dose_responses()
+    figure = dose_response_figure(found, (0, 2))
     for axes, kind in zip(figure.axes, KINDS, strict=True):
         assert axes.get_title("left") == TITLES[kind]
         ratio = found[kind].outcome.ratio
@@ -47,8 +47,8 @@ def test_each_dial_has_both_directions_in_the_colours_of_their_targets():
 
 
 def test_bands_and_control_ranges_are_those_of_the_record():
-    found = dials()
-    axes = dial_figure(found, (0, 2)).axes[0]
+    found = dose_responses()
+    axes = dose_response_figure(found, (0, 2)).axes[0]
     band = axes.collections[0].get_paths()[0].vertices
     ratio = found["kick"].outcome.ratio
     assert band[:, 1].max() == ratio.high[:, 0, 2].max()
@@ -66,7 +66,7 @@ def test_bands_and_control_ranges_are_those_of_the_record():
 
 @pytest.mark.parametrize(("scale", "kind"), [(2.0, "linear"), (60.0, "symlog")])
 def test_large_ratios_get_a_logarithmic_axis_with_all_values(scale, kind):
-    figure = dial_figure(dials(scale=scale), (0, 2))
+    figure = dose_response_figure(dose_responses(scale=scale), (0, 2))
     for axes in figure.axes:
         assert axes.get_yscale() == kind
         low, high = axes.get_ylim()
@@ -81,7 +81,7 @@ def test_unknown_doses_are_gaps_and_a_dose_between_gaps_keeps_its_interval():
     value[[1, 3], 0, 2] = np.nan
     ratio = replace(one.outcome.ratio, value=value)
     one = one._replace(outcome=one.outcome._replace(ratio=ratio))
-    axes = dial_figure({"kick": one}, (0, 2)).axes[0]
+    axes = dose_response_figure({"kick": one}, (0, 2)).axes[0]
     np.testing.assert_array_equal(lines_of(axes, 4)[0].get_ydata(), value[:, 0, 2])
     whiskers = [c.get_segments() for c in axes.collections if hasattr(c, "get_segments")]
     np.testing.assert_allclose(
@@ -93,11 +93,11 @@ def test_dials_that_are_missing_or_unknown_say_so():
     blank = dial("noise")._replace(
         outcome=outcomes(4), control=outcomes(2), n_controls=0, kind="noise"
     )
-    figure = dial_figure({"kick": dial("kick"), "noise": blank}, (0, 2))
+    figure = dose_response_figure({"kick": dial("kick"), "noise": blank}, (0, 2))
     assert texts(figure).count("not measured") == 2
     assert "no run stays finite" in texts(figure)
     assert_plain_small_and_readable(figure)
-    assert_plain_small_and_readable(dial_figure({}, (1, 0)))
+    assert_plain_small_and_readable(dose_response_figure({}, (1, 0)))
 
 
 def test_windows_show_what_each_group_prevents():

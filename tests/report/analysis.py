@@ -87,7 +87,7 @@ def analysis():
             "by_construction": True,
             "occupied_area": [8.5, 852.0],
         },
-        "manner": moving((0, 1), "orbit", "It orbits: all of it.", 0.2),
+        "regime": moving((0, 1), "orbit", "It orbits: all of it.", 0.2),
         "pairs": [
             {
                 **moving(pair, "double well", f"It hops between {pair[0]} and {pair[1]}.", 0.1),
@@ -152,9 +152,9 @@ def analysis():
 def silent_analysis():
     """The same of a network that never switches: all that cannot be known is null."""
     unknown = _unknown(analysis())
-    manner = {"kind": "neither", "sentence": "It never switches: one symbol is preferred."}
+    regime = {"kind": "neither", "sentence": "It never switches: one symbol is preferred."}
     return unknown | {
-        "manner": unknown["manner"] | manner | {"symbols": [0, 1], "n_wells": 0},
+        "regime": unknown["regime"] | regime | {"symbols": [0, 1], "n_wells": 0},
         "pairs": [],
         "orbit": unknown["orbit"] | {"n_periods": 0, "n_transitions": 0, "n_valid": 0},
         "noise_levels": unknown["noise_levels"] | {"by_construction": False},

@@ -8,10 +8,10 @@ PROBLEM = "no unit has the three levels"
 ACCOUNT = {
     (0, 2): (
         "2 kick neurons. Silent, this change is 0.11 [0.09, 0.13] times as frequent.",
-        "the paper's account fails here: kick neurons are missing in one direction.",
+        "The paper's account fails here: kick neurons are missing in one direction.",
         "7 units carry 90 % of the difference between the two clusters.",
     ),
-    (2, 0): (f"no kick neuron ({PROBLEM}).",),
+    (2, 0): (f"No kick neuron ({PROBLEM}).",),
 }
 PARTS = {
     "kick neurons silent": (2, 0.531, 0.251),
@@ -20,20 +20,25 @@ PARTS = {
 }
 
 
+def said(text, pair=None):
+    """A sentence about a pair, or about the whole network."""
+    return {"pair": None if pair is None else list(pair), "text": text}
+
+
 def circuit_analysis():
     """All that the page and the tables read, and a little more."""
     return {
         "verdict": "does not hold",
         "account": [
-            VERDICT,
-            *(f"{pair[0]}>{pair[1]}: {line}" for pair in PAIRS for line in ACCOUNT[pair]),
+            said(VERDICT),
+            *(said(line, pair) for pair in PAIRS for line in ACCOUNT[pair]),
         ],
         "rows": [with_kick_neurons(), without_kick_neurons()],
         "pairs": [
             {"pair": [0, 2], "n_events": 228, "kick": [1, 4], "problem": ""},
             {"pair": [2, 0], "n_events": 231, "kick": [], "problem": PROBLEM},
         ],
-        "proofs": [
+        "pair_tests": [
             {
                 "pair": [0, 2],
                 "kick_match": {"activity": 0.56},
@@ -41,7 +46,7 @@ def circuit_analysis():
             }
         ],
         "noise_into_all_units": {"gains": [0.0, 1.0], "n_units": 150, "identity": True},
-        "parts": {
+        "ablations": {
             "names": list(PARTS),
             "n_units": [n_units for n_units, _, _ in PARTS.values()],
             "outcome": {
@@ -49,7 +54,7 @@ def circuit_analysis():
                 "kl": estimates([kl for _, _, kl in PARTS.values()]),
             },
         },
-        "switching": [
+        "state_transitions": [
             {
                 "pair": list(pair),
                 "carriers": {

@@ -12,11 +12,11 @@ from hmmrnn.report.circuits import OF_PAIRS
 from hmmrnn.storage import write_json, write_text
 
 from .analysis import NOTHING, estimate
-from .circuit_analysis import ACCOUNT, PAIRS, PROBLEM, VERDICT, circuit_analysis
+from .circuit_analysis import ACCOUNT, PAIRS, PROBLEM, VERDICT, circuit_analysis, said
 from .run import SKETCH, Page, fill
 
 HOSTILE = '<script>alert("1")</script><img src="//x.org/a">'
-WITHOUT = {"circuit_dial", "circuit_windows", "circuit_pulses", "circuit_replay"}
+WITHOUT = {"circuit_dose_response", "circuit_windows", "circuit_pulses", "circuit_replay"}
 WITHOUT |= {"circuit_resonance"}
 
 
@@ -130,16 +130,19 @@ def test_parts_stand_there_with_units_and_numbers(page, name, shown):
 @pytest.mark.parametrize("pair", PAIRS)
 def test_sentences_of_a_pair_stand_under_it_alone(page, pair):
     for line in ACCOUNT[pair]:
-        shown = line[:1].upper() + line[1:]
-        assert shown in details(page, pair)
-        assert section(page).count(shown) == 1
+        assert line in details(page, pair)
+        assert section(page).count(line) == 1
     assert "0>2:" not in page.text
 
 
 def test_symbols_that_begin_alike_keep_their_sentences_apart(folder):
     fields = circuit_analysis()
     fields["rows"][1]["pair"] = [10, 2]
-    fields["account"] = [VERDICT, "0>2: of this one.", "10>2: of the other one."]
+    fields["account"] = [
+        said(VERDICT),
+        said("Of this one.", (0, 2)),
+        said("Of the other one.", (10, 2)),
+    ]
     page = with_circuits(folder, fields)
     assert "Of this one." in details(page, (0, 2))
     assert "Of the other one." not in details(page, (0, 2))
@@ -208,7 +211,7 @@ def test_a_network_that_diverges_is_told_with_its_reason(folder):
 
 def test_a_network_that_never_switches_has_its_sentence_and_no_table(folder):
     line = "No symbol changes to another often enough to look for a circuit."
-    fields = circuit_analysis() | {"account": [line], "rows": []}
+    fields = circuit_analysis() | {"account": [said(line)], "rows": []}
     page = with_circuits(folder, fields)
     assert section(page).strip().startswith(line)
     assert "change kick neurons" not in section(page)
@@ -240,9 +243,8 @@ def test_a_ratio_without_an_interval_is_shown_alone(folder):
 
 def test_strings_are_escaped(folder):
     fields = circuit_analysis()
-    pairs = [f"{s}>{t}: {HOSTILE}" for s, t in PAIRS]
-    fields["account"] = [HOSTILE, *pairs]
-    fields["rows"][1]["problem"] = fields["parts"]["names"][0] = HOSTILE
+    fields["account"] = [said(HOSTILE), *(said(HOSTILE, pair) for pair in PAIRS)]
+    fields["rows"][1]["problem"] = fields["ablations"]["names"][0] = HOSTILE
     page = with_circuits(folder, fields)
     assert not page.all("script")
     assert not page.all("img")
@@ -258,6 +260,8 @@ def test_strings_are_escaped(folder):
         ("account", []),
         ("account", ...),
         ("account", 3),
+        ("account.0", "of older versions"),
+        ("account.1.pair", ...),
         ("rows", ...),
         ("rows", {"0": 1}),
         ("rows.0", None),
@@ -275,11 +279,11 @@ def test_strings_are_escaped(folder):
         ("rows.0.holds", ...),
         ("rows.0.problem", ...),
         ("noise_into_all_units", ...),
-        ("parts", None),
-        ("parts.n_units", [2]),
-        ("parts.outcome.kl", ...),
-        ("parts.outcome.kl.high", [0.5]),
-        ("parts.outcome.per_step_ratio.value", ["a", 1, 2]),
+        ("ablations", None),
+        ("ablations.n_units", [2]),
+        ("ablations.outcome.kl", ...),
+        ("ablations.outcome.kl.high", [0.5]),
+        ("ablations.outcome.per_step_ratio.value", ["a", 1, 2]),
     ],
 )
 def test_another_form_is_named_and_not_a_traceback(folder, path, value):

@@ -76,9 +76,9 @@ SHOWN = (
     "orbit.period",
     "orbit.period_cv",
     "noise_levels.slope",
-    "manner.barrier",
-    "manner.rotational_share",
-    "manner.second_lag",
+    "regime.barrier",
+    "regime.rotational_share",
+    "regime.second_lag",
     "critical_share",
     "mean_shift.one_step",
     "mean_shift.activity",
@@ -205,7 +205,7 @@ def test_any_number_may_be_unknown(folder, path):
 
 def test_strings_are_escaped(folder):
     fields = analysis()
-    fields["manner"]["sentence"] = fields["fixed_points"]["summary"] = HOSTILE
+    fields["regime"]["sentence"] = fields["fixed_points"]["summary"] = HOSTILE
     fields["pairs"][0] |= {"sentence": HOSTILE, "kind": HOSTILE}
     fields["networks"] = {HOSTILE: fields["networks"]["number 0"]}
     fields["noise_sensitivity"] = {HOSTILE: fields["noise_sensitivity"]["cluster"]}
@@ -219,10 +219,10 @@ def test_strings_are_escaped(folder):
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("manner", {}),
-        ("manner", None),
-        ("manner.sentence", ...),
-        ("manner.barrier", 1.5),
+        ("regime", {}),
+        ("regime", None),
+        ("regime.sentence", ...),
+        ("regime.barrier", 1.5),
         ("orbit", ...),
         ("orbit.period", "long"),
         ("surrogates.time_reversed", ...),

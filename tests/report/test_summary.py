@@ -51,12 +51,18 @@ def test_what_is_not_measured_or_not_defined_says_so():
 
 
 @pytest.mark.parametrize(
-    ("turns", "words"),
-    [(0.99, "circles ("), (0.75, "circles ("), (0.4, "circles in part"), (0.02, "back and forth")],
+    ("kind", "words"),
+    [
+        ("orbit", "its state orbits, turning 0.9"),
+        ("double well", "its state hops between wells, turning 0.9"),
+        ("neither", "its state neither orbits nor hops between wells, turning 0.9"),
+        (None, "it turns 0.9"),
+    ],
 )
-def test_the_verdict_says_how_the_state_moves(turns, words):
-    moving = portrait()._replace(rotation=Estimate(turns, turns - 0.01, turns + 0.01))
-    line = verdict(plain(fidelity()), plain(moving))
+def test_the_verdict_is_that_on_the_regime_whatever_the_rotation(kind, words):
+    moving = portrait()._replace(rotation=Estimate(0.9, 0.1, 1.3))
+    regime = {} if kind is None else {"regime": {"kind": kind}}
+    line = verdict(plain(fidelity()), plain(moving) | regime)
     assert words in line
     assert "3-grams lie 0.0369 nats" in line
     assert "\n" not in line

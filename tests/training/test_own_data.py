@@ -11,7 +11,7 @@ from training.test_run import stop_at
 from hmmrnn import InputError, TrainConfig, load, storage
 from hmmrnn.losses import Generated, LossConfig
 from hmmrnn.sequences import SymbolSequences, windows, write_sequences
-from hmmrnn.sequences.parts import Part
+from hmmrnn.sequences.splits import Part
 from hmmrnn.training import RunSpec, loss_floor, read_spec
 from hmmrnn.training.data import ended_as, make_data, one_hot
 from hmmrnn.training.run import train_run

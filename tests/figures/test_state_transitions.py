@@ -3,9 +3,9 @@ import pytest
 
 from hmmrnn.figures import symbol_color
 from hmmrnn.figures.circuits import CONTROL
-from hmmrnn.figures.switching import holding_figure, optimal_kick_figure
+from hmmrnn.figures.state_transitions import holding_figure, optimal_kick_figure
 
-from .circuit_records import assert_plain_small_and_readable, holding, push_over, texts
+from .circuit_records import assert_plain_small_and_readable, holding, kick_test, texts
 
 
 def values(responses):
@@ -51,7 +51,7 @@ def test_the_gains_of_the_weights_of_carriers_have_their_lines():
 
 
 def test_kicks_have_their_dose_responses():
-    found = push_over()
+    found = kick_test()
     whole, parts, *_ = optimal_kick_figure(found).axes
     given = found.injection
     lines = [line for line in whole.lines if len(line.get_xdata()) == 4]
@@ -74,7 +74,7 @@ def test_kicks_have_their_dose_responses():
 
 
 def test_real_noise_stands_beside_waiting_and_the_kick_along_its_steps():
-    found = push_over()
+    found = kick_test()
     *_, natural, lags = optimal_kick_figure(found).axes
     for row, (mean, spread) in enumerate(
         (
@@ -94,7 +94,7 @@ def test_real_noise_stands_beside_waiting_and_the_kick_along_its_steps():
 
 @pytest.mark.parametrize("pair", [(0, 2), (1, 0)])
 def test_figures_are_plain_small_and_readable(pair):
-    for figure in (holding_figure(holding(pair)), optimal_kick_figure(push_over(pair))):
+    for figure in (holding_figure(holding(pair)), optimal_kick_figure(kick_test(pair))):
         assert_plain_small_and_readable(figure)
 
 
@@ -102,7 +102,7 @@ def test_clusters_without_states_and_kicks_that_were_not_found_say_so():
     figure = holding_figure(holding(value=np.nan))
     assert texts(figure).count("no state in the cluster of 0") == 2
     assert_plain_small_and_readable(figure)
-    figure = optimal_kick_figure(push_over(value=np.nan))
+    figure = optimal_kick_figure(kick_test(value=np.nan))
     assert texts(figure).count("no kick was found") == 3
     assert "nothing to compare" in texts(figure)
     assert_plain_small_and_readable(figure)

@@ -38,7 +38,7 @@ KEYS = ("residency", "starts", "spread", "zones", "boot", "shift")
 
 
 @result
-class LocalDynamics(NamedTuple):
+class ZoneDynamics(NamedTuple):
     """P states of driven runs, as many from each. Intervals are over runs unless said otherwise."""
 
     residency: Residency  # (B, P / B); each run has noise of its own, shared by its states
@@ -98,9 +98,9 @@ class LocalDynamics(NamedTuple):
         }
 
 
-def local_dynamics(
+def zone_dynamics(
     network: Network, runs: Runs, plane: PCA, key: Key, *, n_states: int = 2_000
-) -> LocalDynamics:
+) -> ZoneDynamics:
     """Measure about `n_states` states, evenly apart in time, as many from each of the runs.
 
     Raises:
@@ -108,7 +108,7 @@ def local_dynamics(
     """
     network = network.bare
     near = near_states(network, runs, key, n_states)
-    return local_of(network, near, plane, key)
+    return zone_dynamics_of(network, near, plane, key)
 
 
 class Near(NamedTuple):
@@ -122,7 +122,7 @@ class Near(NamedTuple):
 
 
 def near_states(network: Network, runs: Runs, key: Key, n_states: int) -> Near:
-    """The measures of `local_dynamics` that need no host; vmap it over networks.
+    """The measures of `zone_dynamics` that need no host; vmap it over networks.
 
     Raises:
         InputError: fewer states than runs.
@@ -140,8 +140,8 @@ def near_states(network: Network, runs: Runs, key: Key, n_states: int) -> Near:
     return Near(states, stay, zone, spread, shifts(network, keys["shift"]))
 
 
-def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamics:
-    """As `local_dynamics`, from what the device measured (host; same key).
+def zone_dynamics_of(network: Network, near: Near, plane: PCA, key: Key) -> ZoneDynamics:
+    """As `zone_dynamics`, from what the device measured (host; same key).
 
     Raises:
         DivergingNetworkError: hidden states that are not finite.
@@ -154,7 +154,7 @@ def local_of(network: Network, near: Near, plane: PCA, key: Key) -> LocalDynamic
     spectrum = spectra_along(network, states[:, some].reshape(-1, states.shape[-1]))
     spectrum_zone = zone[:, some]
     critical = spectrum.n_critical_pairs.reshape(n_runs, -1)
-    return LocalDynamics(
+    return ZoneDynamics(
         residency=stay,
         zone=np.asarray(zone).ravel(),
         points=np.asarray(padded(project(plane, states.reshape(-1, states.shape[-1])), 2)),

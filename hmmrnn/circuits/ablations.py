@@ -1,4 +1,4 @@
-"""Parts of the circuit alone and together: what is left when they, or all others, are silent."""
+"""Ablations: what is left when parts of the circuit, or all but them, are silent."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from hmmrnn.results import result
 
 
 @result
-class Parts(NamedTuple):
+class Ablations(NamedTuple):
     """Free runs under G interventions on whole parts of the network."""
 
     names: tuple[str, ...]
@@ -23,13 +23,13 @@ class Parts(NamedTuple):
     outcome: Outcomes
 
 
-def parts(
+def ablations(
     setting: Experiment,
     baseline: Measured,
     circuit: KickCircuit,
     carriers: Bool[np.ndarray, " N"],
     key: Key,
-) -> Parts:
+) -> Ablations:
     """Silence each part, and everything but it.
 
     Necessity: the kick neurons of all pairs, all kick-like units, the populations (silent, and
@@ -60,7 +60,7 @@ def parts(
     chosen["no noise into all others"] = ~population, Intervention(noise_gain=_off(~population))
     measured = measure(setting, [intervention for _, intervention in chosen.values()])
     found = outcomes(setting, measured, baseline, key)
-    return Parts(tuple(chosen), tuple(int(mask.sum()) for mask, _ in chosen.values()), found)
+    return Ablations(tuple(chosen), tuple(int(mask.sum()) for mask, _ in chosen.values()), found)
 
 
 def _off(mask: Bool[np.ndarray, " N"]) -> Float[jnp.ndarray, " N"]:

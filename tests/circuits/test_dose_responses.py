@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
-from hmmrnn.circuits.dials import Group, dials, turned
+from hmmrnn.circuits.dose_responses import Group, dose_responses, scaled
 from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.recordings.recorder import record
@@ -37,7 +37,7 @@ def baseline(setting):
 
 @pytest.fixture(scope="module")
 def found(setting, baseline):
-    return dials(
+    return dose_responses(
         setting, baseline, (0, 1), GROUP, CONTROLS, KEY, doses=DOSES, control_doses=(0.0, 2.0)
     )
 
@@ -50,7 +50,7 @@ def test_each_kind_turns_its_own_units():
         "silence": ("state_gain", (3, 6)),
     }
     for kind, (field, chosen) in expected.items():
-        gains = turned(kind, both, DOSES)
+        gains = scaled(kind, both, DOSES)
         for g, dose in enumerate(DOSES):
             np.testing.assert_array_equal(
                 getattr(gains, field)[g], np.where(units(*chosen), dose, 1)
@@ -58,10 +58,10 @@ def test_each_kind_turns_its_own_units():
         for name in {"recurrent_gain", "noise_gain", "state_gain"} - {field}:
             np.testing.assert_array_equal(getattr(gains, name), np.ones((4, 8)))
         assert gains.state_offset is None
-    together = turned("both", both, DOSES)
+    together = scaled("both", both, DOSES)
     for kind, (field, _) in list(expected.items())[:2]:
         np.testing.assert_array_equal(
-            getattr(together, field), getattr(turned(kind, both, DOSES), field)
+            getattr(together, field), getattr(scaled(kind, both, DOSES), field)
         )
     np.testing.assert_array_equal(together.state_gain, 1)
 
@@ -74,7 +74,7 @@ def test_dose_one_is_the_baseline_and_the_outcome_is_that_of_the_interventions(
         np.testing.assert_array_equal(dial.outcome.hazard_ratio.high[2], [[np.nan, 1], [1, np.nan]])
         for side in (*dial.selectivity.rate.parts, *dial.selectivity.hazard.parts):
             assert side[2] == 0
-        direct = outcomes(setting, measure(setting, turned(kind, GROUP, DOSES)), baseline, KEY)
+        direct = outcomes(setting, measure(setting, scaled(kind, GROUP, DOSES)), baseline, KEY)
         for name in ("rate", "ratio", "escape", "pooled_cv"):
             assert getattr(dial.outcome, name) == getattr(direct, name)
 
@@ -119,7 +119,7 @@ def test_controls_that_do_nothing_leave_a_specificity_of_one(found):
 def test_controls_that_do_as_much_leave_a_specificity_of_zero(setting, baseline):
     """One control is the group itself, one does nothing: mean 1/2, range from 0 to 1."""
     same = Group(kick=np.stack([units(3), units(6)]), population=np.zeros((0, 8), bool))
-    dial = dials(
+    dial = dose_responses(
         setting,
         baseline,
         (0, 1),
@@ -134,7 +134,7 @@ def test_controls_that_do_as_much_leave_a_specificity_of_zero(setting, baseline)
     assert (value, low, high) == pytest.approx((0.5, 0.025, 0.975))
     assert dial.specificity.hazard.value[0] == pytest.approx(0.5)
     alone = Group(kick=units(3)[None], population=same.population)
-    dial = dials(
+    dial = dose_responses(
         setting, baseline, (0, 1), GROUP, alone, KEY, kinds=("silence",), doses=(0.0,),
         control_doses=(0.0,),
     )["silence"]  # fmt: skip
@@ -144,14 +144,14 @@ def test_controls_that_do_as_much_leave_a_specificity_of_zero(setting, baseline)
 
 def test_the_opposite_pair_is_the_mirror_image(setting, baseline, found):
     options = {"kinds": ("silence",), "doses": (0.0, 1.0), "control_doses": ()}
-    dial = dials(setting, baseline, (1, 0), GROUP, NONE, KEY, **options)["silence"]
+    dial = dose_responses(setting, baseline, (1, 0), GROUP, NONE, KEY, **options)["silence"]
     own = found["silence"]
     np.testing.assert_allclose(dial.selectivity.hazard.value[0], -own.selectivity.hazard.value[0])
 
 
 def test_without_controls_nothing_is_known_of_them(setting, baseline):
     only_kick = Group(kick=units(6)[None], population=np.zeros((0, 8), bool))
-    some = dials(
+    some = dose_responses(
         setting, baseline, (0, 1), GROUP, only_kick, KEY, kinds=("both", "kick"), doses=(0.0,),
         control_doses=(0.0,),
     )  # fmt: skip
@@ -166,7 +166,7 @@ def test_without_controls_nothing_is_known_of_them(setting, baseline):
 
 def test_an_empty_group_changes_nothing(setting, baseline):
     nobody = Group(units(), units())
-    dial = dials(
+    dial = dose_responses(
         setting, baseline, (0, 1), nobody, NONE, KEY, kinds=("both",), doses=DOSES, control_doses=()
     )["both"]
     for side in (*dial.outcome.ratio.parts, *dial.outcome.hazard_ratio.parts):
@@ -179,7 +179,7 @@ def test_an_empty_group_changes_nothing(setting, baseline):
 def test_a_dose_that_makes_the_network_diverge_is_counted(setting, baseline):
     """Unit 2 feeds on itself from a gain of 1 / 0.6 on."""
     group = Group(kick=units(2), population=units())
-    dial = dials(
+    dial = dose_responses(
         setting, baseline, (0, 1), group, NONE, KEY, kinds=("kick",), doses=(1.0, 1e4),
         control_doses=(),
     )["kick"]  # fmt: skip
@@ -190,9 +190,9 @@ def test_a_dose_that_makes_the_network_diverge_is_counted(setting, baseline):
 
 def test_what_cannot_be_dialled_is_refused(setting, baseline):
     with pytest.raises(InputError, match=r"kind='louder': .*kick, noise"):
-        turned("louder", GROUP, DOSES)
+        scaled("louder", GROUP, DOSES)
     for pair in ((0, 0), (0, 2), (-1, 0)):
         with pytest.raises(InputError, match="0 to 1"):
-            dials(setting, baseline, pair, GROUP, CONTROLS, KEY)
+            dose_responses(setting, baseline, pair, GROUP, CONTROLS, KEY)
     with pytest.raises(InputError, match=r"control_doses=\(0.3,\)"):
-        dials(setting, baseline, (0, 1), GROUP, CONTROLS, KEY, control_doses=(0.3,))
+        dose_responses(setting, baseline, (0, 1), GROUP, CONTROLS, KEY, control_doses=(0.3,))

@@ -7,7 +7,6 @@ import pytest
 from networks import net_of
 
 from hmmrnn.dynamics import pca, project
-from hmmrnn.dynamics.current import flow, flow_sums, reversal_p
 from hmmrnn.dynamics.kramers_moyal import (
     Wells,
     bin_edges,
@@ -15,7 +14,8 @@ from hmmrnn.dynamics.kramers_moyal import (
     kramers_moyal,
     readout_difference,
 )
-from hmmrnn.dynamics.manner import Evidence, evidence, manner
+from hmmrnn.dynamics.probability_current import flow, flow_sums, reversal_p
+from hmmrnn.dynamics.regimes import Evidence, evidence, regime
 from hmmrnn.dynamics.rotation import net_turns
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell
@@ -62,7 +62,7 @@ DOUBLE_WELL = ORBIT._replace(
     ],
 )
 def test_what_counts_as_an_orbit(changes, kind, words):
-    found = manner(ORBIT._replace(**changes))
+    found = regime(ORBIT._replace(**changes))
     assert found.kind == kind
     assert words in found.sentence
 
@@ -87,14 +87,14 @@ def test_what_counts_as_an_orbit(changes, kind, words):
     ],
 )
 def test_what_counts_as_a_double_well(changes, kind, words):
-    found = manner(DOUBLE_WELL._replace(**changes))
+    found = regime(DOUBLE_WELL._replace(**changes))
     assert found.kind == kind
     assert words in found.sentence
 
 
 def test_a_current_is_mentioned_only_if_it_is_real_and_notable():
     for changes in ({}, {"share_p": 0.04, "share": Estimate(0.009, 0.0, 0.02)}, {"share_p": 0.05}):
-        assert "current" not in manner(DOUBLE_WELL._replace(**changes)).sentence
+        assert "current" not in regime(DOUBLE_WELL._replace(**changes)).sentence
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_current_is_mentioned_only_if_it_is_real_and_notable():
     ],
 )
 def test_nothing_to_judge(changes, words):
-    found = manner(ORBIT._replace(**changes))
+    found = regime(ORBIT._replace(**changes))
     assert found.kind == "neither"
     assert words in found.sentence
 
@@ -128,7 +128,7 @@ def judged(w_rec, noise_std, w_out=((1, 0), (-1, 0)), n_steps=500, n_runs=48):
             weights,
         )
     x = readout_difference(runs.logits, jnp.array([0, 1]))
-    return manner(
+    return regime(
         evidence(
             float(jnp.mean(changes)) / n_steps,
             rotation,

@@ -1,4 +1,4 @@
-"""Prove or refute a kick circuit: every intervention on one ordered pair, in one call."""
+"""Tests of a kick circuit: every intervention on one ordered pair of symbols, in one call."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.dials import Dial, Group, dials
+from hmmrnn.circuits.dose_responses import DoseResponse, Group, dose_responses
 from hmmrnn.circuits.experiment import Experiment, Measured
 from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
 from hmmrnn.circuits.noise_replay import (
@@ -86,11 +86,11 @@ class Match(NamedTuple):
 
 
 @result
-class Proof(NamedTuple):
+class PairTests(NamedTuple):
     """What interventions on the circuit of one ordered pair do."""
 
     pair: tuple[int, int]
-    dials: dict[str, Dial]
+    dose_responses: dict[str, DoseResponse]
     kick_match: Match
     population_match: Match
     windows: Windows | None
@@ -117,26 +117,28 @@ class Rivals(NamedTuple):
     population: Controls
 
 
-def prove(setting: Setting, circuit: KickCircuit, found: PairCircuit, key: Key) -> Proof:
+def tests_of_pair(
+    setting: Setting, circuit: KickCircuit, found: PairCircuit, key: Key
+) -> PairTests:
     """All interventions on the kick neurons and the population of one pair."""
     keys = dict(
         zip(
-            ("controls", "dials", "windows", "pulses", "replays", "resonance", "scales"),
+            ("controls", "dose_responses", "windows", "pulses", "replays", "resonance", "scales"),
             jax.random.split(key, 7),
             strict=True,
         )
     )
     own = Group(found.kick.kick, found.population.members)
     rivals = _rivals(setting, circuit, own, keys["controls"])
-    return Proof(
+    return PairTests(
         pair=found.pair,
-        dials=dials(
+        dose_responses=dose_responses(
             setting.experiment,
             setting.baseline,
             found.pair,
             own,
             Group(rivals.kick.masks, rivals.population.masks),
-            keys["dials"],
+            keys["dose_responses"],
             control_doses=CONTROL_DOSES,
         ),
         kick_match=match_of(rivals.kick),
@@ -173,18 +175,14 @@ def _rivals(setting: Setting, circuit: KickCircuit, own: Group, key: Key) -> Riv
     """
     key_kick, key_population = jax.random.split(key)
     activity, norm = activity_and_norm(setting.network.params, setting.recording.states)
-    circuit_units = _any(circuit, "kick") | _any(circuit, "population")
+    both = [mask for pair in circuit.pairs for mask in (pair.kick.kick, pair.population.members)]
+    circuit_units = np.any(both, axis=0)
     return Rivals(
         *(
             matched_controls(activity, norm, group, circuit_units & ~group, N_CONTROLS, k)
             for group, k in ((own.kick, key_kick), (own.population, key_population))
         )
     )
-
-
-def _any(circuit: KickCircuit, kind: str) -> Bool[np.ndarray, " N"]:
-    masks = [mask for name, mask in circuit.groups.items() if name.startswith(kind)]
-    return np.any(masks, axis=0)
 
 
 def _windows(

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.kick_injection import PushOver, push_over
-from hmmrnn.circuits.prove import Setting, Windows, windowed
-from hmmrnn.circuits.state_units import Carriers, Holding, carriers, holding
+from hmmrnn.circuits.carriers import Carriers, Holding, carriers, holding
+from hmmrnn.circuits.kick_tests import KickTest, kick_test
+from hmmrnn.circuits.pair_tests import Setting, Windows, windowed
 from hmmrnn.interventions.controls import activity_and_norm, matched_controls
 from hmmrnn.recordings.clusters import cluster_starts, in_cluster
 from hmmrnn.results import result
@@ -18,17 +18,17 @@ N_CONTROLS = 5
 
 
 @result
-class Switching(NamedTuple):
+class StateTransition(NamedTuple):
     """The measurements behind the account of one ordered pair of symbols."""
 
     pair: tuple[int, int]
     carriers: Carriers
     holding: Holding
-    push: PushOver
+    push: KickTest
     windows: Windows | None  # carriers of both symbols and the units that the kick drives most
 
 
-def switching(setting: Setting, pair: tuple[int, int], key: Key) -> Switching | None:
+def state_transition(setting: Setting, pair: tuple[int, int], key: Key) -> StateTransition | None:
     """Measure how the network gets from pair[0] to pair[1]; None where a cluster is missing."""
     keys = dict(
         zip(
@@ -52,9 +52,9 @@ def switching(setting: Setting, pair: tuple[int, int], key: Key) -> Switching | 
     activity, norm = activity_and_norm(network.params, inside)
     rivals = matched_controls(activity, norm, found.in_s, found.in_t, N_CONTROLS, keys["controls"])
     starts = cluster_starts(recording, pair[0], N_STARTS, keys["starts"])
-    push = push_over(network, recording, found, weights, keys["push"])
+    push = kick_test(network, recording, found, weights, keys["push"])
     groups = dict(zip(push.groups.names, push.groups.masks, strict=True))
-    return Switching(
+    return StateTransition(
         pair=pair,
         carriers=found,
         holding=holding(

@@ -1,12 +1,15 @@
 """The account of how a network switches: sentences with an intervention behind each of them."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from hmmrnn.circuits.dials import Dial
-from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
-from hmmrnn.circuits.prove import Match, Proof, Pulses
-from hmmrnn.circuits.state_units import Arm
-from hmmrnn.circuits.switching import Switching
+from hmmrnn.circuits.carriers import Arm
+from hmmrnn.circuits.dose_responses import DoseResponse
+from hmmrnn.circuits.find import PairCircuit, name_of
+from hmmrnn.circuits.pair_tests import Match, PairTests, Pulses
+from hmmrnn.circuits.state_transitions import StateTransition
+from hmmrnn.circuits.surveys import CircuitSurvey
 from hmmrnn.circuits.verdict import (
     Criteria,
     Holds,
@@ -42,65 +45,71 @@ PARTS = {
 }
 
 
-def account(
-    circuit: KickCircuit,
-    proofs: dict[tuple[int, int], Proof],
-    switches: dict[tuple[int, int], Switching],
-    judged: dict[tuple[int, int], Criteria],
-    verdict: Holds,
-) -> list[str]:
+class Sentence(NamedTuple):
+    """A sentence, and the ordered pair of symbols that it is about; None: the whole network."""
+
+    pair: tuple[int, int] | None
+    text: str
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        return self.text if self.pair is None else f"{name_of(self.pair)}: {self.text}"
+
+
+def account(found: CircuitSurvey) -> list[Sentence]:
     """The verdict, then for each ordered pair what was found and what interventions did."""
-    if not circuit.pairs:
-        return ["No symbol changes to another often enough to look for a circuit."]
-    sentences = [VERDICTS[verdict]]
-    for found in circuit.pairs:
-        pair = found.pair
-        sentences += kick_sentences(found, proofs.get(pair), judged[pair])
-        if pair in switches and found.kick.kick.any():
-            sentences.append(_shared_sentence(found, switches[pair]))
-        if pair in switches:
-            sentences += switching_sentences(switches[pair])
+    if not found.circuit.pairs:
+        nothing = "No symbol changes to another often enough to look for a circuit."
+        return [Sentence(None, nothing)]
+    sentences = [Sentence(None, VERDICTS[found.verdict])]
+    for circuit in found.circuit.pairs:
+        pair, switch = circuit.pair, found.state_transitions.get(circuit.pair)
+        told = kick_sentences(circuit, found.pair_tests.get(pair), found.criteria[pair])
+        if switch is not None and circuit.kick.kick.any():
+            told.append(_shared_sentence(circuit, switch))
+        if switch is not None:
+            told += state_sentences(switch)
+        sentences += [Sentence(pair, text) for text in told]
     return sentences
 
 
-def kick_sentences(found: PairCircuit, proof: Proof | None, judged: Criteria) -> list[str]:
+def kick_sentences(found: PairCircuit, proof: PairTests | None, judged: Criteria) -> list[str]:
     """What is known of the kick neurons of a pair."""
-    name = name_of(found.pair)
     if proof is None:
-        return [f"{name}: no kick neuron ({found.kick.problem})."]
-    silence, noise, dial = (proof.dials[kind] for kind in ("silence", "noise", "kick"))
+        return [f"No kick neuron ({found.kick.problem})."]
+    silence, noise, dial = (proof.dose_responses[kind] for kind in ("silence", "noise", "kick"))
     sentences = [
-        f"{name}: {_count(int(found.kick.kick.sum()), 'kick neuron')}. With them silent, this "
+        f"{_count(int(found.kick.kick.sum()), 'kick neuron')}. With them silent, this "
         f"change is {_number(silent_ratio(silence))} times as frequent, "
         f"{_controlled(silence, proof.kick_match)}, and states of the other cluster leave for this "
         f"one {_number(reverse_ratio(silence))} times as often. Without their recurrent drive it "
         f"is {_number(silent_ratio(dial))} times as frequent.",
-        f"{name}: {_count(int(found.population.members.sum()), 'unit')} {_acts(found)}. "
+        f"{_count(int(found.population.members.sum()), 'unit')} {_acts(found)}. "
         f"Without noise into these it is {_number(silent_ratio(noise))} times as frequent, "
         f"{_controlled(noise, proof.population_match)}. "
         f"Weights and noise agree on who drives this change: rank correlation "
         f"{_number(found.population.agreement)} over units.",
-        _regularity_sentence(name, proof),
+        _regularity_sentence(proof),
     ]
     if proof.pulses is not None:
-        sentences.append(_pulse_sentence(name, proof.pulses))
+        sentences.append(_pulse_sentence(proof.pulses))
     if proof.replays is not None:
         mean = proof.replays.elsewhere.on_time
         sentences.append(
-            f"{name}: the noise of real changes, replayed from other states, brings the change on "
+            f"The noise of real changes, replayed from other states, brings the change on "
             f"time in {_number(mean[1])} of cases if all units hear it, in {_number(mean[2])} if "
             f"the population alone does, in {_number(mean[3])} if all others do, and in "
             f"{_number(mean[0])} by chance."
         )
     if judged.failing:
         reasons = "; ".join(PARTS[part] for part in judged.failing)
-        sentences.append(f"{name}: the paper's account fails here: {reasons}.")
+        sentences.append(f"The paper's account fails here: {reasons}.")
     elif judged.holds:
-        sentences.append(f"{name}: the paper's account holds here.")
+        sentences.append("The paper's account holds here.")
     return sentences
 
 
-def _controlled(dial: Dial, match: Match) -> str:
+def _controlled(dial: DoseResponse, match: Match) -> str:
     """What the same does to controls, and how well they match."""
     if match.n_draws == 0:
         return "but no units are left for controls"
@@ -116,7 +125,7 @@ def _acts(found: PairCircuit) -> str:
     return "excite them and inhibit those of the change back" if found.opposed else alone
 
 
-def _pulse_sentence(name: str, pulses: Pulses) -> str:
+def _pulse_sentence(pulses: Pulses) -> str:
     """What a pulse of natural size into the kick neurons does, which come first."""
     dose = pulses.effects.doses.index(PULSE_DOSE)
     row = pulses.effects.probability[0]
@@ -124,59 +133,59 @@ def _pulse_sentence(name: str, pulses: Pulses) -> str:
     known = np.isfinite(more.value)
     beside = f", {_number(more)} more than pulses of that energy into controls" if known else ""
     return (
-        f"{name}: a pulse into them of the size that they give in real changes brings the change "
+        f"A pulse into them of the size that they give in real changes brings the change "
         f"within 15 steps in {_number(row[dose])} of runs from the middle of the cluster{beside}; "
         f"without a pulse {_number(row[0])} change."
     )
 
 
-def _regularity_sentence(name: str, proof: Proof) -> str:
+def _regularity_sentence(proof: PairTests) -> str:
     """Whether noise into the population makes changes regular, and which group is slower."""
     found, times = proof.resonance, proof.time_scales
     slower = (
         f"The population remembers itself {_number(times.ratio)} times as long as the kick neurons."
     )
     if not np.isfinite(found.best_gain):
-        return f"{name}: {slower}"
+        return slower
     if not found.dip.low > 0:
         return (
-            f"{name}: no gain of the noise into the population makes stays under {found.symbol} "
+            f"No gain of the noise into the population makes stays under {found.symbol} "
             f"more regular than both ends of the range do (CV lower by {_number(found.dip)} at "
             f"{found.best_gain:g}). {slower}"
         )
     return (
-        f"{name}: stays under {found.symbol} are most regular at {found.best_gain:g} times the "
+        f"Stays under {found.symbol} are most regular at {found.best_gain:g} times the "
         f"noise into the population alone; their CV there is {_number(found.dip)} below that of "
         f"the more regular end of the range of gains. {slower}"
     )
 
 
-def _shared_sentence(found: PairCircuit, switch: Switching) -> str:
+def _shared_sentence(found: PairCircuit, switch: StateTransition) -> str:
     """Kick neurons that are also among the units that tell the clusters apart."""
     carry = switch.carriers
     counts = [int((found.kick.kick & mask).sum()) for mask in (carry.in_s, carry.in_t)]
     s, t = found.pair
     return (
-        f"{name_of(found.pair)}: of these kick neurons, {counts[1]} also carry the state {t} and "
+        f"Of these kick neurons, {counts[1]} also carry the state {t} and "
         f"{counts[0]} the state {s}."
     )
 
 
-def switching_sentences(found: Switching) -> list[str]:
+def state_sentences(found: StateTransition) -> list[str]:
     """What carries the state of a pair, holds it and pushes it over."""
-    name, (s, t) = name_of(found.pair), found.pair
+    s, t = found.pair
     carry, arms = found.carriers, found.holding.arms
     n_s, n_t = int(carry.in_s.sum()), int(carry.in_t.sum())
     sentences = [
-        f"{name}: {n_s + n_t} units carry 90 % of the difference between the two clusters, {n_s} "
+        f"{n_s + n_t} units carry 90 % of the difference between the two clusters, {n_s} "
         f"of them more active under {s} and {n_t} under {t}.",
-        f"{name}: with the carriers of {t} kept as they are in the cluster of {s}, "
+        f"With the carriers of {t} kept as they are in the cluster of {s}, "
         f"{_number(arms['t clamped'].arrival)} of runs arrive at {t} within 40 steps (free "
         f"{_number(arms['baseline'].arrival)}); with all but the carriers kept there "
         f"{_number(arms['rest clamped'].arrival)}"
         + _beside(arms, "controls clamped", f", with as many others as carry {s} ")
         + ".",
-        f"{name}: without recurrent drive into the carriers of {s}, the symbol lasts "
+        f"Without recurrent drive into the carriers of {s}, the symbol lasts "
         f"{_number(arms['drive of s removed'].survival, 1)} of at most 40 steps (free "
         f"{_number(arms['baseline'].survival, 1)}"
         + (
@@ -196,8 +205,8 @@ def _beside(arms: dict[str, Arm], name: str, text: str) -> str:
     return f"{text}{_number(arms[name].arrival)}" if name in arms else ""
 
 
-def _push_sentence(found: Switching) -> str:
-    name, push = name_of(found.pair), found.push
+def _push_sentence(found: StateTransition) -> str:
+    push = found.push
     injection, natural = push.injection, push.natural
     at = injection.doses.index(KICK_DOSE)
     s, t = found.pair
@@ -206,7 +215,7 @@ def _push_sentence(found: Switching) -> str:
         f"{100 * gain:.0f} % through {group}" for group, gain in zip(groups, push.gain, strict=True)
     )
     return (
-        f"{name}: the optimal kick in the noise, of {KICK_DOSE:.0f} standard deviations over 10 "
+        f"The optimal kick in the noise, of {KICK_DOSE:.0f} standard deviations over 10 "
         f"steps, brings the change in {_number(injection.optimal.probability[at])} of runs from "
         f"the cluster, a random kick of that size in {_number(injection.random.probability[at])}; "
         f"it moves the readout {shares}. Before real changes the noise lies "
@@ -215,7 +224,7 @@ def _push_sentence(found: Switching) -> str:
     )
 
 
-def _window_sentence(found: Switching) -> str:
+def _window_sentence(found: StateTransition) -> str:
     """The group and the window, of those that end before the readout, that prevent most."""
     if found.windows is None:
         return ""
@@ -230,11 +239,11 @@ def _window_sentence(found: Switching) -> str:
     groups = (f"the carriers of {s}", f"the carriers of {t}", others)
     if most.value < PREVENTS:
         return (
-            f"{name_of(found.pair)}: no three-step silence before the change, of "
+            f"No three-step silence before the change, of "
             f"{', '.join(groups[:2])} or {groups[2]}, prevents it (at most {_number(most)})."
         )
     return (
-        f"{name_of(found.pair)}: of three-step silences before the change, that of "
+        f"Of three-step silences before the change, that of "
         f"{groups[group]} from step {effects.windows[early[i]]} on prevents most: "
         f"{_number(most)} of changes (the largest of {values.size})."
     )

@@ -1,4 +1,4 @@
-"""How a network moves as a whole: its orbit, its readout, its noise levels, and its manner."""
+"""How a network moves as a whole: its orbit, its readout, its noise levels, and its regime."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from hmmrnn.arrays import Key, named_keys
 from hmmrnn.dynamics.components import PCA
-from hmmrnn.dynamics.current import Flow, flow, flow_sums
 from hmmrnn.dynamics.kramers_moyal import (
     KramersMoyal,
     bin_edges,
@@ -16,7 +15,6 @@ from hmmrnn.dynamics.kramers_moyal import (
     kramers_moyal,
     readout_difference,
 )
-from hmmrnn.dynamics.manner import Manner, evidence, manner
 from hmmrnn.dynamics.noise_levels import (
     LEVELS,
     NoiseRuns,
@@ -27,6 +25,7 @@ from hmmrnn.dynamics.noise_levels import (
     radius_by_noise,
 )
 from hmmrnn.dynamics.orbits import Orbit, orbit, plane_points, summarise_orbit
+from hmmrnn.dynamics.probability_current import Flow, flow, flow_sums
 from hmmrnn.dynamics.readout_geometry import (
     CarriedVariance,
     Emission,
@@ -36,6 +35,7 @@ from hmmrnn.dynamics.readout_geometry import (
     readout_axes,
     summarise_emission,
 )
+from hmmrnn.dynamics.regimes import Regime, evidence, regime
 from hmmrnn.dynamics.rotation import phase
 from hmmrnn.dynamics.surrogates import Significance, phase_shuffled, time_reversed
 from hmmrnn.dynamics.symbol_pairs import SymbolPair, all_pairs, leading_pair, pair_sums, symbol_pair
@@ -55,7 +55,7 @@ KEYS = ("orbit", "reverse", "shuffle", "emission", "levels", "flow", "pairs")
 
 
 @result
-class GlobalDynamics(NamedTuple):
+class PlaneDynamics(NamedTuple):
     """The plane of PC1 and PC2 and what happens in it. Intervals are over trajectories."""
 
     plane: PCA
@@ -71,13 +71,13 @@ class GlobalDynamics(NamedTuple):
     symbols: tuple[int, int]  # the two that are preferred most often
     along: KramersMoyal  # the difference of their logits
     flow: Flow
-    manner: Manner
+    regime: Regime
     pairs: list[SymbolPair]  # each in the plane of its own segments; empty if there is one pair
-    manners: list[Manner]  # of each pair
+    regimes: list[Regime]  # of each pair
 
     def numbers(self) -> dict[str, Any]:
         """What a table needs: no paths, no grids."""
-        pairs = zip(self.pairs, self.manners, strict=True)
+        pairs = zip(self.pairs, self.regimes, strict=True)
         return {
             "orbit": self.orbit,
             "surrogates": {
@@ -95,8 +95,8 @@ class GlobalDynamics(NamedTuple):
                 **self.radius._asdict(),
                 "occupied_area": [region.area for region in self.regions],
             },
-            "manner": {
-                **self.manner._asdict(),
+            "regime": {
+                **self.regime._asdict(),
                 "symbols": self.symbols,
                 **_wells(self.along),
                 **_turning_flow(self.flow),
@@ -113,14 +113,14 @@ class GlobalDynamics(NamedTuple):
         }
 
 
-def global_dynamics(network: Network, runs: Runs, key: Key) -> GlobalDynamics:
+def plane_dynamics(network: Network, runs: Runs, key: Key) -> PlaneDynamics:
     """Measure `runs` of the network, and others at several noise levels.
 
     Raises:
         InputError: a network of one symbol.
     """
     network = network.bare
-    return global_of(network, runs, level_runs(network, key), key)
+    return plane_dynamics_of(network, runs, level_runs(network, key), key)
 
 
 def level_runs(network: Network, key: Key) -> NoiseRuns:
@@ -130,8 +130,8 @@ def level_runs(network: Network, key: Key) -> NoiseRuns:
     return radius_by_noise(network, jnp.asarray(LEVELS), N_LEVEL_STEPS, keys)
 
 
-def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> GlobalDynamics:
-    """As `global_dynamics`, from runs at several noise levels that are at hand (same key)."""
+def plane_dynamics_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> PlaneDynamics:
+    """As `plane_dynamics`, from runs at several noise levels that are at hand (same key)."""
     keys = named_keys(key, KEYS)
     plane, points = plane_points(runs.states)
     moments = orbit(points, runs.changes)
@@ -145,7 +145,7 @@ def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> Glob
     rate = float(jnp.mean(runs.changes))
     pairs = _pairs(runs, network.n_symbols, keys["pairs"])
     _, key_fit = jax.random.split(keys["levels"])
-    return GlobalDynamics(
+    return PlaneDynamics(
         plane=plane,
         orbit=turning,
         time_reversed=reversed_time,
@@ -161,12 +161,12 @@ def global_of(network: Network, runs: Runs, levels: NoiseRuns, key: Key) -> Glob
         symbols=(int(symbols[0]), int(symbols[1])),
         along=along,
         flow=in_plane,
-        manner=manner(
+        regime=regime(
             evidence(rate, turning.rotation, float(reversed_time.p_value), along, in_plane)
         ),
         pairs=pairs,
-        manners=[
-            manner(
+        regimes=[
+            regime(
                 evidence(p.transitions_per_step.value, p.rotation, p.rotation_p, p.along, p.flow)
             )
             for p in pairs

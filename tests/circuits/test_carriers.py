@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from networks import net_of
 
-from hmmrnn.circuits.state_units import Arms, carriers, holding, leave
+from hmmrnn.circuits.carriers import Arms, carriers, holding, leave
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.nets import RNNCell, init_params
 from hmmrnn.nets.noise import white_noise

@@ -46,7 +46,7 @@ class Contrast(NamedTuple):
 
 
 @result
-class Dial(NamedTuple):
+class DoseResponse(NamedTuple):
     """One kind of intervention on the units of s -> t, at G doses and, for controls, at H of them.
 
     At dose 0, a selectivity of 1 says that s -> t is stopped and t -> s left alone, one of 0 that
@@ -67,7 +67,7 @@ class Dial(NamedTuple):
     specificity: Contrast  # (H,) ratio of s -> t, mean over controls, minus that of the group
 
 
-def turned(kind: str, group: Group, doses: Sequence[float]) -> Arms:
+def scaled(kind: str, group: Group, doses: Sequence[float]) -> Arms:
     """The intervention at each dose, entries (G, N); a dose of 1 is none at all.
 
     kick: the recurrent drive of the kick units times the dose (Torre et al. 2025); noise: the
@@ -89,7 +89,7 @@ def turned(kind: str, group: Group, doses: Sequence[float]) -> Arms:
     )
 
 
-def dials(
+def dose_responses(
     setting: Experiment,
     baseline: Measured,
     pair: tuple[int, int],
@@ -100,7 +100,7 @@ def dials(
     kinds: Sequence[Kind] = KINDS,
     doses: Sequence[float] = DOSES,
     control_doses: Sequence[float] = CONTROL_DOSES,
-) -> dict[str, Dial]:
+) -> dict[str, DoseResponse]:
     """A dial of each kind for one ordered pair: the same noise and the same resampling in all.
 
     The controls of `kick` may differ in number from those of `population`; the dial of both has
@@ -117,9 +117,9 @@ def dials(
         raise InputError(f"control_doses={control_doses}: each must be one of doses={doses}")
     at = [list(doses).index(dose) for dose in control_doses]
     weights = weights_of(setting, key)
-    found: dict[str, Dial] = {}
+    found: dict[str, DoseResponse] = {}
     for kind in kinds:
-        measured = measure(setting, turned(kind, group, doses), n_spectra=N_SPECTRA)
+        measured = measure(setting, scaled(kind, group, doses), n_spectra=N_SPECTRA)
         rows = quantities(setting, measured, baseline, *weights)
         masks = _masks(kind, controls)
         others, n_valid, n_valid_starts = _by_dose(
@@ -127,7 +127,7 @@ def dials(
         )
         own = {name: draws[:, at] for name, draws in rows.items()}
         mean = {name: _mean(draws, axis=1) for name, draws in others.items()}
-        found[kind] = Dial(
+        found[kind] = DoseResponse(
             kind=kind,
             pair=pair,
             doses=np.asarray(doses, float),
@@ -174,7 +174,7 @@ def _by_dose(
         }
         no_start = np.zeros((n_doses, setting.network.n_symbols), int)
         return unknown, np.zeros(n_doses, int), no_start
-    each = [turned(kind, Group(*pair), doses) for pair in zip(*masks, strict=True)]
+    each = [scaled(kind, Group(*pair), doses) for pair in zip(*masks, strict=True)]
     arms = jax.tree.map(lambda *gates: jnp.concatenate(gates), *each)
     measured = measure(setting, arms)
     found = quantities(setting, measured, baseline, *weights)

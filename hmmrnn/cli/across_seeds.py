@@ -22,7 +22,7 @@ NUMBERS: dict[str, tuple[str | int, ...]] = {
     "transitions per step": ("transitions_per_step",),
     "variance in PC1 (share)": ("plane", "explained", 0),
     "variance in PC2 (share)": ("plane", "explained", 1),
-    "barrier along the readout difference (nats)": ("manner", "barrier"),
+    "barrier along the readout difference (nats)": ("regime", "barrier"),
     "states in clusters (share)": ("zones", "cluster", "share"),
     "states in kick-zones (share)": ("zones", "kick-zone", "share"),
     "states in transitions (share)": ("zones", "transition", "share"),
@@ -33,7 +33,7 @@ NUMBERS: dict[str, tuple[str | int, ...]] = {
 """Where each number stands in dynamics.json."""
 
 
-def sister_networks(folder: Path, pattern: str) -> dict[str, Any]:
+def across_seeds(folder: Path, pattern: str) -> dict[str, Any]:
     """What dynamics.json holds of all other folders that match `pattern`, by their names.
 
     Folders that were not analysed, or whose network diverges, are left out.

@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from hmmrnn.arrays import Key, Scalar
+from hmmrnn.circuits.carriers import Carriers
 from hmmrnn.circuits.optimal_kick import OptimalKick, optimal_kick
-from hmmrnn.circuits.state_units import Carriers
 from hmmrnn.errors import InputError
 from hmmrnn.intervals import Estimate, mean
 from hmmrnn.interventions import Arms, Trials, under
@@ -82,7 +82,7 @@ class Groups(NamedTuple):
 
 
 @result
-class PushOver(NamedTuple):
+class KickTest(NamedTuple):
     """What pushes a network over from s to t."""
 
     pair: tuple[int, int]
@@ -295,7 +295,7 @@ def window_groups(found: Carriers, kick: OptimalKick) -> Groups:
     return Groups(names, np.stack([found.in_s, found.in_t, pushers & (energy >= 0)]))
 
 
-def push_over(
+def kick_test(
     network: Network,
     recording: Recording,
     found: Carriers,
@@ -303,7 +303,7 @@ def push_over(
     key: Key,
     *,
     n_starts: int = N_STARTS,
-) -> PushOver:
+) -> KickTest:
     """The optimal kick of a pair: made from states of half of the runs, tested from the others."""
     keys = dict(zip(("made", "tested", "kick", "injection"), jax.random.split(key, 4), strict=True))
     s, half = found.pair[0], len(recording.symbols) // 2
@@ -313,7 +313,7 @@ def push_over(
     kick = optimal_kick(network, made.h, pair, keys["kick"])
     groups = window_groups(found, kick)
     masks = groups.masks.astype(float)
-    return PushOver(
+    return KickTest(
         pair=found.pair,
         kick=kick,
         groups=groups,

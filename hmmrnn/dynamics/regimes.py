@@ -1,11 +1,11 @@
-"""The manner in which a network switches: an orbit, a double well, or neither, in one sentence."""
+"""The regime in which a network switches: an orbit, a double well, or neither, in one sentence."""
 
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from hmmrnn.dynamics.current import Flow
 from hmmrnn.dynamics.kramers_moyal import KramersMoyal, Wells
+from hmmrnn.dynamics.probability_current import Flow
 from hmmrnn.intervals import Estimate
 from hmmrnn.results import result
 
@@ -39,7 +39,7 @@ class Evidence(NamedTuple):
 
 
 @result
-class Manner(NamedTuple):
+class Regime(NamedTuple):
     """A verdict and the sentence that states it."""
 
     kind: Kind
@@ -65,7 +65,7 @@ def evidence(
     )
 
 
-def manner(found: Evidence) -> Manner:
+def regime(found: Evidence) -> Regime:
     """The verdict, by rules fixed beforehand.
 
     Orbit: at least 0.75 net turns per pair of transitions, with an interval above 0.25 and p < 0.05
@@ -76,53 +76,53 @@ def manner(found: Evidence) -> Manner:
     """
     turns = found.rotation.value
     if np.isnan(found.transitions_per_step):
-        return Manner(
+        return Regime(
             "neither", "There is nothing to judge: no finite step with these symbols was recorded."
         )
     if found.transitions_per_step == 0:
-        return Manner(
+        return Regime(
             "neither",
             "It never switches: one symbol is preferred throughout, so nothing is judged.",
         )
     if np.isnan(turns):
-        return Manner("neither", "Its rotation is not defined, so nothing is judged.")
+        return Regime("neither", "Its rotation is not defined, so nothing is judged.")
     if turns >= ORBIT:
         return _turning(found)
     if turns <= STILL:
         return _still(found)
-    return Manner(
+    return Regime(
         "neither",
         f"It turns {_turns(found.rotation)}, between back and forth (at most {STILL}) and an orbit "
         f"(at least {ORBIT}), with {_seen(found.density_wells)} along the readout difference.",
     )
 
 
-def _turning(found: Evidence) -> Manner:
+def _turning(found: Evidence) -> Regime:
     turns = _turns(found.rotation)
     if not found.rotation.low > STILL:
-        return Manner(
+        return Regime(
             "neither",
             f"It turns {turns}, but that is too uncertain for an orbit: the interval must lie "
             f"above {STILL}.",
         )
     if not found.rotation_p < SIGNIFICANT:
         reason = "was not compared with" if np.isnan(found.rotation_p) else "is no more than in"
-        return Manner(
+        return Regime(
             "neither",
             f"It turns {turns}, but that {reason} its time-reversed surrogates"
             f"{_p(found.rotation_p)}.",
         )
-    return Manner(
+    return Regime(
         "orbit",
         f"It orbits: it turns {turns}, unlike time-reversed surrogates{_p(found.rotation_p)}.",
     )
 
 
-def _still(found: Evidence) -> Manner:
+def _still(found: Evidence) -> Regime:
     turns = _turns(found.rotation)
     density, drift = found.density_wells, found.drift_wells
     if _apart(density) and _apart(drift):
-        return Manner(
+        return Regime(
             "double well",
             f"It hops between {_number(density.n)} wells without orbiting: it turns {turns}, and "
             f"the state is {np.exp(density.barrier.value):.1f} times rarer on the barrier than in "
@@ -147,7 +147,7 @@ def _still(found: Evidence) -> Manner:
             "there is one broad well along the readout difference, whose noise carries the state "
             "across the boundary between the symbols"
         )
-    return Manner(
+    return Regime(
         "neither", f"It neither orbits nor hops: it turns {turns}, and {reason}{_remainder(found)}."
     )
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hmmrnn.dynamics.current import flow, flow_sums, reversal_p
+from hmmrnn.dynamics.probability_current import flow, flow_sums, reversal_p
 from hmmrnn.intervals import bootstrap_weights
 
 

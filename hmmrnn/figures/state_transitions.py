@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hmmrnn.circuits.kick_injection import Injection, NaturalNoise, PushOver, Response
-from hmmrnn.circuits.state_units import HOLD_STEPS, Arm, Holding
+from hmmrnn.circuits.carriers import HOLD_STEPS, Arm, Holding
+from hmmrnn.circuits.kick_tests import Injection, KickTest, NaturalNoise, Response
 from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, group_look, readable
 from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, band, note, panels, styled, symbol_color
 from hmmrnn.figures.sufficiency import dot, row_axis, row_point
@@ -57,7 +57,7 @@ def holding_figure(found: Holding) -> Figure:
 
 
 @styled
-def optimal_kick_figure(found: PushOver) -> Figure:
+def optimal_kick_figure(found: KickTest) -> Figure:
     """What the best kick does at each dose, whole or to some units, and if real noise is like it.
 
     Bands are 95 % intervals over runs; that of random kicks is the range of 95 % of them. Thin
@@ -143,7 +143,7 @@ def _whole(axes: Axes, found: Injection, pair: tuple[int, int]) -> None:
     axes.legend(**TIGHT)
 
 
-def _parts(axes: Axes, found: PushOver) -> None:
+def _parts(axes: Axes, found: KickTest) -> None:
     """The best kick to the units of each group, and to all others."""
     handles = []
     for name, only, others in zip(
