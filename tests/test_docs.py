@@ -163,6 +163,13 @@ def test_a_command_that_is_not_there_would_be_noticed():
     ]
 
 
+@pytest.mark.parametrize("page", ["analyses/interventions.md", "contributing.md"])
+def test_examples_run_from_the_first_to_the_last(page, capsys):
+    fences = (x for x in tokens(ROOT / "docs" / page) if (x.type, x.info) == ("fence", "python"))
+    exec(compile("\n".join(x.content for x in fences), page, "exec"), {"__name__": "example"})
+    assert "nan" not in capsys.readouterr().out
+
+
 def test_figures_are_small_and_used():
     used = {
         (page.parent / token.attrGet("src")).resolve()
