@@ -32,7 +32,11 @@ NETWORKS = (
 LOSSES: dict[str, tuple[str, ...]] = {
     "independent": ("--loss.divergence=independent",),
     "reference": ("--loss.divergence=reference", "--data.source=fixed", "--data.n_sequences=999"),
-    "energy": ("--loss.divergence=energy", "--train.activity_penalty=1e-3"),
+    "energy": (
+        "--loss.divergence=energy",
+        "--loss.cost=euclidean",
+        "--train.activity_penalty=1e-3",
+    ),
     "ngram": ("--loss.divergence=none", "--loss.ngram_weight=1"),
 }
 SEEDS = (0, 1, 2)
@@ -55,18 +59,25 @@ RENAMED = {
 
 
 def write(root: Path) -> None:
-    """All numbers of this checkout, in run folders below `root`."""
+    """All numbers of this checkout, in run folders below `root`; what is there is left as it is."""
     for name in NETWORKS:
-        hmmrnn("zoo", f"--network={name}", f"--outdir={root / 'zoo' / name}")
+        make(root / "zoo" / name / "params.npz", "zoo", f"--network={name}")
     for door, flags in ANALYSES.items():
-        hmmrnn(door, f"--runs={root / 'zoo' / '*'}", *flags)
+        hmmrnn(door, f"--runs={root / 'zoo' / '*'}", "--missing_only", *flags)
     for loss, flags in LOSSES.items():
         for seed in SEEDS:
-            place = f"--outdir={root / 'trained' / f'{loss}-seed{seed}'}"
-            hmmrnn("train", "--preset=linear3", "--profile=smoke", place, f"--seed={seed}", *flags)
+            result = root / "trained" / f"{loss}-seed{seed}" / "params.npz"
+            given = ("--preset=linear3", "--profile=smoke", f"--seed={seed}", *flags)
+            make(result, "train", *given)
     for task, flags in TASKS.items():
-        place = f"--outdir={root / 'tasks' / task}"
-        hmmrnn("discover", f"--task={task}", place, "--n_trials=16", *flags)
+        result = root / "tasks" / task / "discovery.json"
+        make(result, "discover", f"--task={task}", "--n_trials=16", *flags)
+
+
+def make(result: Path, door: str, *flags: str) -> None:
+    """Run a door that makes a file in its folder, unless it is there."""
+    if not result.exists():
+        hmmrnn(door, f"--outdir={result.parent}", *flags)
 
 
 def hmmrnn(*arguments: str) -> None:

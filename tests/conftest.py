@@ -4,8 +4,10 @@ import gc
 import os
 from importlib import import_module
 from pathlib import Path
+from unittest.mock import patch
 
 from jaxtyping import install_import_hook
+from runtime_types import where_arrays_are
 
 gc.set_threshold(20_000, 10, 10)  # traced programs are many small objects, few of them garbage
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads would spin for the cores
@@ -13,7 +15,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # PyTorch's threads would s
 LIBRARIES = ("flax.linen", "matplotlib.pyplot", "optax", "orbax.checkpoint", "ott", "scipy.stats")
 for name in LIBRARIES:  # within the hook they would be compiled from their sources anew
     import_module(name)
-with install_import_hook("hmmrnn", "runtime_types.checked"):
+with (
+    patch("jaxtyping.jaxtyped", where_arrays_are),
+    install_import_hook("hmmrnn", "runtime_types.checked"),
+):
     import hmmrnn
 
     for name in hmmrnn.__all__:  # else each would be imported later, without the checks
