@@ -148,7 +148,7 @@ def _match(proof: Fields | None, name: str) -> str:
 
 
 def _control_rate(row: Fields, part: str) -> float | None:
-    """Rate under the controls of a dial; None where there is none."""
+    """Rate under the controls of a gain; None where there is none."""
     ratio, base = row[part]["control"]["value"], row["baseline_rate"]["value"]
     return None if ratio is None or base is None else ratio * base
 

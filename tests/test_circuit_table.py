@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from report.analysis import NOTHING, estimate
-from report.circuit_analysis import circuit_analysis, dial, said
+from report.circuit_analysis import circuit_analysis, response, said
 from report.run import fill
 
 from hmmrnn.storage import write_json
@@ -75,7 +75,7 @@ def test_what_fails_is_named(criteria, holds, shown):
 
 
 def test_a_ratio_without_an_interval_is_shown_alone():
-    kick = dial(0.1, 1.9, 0.9, 1.8, 0.003)
+    kick = response(0.1, 1.9, 0.9, 1.8, 0.003)
     kick["own"] |= {"low": None, "high": None}
     assert each(with_row(kick=kick))[0]["ratio, kick silent"] == "0.10"
 
@@ -98,7 +98,7 @@ def test_means_are_over_networks_of_one_kind():
         n_kick=4,
         holds=True,
         baseline_rate=estimate(0.035, 0.001),
-        kick=dial(0.213, 1.742, 0.767, 1.629, 0.0069),
+        kick=response(0.213, 1.742, 0.767, 1.629, 0.0069),
     ) | {"verdict": "holds"}
     there, back = every([("x", circuit_analysis()), ("x", second), ("x", PROBLEM)])
     assert (there["change"], back["change"]) == ("0>2", "2>0")
@@ -144,7 +144,7 @@ def test_kinds_stand_apart_and_in_the_order_given():
 @pytest.mark.parametrize("missing", ["ratio", "baseline"])
 def test_what_is_unknown_in_one_network_is_left_out_of_the_mean(missing):
     if missing == "ratio":
-        second = with_row(kick=dial(0.2, 1.7, 0.8, 1.6, 0.007) | {"control": NOTHING})
+        second = with_row(kick=response(0.2, 1.7, 0.8, 1.6, 0.007) | {"control": NOTHING})
     else:
         second = with_row(baseline_rate=NOTHING)
     row = every([("x", circuit_analysis()), ("x", second)])[0]

@@ -101,9 +101,9 @@ def dose_responses(
     doses: Sequence[float] = DOSES,
     control_doses: Sequence[float] = CONTROL_DOSES,
 ) -> dict[str, DoseResponse]:
-    """A dial of each kind for one ordered pair: the same noise and the same resampling in all.
+    """The dose response to each kind of gain, for one ordered pair, with the same noise and resampling.
 
-    The controls of `kick` may differ in number from those of `population`; the dial of both has
+    The controls of `kick` may differ in number from those of `population`; that of both has
     as many as the fewer, and an empty array of masks is no control.
 
     Raises:

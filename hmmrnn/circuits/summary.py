@@ -20,7 +20,7 @@ from hmmrnn.results import result
 
 @result
 class AtZero(NamedTuple):
-    """A dial of s -> t at dose 0: ratios of rates to the baseline."""
+    """A dose response of s -> t at dose 0: ratios of rates to the baseline."""
 
     own: Estimate  # of s -> t
     back: Estimate  # of t -> s, from cluster states of t
@@ -44,7 +44,7 @@ class Row(NamedTuple):
     agreement: Estimate  # of weights and noise, as to who belongs to the population
     baseline_rate: Estimate
     kick: AtZero  # kick neurons silent
-    recurrent: AtZero  # kick neurons without their recurrent drive (the dial of the paper)
+    recurrent: AtZero  # kick neurons without their recurrent drive (the gain of the paper)
     noise: AtZero  # no noise into their population
     criteria: dict[str, bool | None]
     holds: bool | None
@@ -52,7 +52,7 @@ class Row(NamedTuple):
 
 
 def row(found: PairCircuit, proof: PairTests | None, judged: Criteria, rate: Estimate) -> Row:
-    """The row of one pair; without kick neurons there is no dial to read."""
+    """The row of one pair; without kick neurons there is no dose response to read."""
     dose_responses = proof.dose_responses if proof is not None else {}
     nothing = AtZero(*[UNKNOWN] * 6)
     kick, recurrent, noise = (
@@ -78,14 +78,14 @@ def row(found: PairCircuit, proof: PairTests | None, judged: Criteria, rate: Est
     )
 
 
-def at_zero(dial: DoseResponse) -> AtZero:
-    """A dial at dose 0."""
-    zero = int(np.flatnonzero(dial.doses == 0)[0])
+def at_zero(response: DoseResponse) -> AtZero:
+    """A dose response at dose 0."""
+    zero = int(np.flatnonzero(response.doses == 0)[0])
     return AtZero(
-        own=silent_ratio(dial),
-        back=reverse_ratio(dial),
-        control=control_ratio(dial),
-        specificity=specificity(dial),
-        selectivity=dial.selectivity.hazard[zero],
-        rate=dial.outcome.rate[zero, *dial.pair],
+        own=silent_ratio(response),
+        back=reverse_ratio(response),
+        control=control_ratio(response),
+        specificity=specificity(response),
+        selectivity=response.selectivity.hazard[zero],
+        rate=response.outcome.rate[zero, *response.pair],
     )

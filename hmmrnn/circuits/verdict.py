@@ -59,7 +59,7 @@ class Criteria(NamedTuple):
 def criteria(
     own: KickNeurons, opposite: KickNeurons | None, dose_responses: dict[str, DoseResponse] | None
 ) -> Criteria:
-    """Judge one ordered pair by its dials `silence` and `noise`, which contain dose 0."""
+    """Judge one ordered pair by its dose responses `silence` and `noise`, which contain dose 0."""
     found = _found(own, opposite)
     if dose_responses is None:
         return Criteria(found, None, None, None, None)
@@ -92,25 +92,25 @@ def network_verdict(pairs: list[Criteria]) -> Holds:
     return "in part" if any(held) else "does not hold"
 
 
-def silent_ratio(dial: DoseResponse) -> Estimate:
-    """Rate of the dial's own change at dose 0, over the baseline's."""
-    return dial.outcome.ratio[_zero(dial.doses), *dial.pair]
+def silent_ratio(response: DoseResponse) -> Estimate:
+    """Rate of its own change at dose 0, over the baseline's."""
+    return response.outcome.ratio[_zero(response.doses), *response.pair]
 
 
-def reverse_ratio(dial: DoseResponse) -> Estimate:
+def reverse_ratio(response: DoseResponse) -> Estimate:
     """Rate at which cluster states of t first leave for s at dose 0, over the baseline's."""
-    s, t = dial.pair
-    return dial.outcome.hazard_ratio[_zero(dial.doses), t, s]
+    s, t = response.pair
+    return response.outcome.hazard_ratio[_zero(response.doses), t, s]
 
 
-def control_ratio(dial: DoseResponse) -> Estimate:
+def control_ratio(response: DoseResponse) -> Estimate:
     """Mean over controls of the same ratio, with the range of 95 % of them."""
-    return dial.control.ratio[_zero(dial.control_doses), *dial.pair]
+    return response.control.ratio[_zero(response.control_doses), *response.pair]
 
 
-def specificity(dial: DoseResponse) -> Estimate:
+def specificity(response: DoseResponse) -> Estimate:
     """Mean ratio of the controls minus that of the group, at dose 0."""
-    return dial.specificity.rate[_zero(dial.control_doses)]
+    return response.specificity.rate[_zero(response.control_doses)]
 
 
 def _zero(doses: np.ndarray) -> int:
@@ -125,8 +125,8 @@ def _spared(ratio: Estimate) -> bool | None:
     return bool(ratio.value >= SPARED_ABOVE) if np.isfinite(ratio.value) else None
 
 
-def _controls_spare(dial: DoseResponse) -> bool | None:
-    return _all([_spared(control_ratio(dial)), _positive(specificity(dial))])
+def _controls_spare(response: DoseResponse) -> bool | None:
+    return _all([_spared(control_ratio(response)), _positive(specificity(response))])
 
 
 def _positive(difference: Estimate) -> bool | None:

@@ -112,14 +112,14 @@ def scaling_all_noise(network: Evidence) -> Finding:
     """Without biases, scaling the noise into all units scales all states and changes no preferred
     symbol. Else the rate of changes must stay within 10 % between half and twice the noise.
     """
-    dial = network.circuits.get("noise_into_all_units")
-    if not dial:
+    response = network.circuits.get("noise_into_all_units")
+    if not response:
         return Finding(np.nan, None, reason=network.why_not("circuits"))
-    ratios = np.array(dial["outcome"]["per_step_ratio"]["value"], float)
-    gains = np.array(dial["gains"])
+    ratios = np.array(response["outcome"]["per_step_ratio"]["value"], float)
+    gains = np.array(response["gains"])
     inside = ratios[(gains >= 0.5) & (gains <= 2)]
     worst = float(np.max(np.abs(inside - 1)))
-    if dial["identity"]:
+    if response["identity"]:
         return Finding(worst, True, by_construction=True, reason="relu without biases")
     if np.isnan(worst):
         return Finding(worst, None, reason="no changes at some noise level")

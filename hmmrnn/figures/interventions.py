@@ -48,7 +48,7 @@ def dose_response_figure(
         place.set_title(TITLES[kind])
         if kind not in dose_responses:
             note(place, "not measured")
-        elif not _dial(place, dose_responses[kind], pair):
+        elif not _dose_response(place, dose_responses[kind], pair):
             note(place, "no run stays finite,\nor nothing changes")
     _ratio_axis(
         axes[0],
@@ -140,19 +140,19 @@ def group_line(
         band(axes, x, found, **look)
 
 
-def _dial(axes: Axes, dial: DoseResponse, pair: tuple[int, int]) -> bool:
+def _dose_response(axes: Axes, response: DoseResponse, pair: tuple[int, int]) -> bool:
     """Both directions and the controls; whether there is anything to see."""
     axes.axhline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
     axes.axvline(1, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
     for way, look in ((pair, "-"), (pair[::-1], DASHED)):
-        found = dial.outcome.ratio[:, *way]
-        band(axes, dial.doses.tolist(), found, color=symbol_color(way[1]), ls=look)
-    controls = dial.control.ratio[:, *pair]
-    for dose, control in zip(dial.control_doses.tolist(), controls, strict=True):
+        found = response.outcome.ratio[:, *way]
+        band(axes, response.doses.tolist(), found, color=symbol_color(way[1]), ls=look)
+    controls = response.control.ratio[:, *pair]
+    for dose, control in zip(response.control_doses.tolist(), controls, strict=True):
         if np.isfinite(control.value):
             axes.plot([dose, dose], [control.low, control.high], color=CONTROL, lw=2)
             axes.plot([dose], [control.value], "s", color=CONTROL, ms=4.5)
-    return bool(np.isfinite(dial.outcome.ratio.value[:, *pair]).any())
+    return bool(np.isfinite(response.outcome.ratio.value[:, *pair]).any())
 
 
 def _ratio_axis(axes: Axes, found: list[Estimate], pair: tuple[int, int]) -> None:

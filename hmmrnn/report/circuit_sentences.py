@@ -77,13 +77,13 @@ def kick_sentences(found: PairCircuit, proof: PairTests | None, judged: Criteria
     """What is known of the kick neurons of a pair."""
     if proof is None:
         return [f"No kick neuron ({found.kick.problem})."]
-    silence, noise, dial = (proof.dose_responses[kind] for kind in ("silence", "noise", "kick"))
+    silence, noise, response = (proof.dose_responses[kind] for kind in ("silence", "noise", "kick"))
     sentences = [
         f"{_count(int(found.kick.kick.sum()), 'kick neuron')}. With them silent, this "
         f"change is {_number(silent_ratio(silence))} times as frequent, "
         f"{_controlled(silence, proof.kick_match)}, and states of the other cluster leave for this "
         f"one {_number(reverse_ratio(silence))} times as often. Without their recurrent drive it "
-        f"is {_number(silent_ratio(dial))} times as frequent.",
+        f"is {_number(silent_ratio(response))} times as frequent.",
         f"{_count(int(found.population.members.sum()), 'unit')} {_acts(found)}. "
         f"Without noise into these it is {_number(silent_ratio(noise))} times as frequent, "
         f"{_controlled(noise, proof.population_match)}. "
@@ -109,13 +109,13 @@ def kick_sentences(found: PairCircuit, proof: PairTests | None, judged: Criteria
     return sentences
 
 
-def _controlled(dial: DoseResponse, match: Match) -> str:
+def _controlled(response: DoseResponse, match: Match) -> str:
     """What the same does to controls, and how well they match."""
     if match.n_draws == 0:
         return "but no units are left for controls"
     return (
         f"with matched controls instead (of {match.activity:.2f} times their activity) "
-        f"{_number(control_ratio(dial))}"
+        f"{_number(control_ratio(response))}"
     )
 
 

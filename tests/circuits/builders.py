@@ -27,8 +27,8 @@ def outcome(own, back, pair=(0, 1), width=0.05):
     return Outcomes(**(blank | counts | {"ratio": ratio, "rate": ratio, "hazard_ratio": hazard}))
 
 
-def dial(kind, own=0.1, back=1.0, control=1.0, specific=0.9, pair=(0, 1)):
-    """A dial at dose 0."""
+def response(kind, own=0.1, back=1.0, control=1.0, specific=0.9, pair=(0, 1)):
+    """A dose response at dose 0."""
     known, selective = (table(x, shape=(1,)) for x in (specific, back - own))
     return DoseResponse(
         kind=kind,

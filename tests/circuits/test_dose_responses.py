@@ -69,14 +69,16 @@ def test_each_kind_turns_its_own_units():
 def test_dose_one_is_the_baseline_and_the_outcome_is_that_of_the_interventions(
     setting, baseline, found
 ):
-    for kind, dial in found.items():
-        np.testing.assert_array_equal(dial.outcome.ratio.low[2], [[np.nan, 1], [1, np.nan]])
-        np.testing.assert_array_equal(dial.outcome.hazard_ratio.high[2], [[np.nan, 1], [1, np.nan]])
-        for side in (*dial.selectivity.rate.parts, *dial.selectivity.hazard.parts):
+    for kind, response in found.items():
+        np.testing.assert_array_equal(response.outcome.ratio.low[2], [[np.nan, 1], [1, np.nan]])
+        np.testing.assert_array_equal(
+            response.outcome.hazard_ratio.high[2], [[np.nan, 1], [1, np.nan]]
+        )
+        for side in (*response.selectivity.rate.parts, *response.selectivity.hazard.parts):
             assert side[2] == 0
         direct = outcomes(setting, measure(setting, scaled(kind, GROUP, DOSES)), baseline, KEY)
         for name in ("rate", "ratio", "escape", "pooled_cv"):
-            assert getattr(dial.outcome, name) == getattr(direct, name)
+            assert getattr(response.outcome, name) == getattr(direct, name)
 
 
 @pytest.mark.parametrize("kind", ["kick", "noise", "silence", "both"])
@@ -85,41 +87,41 @@ def test_the_planted_units_stop_their_transition_alone(found, kind):
 
     Of 40 cluster states at most one was on its way already, with a kick that noise had begun.
     """
-    dial = found[kind]
-    hazard = dial.outcome.hazard_ratio.value[:, 0, 1]
+    response = found[kind]
+    hazard = response.outcome.hazard_ratio.value[:, 0, 1]
     begun = 1 / 40 if kind == "noise" else 0
-    assert dial.outcome.ratio.value[0, 0, 1] == 0
-    assert dial.outcome.escape.value[0, 0] <= begun
+    assert response.outcome.ratio.value[0, 0, 1] == 0
+    assert response.outcome.escape.value[0, 0] <= begun
     assert hazard[0] <= begun
-    assert dial.outcome.hazard_ratio.high[0, 0, 1] <= 3 * begun
+    assert response.outcome.hazard_ratio.high[0, 0, 1] <= 3 * begun
     # 1 - 0: the other transition is left alone
-    assert dial.selectivity.hazard.value[0] == pytest.approx(1, abs=0.1)
-    assert dial.selectivity.hazard.low[0] > 0.8
-    assert dial.selectivity.hazard.high[3] < 0  # turned up: 0 -> 1 is more frequent alone
+    assert response.selectivity.hazard.value[0] == pytest.approx(1, abs=0.1)
+    assert response.selectivity.hazard.low[0] > 0.8
+    assert response.selectivity.hazard.high[3] < 0  # turned up: 0 -> 1 is more frequent alone
     assert hazard[0] <= hazard[1] < 1 < hazard[3]
     if kind == "silence":  # a kick of half its strength, where the others stay below threshold
         assert hazard[1] > 0
 
 
 def test_controls_that_do_nothing_leave_a_specificity_of_one(found):
-    for dial in found.values():
-        assert dial.n_controls == 2
-        for side in (*dial.control.ratio.parts, *dial.control.hazard_ratio.parts):
+    for response in found.values():
+        assert response.n_controls == 2
+        for side in (*response.control.ratio.parts, *response.control.hazard_ratio.parts):
             np.testing.assert_array_equal(side[:, 0, 1], 1)
-        np.testing.assert_array_equal(dial.control.n_valid, [16, 16])
-        np.testing.assert_array_equal(dial.control.n_valid_starts, [[40, 40], [40, 40]])
-        for side in dial.specificity.rate.parts:
+        np.testing.assert_array_equal(response.control.n_valid, [16, 16])
+        np.testing.assert_array_equal(response.control.n_valid_starts, [[40, 40], [40, 40]])
+        for side in response.specificity.rate.parts:
             assert side[0] == pytest.approx(1)
-        for side in dial.specificity.hazard.parts:
+        for side in response.specificity.hazard.parts:
             assert side[0] == pytest.approx(1, abs=3 / 40)
-        gain = dial.outcome.ratio.value[3, 0, 1]
-        assert dial.specificity.rate.value[1] == pytest.approx(1 - gain)
+        gain = response.outcome.ratio.value[3, 0, 1]
+        assert response.specificity.rate.value[1] == pytest.approx(1 - gain)
 
 
 def test_controls_that_do_as_much_leave_a_specificity_of_zero(setting, baseline):
     """One control is the group itself, one does nothing: mean 1/2, range from 0 to 1."""
     same = Group(kick=np.stack([units(3), units(6)]), population=np.zeros((0, 8), bool))
-    dial = dose_responses(
+    response = dose_responses(
         setting,
         baseline,
         (0, 1),
@@ -130,23 +132,25 @@ def test_controls_that_do_as_much_leave_a_specificity_of_zero(setting, baseline)
         doses=(0.0, 1.0),
         control_doses=(0.0,),
     )["silence"]
-    value, low, high = (side[0, 0, 1] for side in dial.control.hazard_ratio.parts)
+    value, low, high = (side[0, 0, 1] for side in response.control.hazard_ratio.parts)
     assert (value, low, high) == pytest.approx((0.5, 0.025, 0.975))
-    assert dial.specificity.hazard.value[0] == pytest.approx(0.5)
+    assert response.specificity.hazard.value[0] == pytest.approx(0.5)
     alone = Group(kick=units(3)[None], population=same.population)
-    dial = dose_responses(
+    response = dose_responses(
         setting, baseline, (0, 1), GROUP, alone, KEY, kinds=("silence",), doses=(0.0,),
         control_doses=(0.0,),
     )["silence"]  # fmt: skip
-    for side in (*dial.specificity.rate.parts, *dial.specificity.hazard.parts):
+    for side in (*response.specificity.rate.parts, *response.specificity.hazard.parts):
         assert side[0] == 0
 
 
 def test_the_opposite_pair_is_the_mirror_image(setting, baseline, found):
     options = {"kinds": ("silence",), "doses": (0.0, 1.0), "control_doses": ()}
-    dial = dose_responses(setting, baseline, (1, 0), GROUP, NONE, KEY, **options)["silence"]
+    response = dose_responses(setting, baseline, (1, 0), GROUP, NONE, KEY, **options)["silence"]
     own = found["silence"]
-    np.testing.assert_allclose(dial.selectivity.hazard.value[0], -own.selectivity.hazard.value[0])
+    np.testing.assert_allclose(
+        response.selectivity.hazard.value[0], -own.selectivity.hazard.value[0]
+    )
 
 
 def test_without_controls_nothing_is_known_of_them(setting, baseline):
@@ -166,26 +170,26 @@ def test_without_controls_nothing_is_known_of_them(setting, baseline):
 
 def test_an_empty_group_changes_nothing(setting, baseline):
     nobody = Group(units(), units())
-    dial = dose_responses(
+    response = dose_responses(
         setting, baseline, (0, 1), nobody, NONE, KEY, kinds=("both",), doses=DOSES, control_doses=()
     )["both"]
-    for side in (*dial.outcome.ratio.parts, *dial.outcome.hazard_ratio.parts):
+    for side in (*response.outcome.ratio.parts, *response.outcome.hazard_ratio.parts):
         np.testing.assert_array_equal(side[:, 0, 1], 1)
-    for side in (*dial.selectivity.rate.parts, *dial.selectivity.hazard.parts):
+    for side in (*response.selectivity.rate.parts, *response.selectivity.hazard.parts):
         np.testing.assert_array_equal(side, 0)
-    assert dial.specificity.rate.value.shape == (0,)
+    assert response.specificity.rate.value.shape == (0,)
 
 
 def test_a_dose_that_makes_the_network_diverge_is_counted(setting, baseline):
     """Unit 2 feeds on itself from a gain of 1 / 0.6 on."""
     group = Group(kick=units(2), population=units())
-    dial = dose_responses(
+    response = dose_responses(
         setting, baseline, (0, 1), group, NONE, KEY, kinds=("kick",), doses=(1.0, 1e4),
         control_doses=(),
     )["kick"]  # fmt: skip
-    np.testing.assert_array_equal(dial.outcome.n_valid, [16, 0])
-    assert np.isnan(dial.selectivity.rate.value[1])
-    assert dial.selectivity.rate.value[0] == 0
+    np.testing.assert_array_equal(response.outcome.n_valid, [16, 0])
+    assert np.isnan(response.selectivity.rate.value[1])
+    assert response.selectivity.rate.value[0] == 0
 
 
 def test_what_cannot_be_dialled_is_refused(setting, baseline):

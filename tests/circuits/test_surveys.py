@@ -195,15 +195,15 @@ def test_figures_and_numbers_are_those_that_the_report_has_places_for(
 def test_tables_of_outcomes_are_written_in_columns_and_effects_by_place(kicked):
     fields, ends = plain(kicked[1]), {"value", "low", "high"}
     proof, switch = fields["pair_tests"][0], fields["state_transitions"][0]
-    dial, push = proof["dose_responses"]["kick"], switch["push"]["injection"]
+    response, push = proof["dose_responses"]["kick"], switch["push"]["injection"]
     for table, shape in (
         (fields["baseline"]["rate"], (1, 2, 2)),
         (fields["noise_into_all_units"]["outcome"]["dwell_cv"], (13, 2)),
         (fields["ablations"]["outcome"]["per_step_ratio"], (11,)),
-        (dial["outcome"]["ratio"], (8, 2, 2)),
-        (dial["control"]["ratio"], (1, 2, 2)),
-        (dial["selectivity"]["hazard"], (8,)),
-        (dial["specificity"]["rate"], (1,)),
+        (response["outcome"]["ratio"], (8, 2, 2)),
+        (response["control"]["ratio"], (1, 2, 2)),
+        (response["selectivity"]["hazard"], (8,)),
+        (response["specificity"]["rate"], (1,)),
         (proof["resonance"]["outcome"]["pooled_cv"], (13,)),
         (switch["carriers"]["contribution"], (len(switch["carriers"]["d_prime"]),)),
     ):

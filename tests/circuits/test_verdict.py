@@ -3,13 +3,16 @@ import pytest
 
 from hmmrnn.circuits.summary import at_zero
 from hmmrnn.circuits.verdict import Criteria, criteria, network_verdict, reverse_ratio
-from tests.circuits.builders import dial, kick_neurons
+from tests.circuits.builders import kick_neurons, response
 
 THERE, BACK = kick_neurons(), kick_neurons(pair=(1, 0))
 
 
 def dose_responses(silence=None, noise=None):
-    return {"silence": dial("silence", **(silence or {})), "noise": dial("noise", **(noise or {}))}
+    return {
+        "silence": response("silence", **(silence or {})),
+        "noise": response("noise", **(noise or {})),
+    }
 
 
 def test_a_clear_case_holds():
@@ -60,7 +63,7 @@ def test_what_cannot_be_judged_is_neither():
 
 
 def test_the_way_back_is_judged_from_the_other_cluster():
-    assert reverse_ratio(dial("silence", own=0.1, back=1.2)).value == 1.2
+    assert reverse_ratio(response("silence", own=0.1, back=1.2)).value == 1.2
     assert criteria(THERE, BACK, dose_responses({"back": np.nan})).selective is None
 
 
@@ -76,5 +79,5 @@ def test_verdicts_of_networks():
 
 
 def test_a_row_reads_the_dial_at_zero():
-    found = at_zero(dial("silence", own=0.2, back=1.1, control=0.9, specific=0.7))
+    found = at_zero(response("silence", own=0.2, back=1.1, control=0.9, specific=0.7))
     assert [e.value for e in found] == pytest.approx([0.2, 1.1, 0.9, 0.7, 0.9, 0.2])

@@ -119,8 +119,8 @@ def outcomes(n, k=3, **others):
     return Outcomes(**{**valid, **unknown, **others})
 
 
-def dial(kind, pair=(0, 2), scale=1.0, doses=(0.0, 0.5, 1.0, 2.0), control=(0.9, 1.1)):
-    """A dial that turns the changes of the pair up, and those back down, to `scale` at most."""
+def response(kind, pair=(0, 2), scale=1.0, doses=(0.0, 0.5, 1.0, 2.0), control=(0.9, 1.1)):
+    """It turns the changes of the pair up, and those back down, to `scale` at most."""
     ratio = np.full((len(doses), 3, 3), np.nan)
     ratio[:, *pair] = np.asarray(doses) ** 2 * scale / 4
     ratio[:, *pair[::-1]] = np.linspace(scale, 0, len(doses))

@@ -13,8 +13,8 @@ from .circuit_records import (
     WINDOWS,
     assert_plain_small_and_readable,
     course,
-    dial,
     outcomes,
+    response,
     texts,
     window_effects,
 )
@@ -23,7 +23,7 @@ NAMES = ("kick 0>2", "population 0>2", "control 0", "control 1")
 
 
 def dose_responses(**others):
-    return {kind: dial(kind, **others) for kind in KINDS}
+    return {kind: response(kind, **others) for kind in KINDS}
 
 
 def lines_of(axes, n):
@@ -76,7 +76,7 @@ def test_large_ratios_get_a_logarithmic_axis_with_all_values(scale, kind):
 
 
 def test_unknown_doses_are_gaps_and_a_dose_between_gaps_keeps_its_interval():
-    one = dial("kick")
+    one = response("kick")
     value = one.outcome.ratio.value.copy()
     value[[1, 3], 0, 2] = np.nan
     ratio = replace(one.outcome.ratio, value=value)
@@ -90,10 +90,10 @@ def test_unknown_doses_are_gaps_and_a_dose_between_gaps_keeps_its_interval():
 
 
 def test_dials_that_are_missing_or_unknown_say_so():
-    blank = dial("noise")._replace(
+    blank = response("noise")._replace(
         outcome=outcomes(4), control=outcomes(2), n_controls=0, kind="noise"
     )
-    figure = dose_response_figure({"kick": dial("kick"), "noise": blank}, (0, 2))
+    figure = dose_response_figure({"kick": response("kick"), "noise": blank}, (0, 2))
     assert texts(figure).count("not measured") == 2
     assert "no run stays finite" in texts(figure)
     assert_plain_small_and_readable(figure)

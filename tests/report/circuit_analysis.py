@@ -77,9 +77,9 @@ def with_kick_neurons():
         "n_population": 38,
         "n_beyond_chance": 24,
         "baseline_rate": estimate(0.025, 0.001),
-        "kick": dial(0.113, 1.942, 0.967, 1.829, 0.0029),
-        "recurrent": dial(0.157, 1.873, 0.876, 1.716, 0.0039),
-        "noise": dial(0.253, 1.734, 0.971, 1.481, 0.0063),
+        "kick": response(0.113, 1.942, 0.967, 1.829, 0.0029),
+        "recurrent": response(0.157, 1.873, 0.876, 1.716, 0.0039),
+        "noise": response(0.253, 1.734, 0.971, 1.481, 0.0063),
         "criteria": {"found": False, "kick": True, "noise": True, "controls": True}
         | {"selective": True},
         "holds": False,
@@ -105,8 +105,8 @@ def without_kick_neurons():
     }
 
 
-def dial(own, back, control, selectivity, rate):
-    """A dial at dose 0."""
+def response(own, back, control, selectivity, rate):
+    """A dose response at dose 0."""
     return {
         "own": estimate(own),
         "back": estimate(back),
