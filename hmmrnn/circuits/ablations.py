@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.experiment import Experiment, Measured, measure
+from hmmrnn.circuits.assays import Assay, Measured, measure
 from hmmrnn.circuits.find import KickCircuit
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.nets import Intervention
@@ -24,7 +24,7 @@ class Ablations(NamedTuple):
 
 
 def ablations(
-    setting: Experiment,
+    setting: Assay,
     baseline: Measured,
     circuit: KickCircuit,
     carriers: Bool[np.ndarray, " N"],

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.experiment import Experiment, Measured, measure
+from hmmrnn.circuits.assays import Assay, Measured, measure
 from hmmrnn.circuits.outcomes import (
     Outcomes,
     divided,
@@ -90,7 +90,7 @@ def scaled(kind: str, group: Group, doses: Sequence[float]) -> Arms:
 
 
 def dose_responses(
-    setting: Experiment,
+    setting: Assay,
     baseline: Measured,
     pair: tuple[int, int],
     group: Group,
@@ -101,7 +101,7 @@ def dose_responses(
     doses: Sequence[float] = DOSES,
     control_doses: Sequence[float] = CONTROL_DOSES,
 ) -> dict[str, DoseResponse]:
-    """The dose response to each kind of gain, for one ordered pair, with the same noise and resampling.
+    """The dose response to each kind of gain, for one pair: the same noise and resampling in all.
 
     The controls of `kick` may differ in number from those of `population`; that of both has
     as many as the fewer, and an empty array of masks is no control.
@@ -155,7 +155,7 @@ def _masks(kind: Kind, controls: Group) -> Group:
 
 
 def _by_dose(
-    setting: Experiment,
+    setting: Assay,
     baseline: Measured,
     kind: Kind,
     masks: Group,

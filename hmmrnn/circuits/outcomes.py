@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hmmrnn.arrays import Key
-from hmmrnn.circuits.experiment import Experiment, Measured
+from hmmrnn.circuits.assays import Assay, Measured
 from hmmrnn.circuits.free_runs import Counts, Escapes, Numbers
 from hmmrnn.intervals import Estimate, bootstrap_weights
 from hmmrnn.results import result
@@ -50,12 +50,12 @@ class Outcomes(NamedTuple):
     critical: Estimate  # (G,) share of states with a critical pair; NaN if not asked for
 
 
-def outcomes(setting: Experiment, measured: Measured, baseline: Measured, key: Key) -> Outcomes:
+def outcomes(setting: Assay, measured: Measured, baseline: Measured, key: Key) -> Outcomes:
     """What the interventions do, compared with a baseline (G = 1) measured in the same setting."""
     return summary(quantities(setting, measured, baseline, *weights_of(setting, key)), measured)
 
 
-def weights_of(setting: Experiment, key: Key) -> tuple[np.ndarray, np.ndarray]:
+def weights_of(setting: Assay, key: Key) -> tuple[np.ndarray, np.ndarray]:
     """Bootstrap weights (R, B) of the free runs, and (R, K, P) of the starts by recorded runs."""
     key_runs, key_starts = jax.random.split(key)
     runs = bootstrap_weights(len(setting.keys), key_runs)
@@ -64,7 +64,7 @@ def weights_of(setting: Experiment, key: Key) -> tuple[np.ndarray, np.ndarray]:
 
 
 def quantities(
-    setting: Experiment,
+    setting: Assay,
     measured: Measured,
     baseline: Measured,
     runs: Float[np.ndarray, "R B"],

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from hmmrnn.arrays import Key
+from hmmrnn.circuits.assays import Assay, Measured
 from hmmrnn.circuits.dose_responses import DoseResponse, Group, dose_responses
-from hmmrnn.circuits.experiment import Experiment, Measured
 from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
 from hmmrnn.circuits.noise_replay import (
     ReplayEffects,
@@ -39,10 +39,8 @@ from hmmrnn.circuits.windows import (
     windowed_runs,
 )
 from hmmrnn.interventions.controls import Controls, activity_and_norm, matched_controls
-from hmmrnn.nets import Network
 from hmmrnn.recordings.clusters import cluster_starts
 from hmmrnn.recordings.events import find_events
-from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
 N_CONTROLS = 20
@@ -100,16 +98,6 @@ class PairTests(NamedTuple):
     time_scales: TimeScales
 
 
-class Setting(NamedTuple):
-    """What all interventions on one network share."""
-
-    network: Network
-    recording: Recording
-    experiment: Experiment
-    baseline: Measured
-    weights: Float[np.ndarray, "R B"]  # over the runs of the recording
-
-
 class Rivals(NamedTuple):
     """Control groups of one pair, C draws each."""
 
@@ -118,7 +106,7 @@ class Rivals(NamedTuple):
 
 
 def tests_of_pair(
-    setting: Setting, circuit: KickCircuit, found: PairCircuit, key: Key
+    assay: Assay, baseline: Measured, circuit: KickCircuit, found: PairCircuit, key: Key
 ) -> PairTests:
     """All interventions on the kick neurons and the population of one pair."""
     keys = dict(
@@ -129,12 +117,12 @@ def tests_of_pair(
         )
     )
     own = Group(found.kick.kick, found.population.members)
-    rivals = _rivals(setting, circuit, own, keys["controls"])
+    rivals = _rivals(assay, circuit, own, keys["controls"])
     return PairTests(
         pair=found.pair,
         dose_responses=dose_responses(
-            setting.experiment,
-            setting.baseline,
+            assay,
+            baseline,
             found.pair,
             own,
             Group(rivals.kick.masks, rivals.population.masks),
@@ -143,17 +131,17 @@ def tests_of_pair(
         ),
         kick_match=match_of(rivals.kick),
         population_match=match_of(rivals.population),
-        windows=_windows(setting, circuit, found, rivals, keys["windows"]),
-        pulses=_pulses(setting, circuit, found, rivals, keys["pulses"]),
-        replays=_replays(setting, found, rivals, keys["replays"]),
+        windows=_windows(assay, circuit, found, rivals, keys["windows"]),
+        pulses=_pulses(assay, circuit, found, rivals, keys["pulses"]),
+        replays=_replays(assay, found, rivals, keys["replays"]),
         resonance=resonance(
-            setting.experiment,
-            setting.baseline,
+            assay,
+            baseline,
             own.population,
             keys["resonance"],
             symbol=found.pair[0],
         ),
-        time_scales=time_scales(setting.recording.states, own.population, own.kick, keys["scales"]),
+        time_scales=time_scales(assay.recording.states, own.population, own.kick, keys["scales"]),
     )
 
 
@@ -169,12 +157,12 @@ def match_of(controls: Controls) -> Match:
     )
 
 
-def _rivals(setting: Setting, circuit: KickCircuit, own: Group, key: Key) -> Rivals:
+def _rivals(assay: Assay, circuit: KickCircuit, own: Group, key: Key) -> Rivals:
     """Control groups of units outside of the whole circuit; none where it leaves too few. Units of
     the opposite population are no controls: they act on this change as well.
     """
     key_kick, key_population = jax.random.split(key)
-    activity, norm = activity_and_norm(setting.network.params, setting.recording.states)
+    activity, norm = activity_and_norm(assay.network.params, assay.recording.states)
     both = [mask for pair in circuit.pairs for mask in (pair.kick.kick, pair.population.members)]
     circuit_units = np.any(both, axis=0)
     return Rivals(
@@ -186,7 +174,7 @@ def _rivals(setting: Setting, circuit: KickCircuit, own: Group, key: Key) -> Riv
 
 
 def _windows(
-    setting: Setting, circuit: KickCircuit, found: PairCircuit, rivals: Rivals, key: Key
+    assay: Assay, circuit: KickCircuit, found: PairCircuit, rivals: Rivals, key: Key
 ) -> Windows | None:
     """Silence in windows: both groups of the pair, both of the way back, and controls."""
     back = found.pair[::-1]
@@ -194,18 +182,18 @@ def _windows(
     groups = {name: circuit.groups[name] for name in names if name in circuit.groups}
     for i, mask in enumerate(rivals.kick.masks[:N_WINDOW_CONTROLS]):
         groups[f"control {i}"] = mask
-    return windowed(setting, found.pair, groups, key)
+    return windowed(assay, found.pair, groups, key)
 
 
 def windowed(
-    setting: Setting, pair: tuple[int, int], groups: dict[str, Bool[np.ndarray, " N"]], key: Key
+    assay: Assay, pair: tuple[int, int], groups: dict[str, Bool[np.ndarray, " N"]], key: Key
 ) -> Windows | None:
     """Silence each group in each window around the events of a pair; None without events."""
-    events, around = aligned_events(setting.recording, pair, key)
+    events, around = aligned_events(assay.recording, pair, key)
     if len(events.run) == 0:
         return None
     starts = tuple(w for w in WINDOWS if w >= -around.before and w % 2 == 0)
-    network = setting.network
+    network = assay.network
     runs = windowed_runs(
         network,
         around.h0,
@@ -213,20 +201,20 @@ def windowed(
         around.before,
         pair,
         jnp.asarray(np.stack(list(groups.values()))),
-        jnp.asarray(replacement("silence", setting.recording, pair[0])),
+        jnp.asarray(replacement("silence", assay.recording, pair[0])),
         jnp.asarray(starts),
         WIDTH,
     )
-    effects = window_effects(runs, starts, events, around.before, setting.weights)
+    effects = window_effects(runs, starts, events, around.before, assay.weights)
     return Windows(tuple(groups), effects)
 
 
 def _pulses(
-    setting: Setting, circuit: KickCircuit, found: PairCircuit, rivals: Rivals, key: Key
+    assay: Assay, circuit: KickCircuit, found: PairCircuit, rivals: Rivals, key: Key
 ) -> Pulses | None:
     key_starts, key_runs = jax.random.split(key)
     s, t = found.pair
-    recording, network = setting.recording, setting.network
+    recording, network = assay.recording, assay.network
     starts = cluster_starts(recording, s, N_STARTS, key_starts)
     there, back = (find_events(recording.symbols, pair) for pair in ((s, t), (t, s)))
     if min(len(starts.h), len(there.run)) == 0:
@@ -251,20 +239,20 @@ def _pulses(
         key_runs,
     )
     controls = np.array([name.startswith("control") for name in rows])
-    return Pulses(tuple(rows), pulse_effects(runs, DOSES, starts, controls, setting.weights))
+    return Pulses(tuple(rows), pulse_effects(runs, DOSES, starts, controls, assay.weights))
 
 
-def _replays(setting: Setting, found: PairCircuit, rivals: Rivals, key: Key) -> Replays | None:
+def _replays(assay: Assay, found: PairCircuit, rivals: Rivals, key: Key) -> Replays | None:
     key_events, key_starts, key_fresh = jax.random.split(key, 3)
-    events, around = aligned_events(setting.recording, found.pair, key_events)
+    events, around = aligned_events(assay.recording, found.pair, key_events)
     if len(events.run) == 0:
         return None
     n_repeats = 2
     replay = replay_of(
-        setting.recording, events, around.before, key_starts, n_repeats, n_repeats * len(around.h0)
+        assay.recording, events, around.before, key_starts, n_repeats, n_repeats * len(around.h0)
     )
     groups = replay_groups(found.population.members, rivals.population.masks)
-    network = setting.network
+    network = assay.network
     elsewhere, own = (
         replay_effects(
             replayed_runs(
@@ -277,7 +265,7 @@ def _replays(setting: Setting, found: PairCircuit, rivals: Rivals, key: Key) -> 
                 key_fresh,
             ),
             replay.run,
-            setting.weights,
+            assay.weights,
         )
         for h0 in (replay.h0, replay.own_h0)
     )

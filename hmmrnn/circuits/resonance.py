@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from hmmrnn.arrays import Key
+from hmmrnn.circuits.assays import Assay, Measured, measure
 from hmmrnn.circuits.dose_responses import Group, scaled
-from hmmrnn.circuits.experiment import Experiment, Measured, measure
 from hmmrnn.circuits.outcomes import Outcomes, divided, quantities, summary, weights_of
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights
 from hmmrnn.results import result
@@ -57,7 +57,7 @@ class TimeScales(NamedTuple):
 
 
 def resonance(
-    setting: Experiment,
+    setting: Assay,
     baseline: Measured,
     units: Bool[np.ndarray, " N"],
     key: Key,

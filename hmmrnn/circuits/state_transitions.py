@@ -6,9 +6,10 @@ import jax
 import numpy as np
 
 from hmmrnn.arrays import Key
+from hmmrnn.circuits.assays import Assay
 from hmmrnn.circuits.carriers import Carriers, Holding, carriers, holding
 from hmmrnn.circuits.kick_tests import KickTest, kick_test
-from hmmrnn.circuits.pair_tests import Setting, Windows, windowed
+from hmmrnn.circuits.pair_tests import Windows, windowed
 from hmmrnn.interventions.controls import activity_and_norm, matched_controls
 from hmmrnn.recordings.clusters import cluster_starts, in_cluster
 from hmmrnn.results import result
@@ -28,7 +29,7 @@ class StateTransition(NamedTuple):
     windows: Windows | None  # carriers of both symbols and the units that the kick drives most
 
 
-def state_transition(setting: Setting, pair: tuple[int, int], key: Key) -> StateTransition | None:
+def state_transition(assay: Assay, pair: tuple[int, int], key: Key) -> StateTransition | None:
     """Measure how the network gets from pair[0] to pair[1]; None where a cluster is missing."""
     keys = dict(
         zip(
@@ -37,7 +38,7 @@ def state_transition(setting: Setting, pair: tuple[int, int], key: Key) -> State
             strict=True,
         )
     )
-    network, recording, weights = setting.network, setting.recording, setting.weights
+    network, recording, weights = assay.network, assay.recording, assay.weights
     if not all(in_cluster(recording, symbol).any() for symbol in pair):
         return None
     found = carriers(
@@ -66,5 +67,5 @@ def state_transition(setting: Setting, pair: tuple[int, int], key: Key) -> State
             keys["holding"],
         ),
         push=push,
-        windows=windowed(setting, pair, groups, keys["windows"]),
+        windows=windowed(assay, pair, groups, keys["windows"]),
     )

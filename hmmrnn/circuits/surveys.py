@@ -11,10 +11,10 @@ from jaxtyping import Float
 from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
 from hmmrnn.arrays import Key, named_keys
 from hmmrnn.circuits.ablations import Ablations, ablations
-from hmmrnn.circuits.experiment import Experiment, Measured, experiment, measure_baselines
+from hmmrnn.circuits.assays import Assay, Measured, assay, measure_baselines
 from hmmrnn.circuits.find import N_RUNS, N_STEPS, KickCircuit, circuit_of
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
-from hmmrnn.circuits.pair_tests import PairTests, Setting, tests_of_pair
+from hmmrnn.circuits.pair_tests import PairTests, tests_of_pair
 from hmmrnn.circuits.resonance import Resonance, resonance
 from hmmrnn.circuits.state_transitions import StateTransition, state_transition
 from hmmrnn.circuits.summary import Row, row
@@ -33,7 +33,7 @@ KEYS = (
     "record",
     "find",
     "fresh",
-    "experiment",
+    "assay",
     "boot",
     "baseline",
     "pair_tests",
@@ -130,10 +130,10 @@ def survey_many(
     recordings = side_by_side(
         partial(_recordings, sizes, keys), [(network,) for network in networks]
     )
+    weights = bootstrap_weights(sizes.n_runs, keys["boot"])
+    of_sizes = partial(assay, n_runs=sizes.n_runs, n_steps=sizes.n_steps, weights=weights)
     trials = [
-        experiment(
-            network, fresh, law, keys["experiment"], n_runs=sizes.n_runs, n_steps=sizes.n_steps
-        )
+        of_sizes(network, fresh, law, keys["assay"])
         for network, law, (_, fresh) in zip(networks, laws, recordings, strict=True)
     ]
     each = zip(networks, recordings, trials, measure_baselines(trials), strict=True)
@@ -155,24 +155,21 @@ def _survey_of(
     keys: dict[str, Key],
     network: Network,
     recordings: tuple[Recording, Recording],
-    trial: Experiment,
+    trial: Assay,
     baseline: Measured,
 ) -> CircuitSurvey:
     """The survey of one network from its recordings and its free runs."""
     for recording in recordings:
         expect_finite(recording.states)
-    recording, fresh = recordings
-    circuit = circuit_of(network, recording, keys["find"])
-    weights = bootstrap_weights(len(trial.keys), keys["boot"])
-    setting = Setting(network, fresh, trial, baseline, weights)
+    circuit = circuit_of(network, recordings[0], keys["find"])
     pair_tests, switches = {}, {}
     for i, found in enumerate(circuit.pairs):
         if found.kick.kick.any():
             pair_tests[found.pair] = tests_of_pair(
-                setting, circuit, found, jax.random.fold_in(keys["pair_tests"], i)
+                trial, baseline, circuit, found, jax.random.fold_in(keys["pair_tests"], i)
             )
         switch = state_transition(
-            setting, found.pair, jax.random.fold_in(keys["state_transitions"], i)
+            trial, found.pair, jax.random.fold_in(keys["state_transitions"], i)
         )
         if switch is not None:
             switches[found.pair] = switch

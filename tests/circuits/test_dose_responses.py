@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError
+from hmmrnn.circuits.assays import assay, measure, measure_baseline
 from hmmrnn.circuits.dose_responses import Group, dose_responses, scaled
-from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
 from hmmrnn.circuits.outcomes import Outcomes, outcomes
 from hmmrnn.recordings.recorder import record
 
@@ -27,7 +27,7 @@ NONE = Group(np.zeros((0, 8), bool), np.zeros((0, 8), bool))
 @pytest.fixture(scope="module")
 def setting():
     recording = record(NET, 16, N_STEPS, jax.random.key(1))
-    return experiment(NET, recording, None, KEY, n_runs=16, n_steps=N_STEPS, n_starts=40)
+    return assay(NET, recording, None, KEY, n_runs=16, n_steps=N_STEPS, n_starts=40)
 
 
 @pytest.fixture(scope="module")

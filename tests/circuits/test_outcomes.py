@@ -7,9 +7,9 @@ import pytest
 from networks import SMALL, net_of, relabelled, switch
 
 from hmmrnn import InputError
-from hmmrnn.circuits.experiment import (
+from hmmrnn.circuits.assays import (
     all_cluster_starts,
-    experiment,
+    assay,
     has_critical_pair,
     measure,
     measure_baseline,
@@ -37,7 +37,7 @@ NET = switch()
 def setting():
     recording = record(NET, 16, N_STEPS, jax.random.key(1))
     law = np.full(16, 1 / 16)
-    return experiment(NET, recording, law, KEY, n_runs=16, n_steps=N_STEPS, n_starts=40)
+    return assay(NET, recording, law, KEY, n_runs=16, n_steps=N_STEPS, n_starts=40)
 
 
 @pytest.fixture(scope="module")
@@ -432,9 +432,9 @@ def test_the_intervention_is_there_from_the_first_step():
 def test_what_cannot_be_measured_is_refused(setting):
     recording = Recording(*[jnp.zeros((2, 5, 2))] * 4, *[jnp.zeros((2, 5), int)] * 2)
     with pytest.raises(InputError, match="n_runs=0"):
-        experiment(NET, recording, None, KEY, n_runs=0)
+        assay(NET, recording, None, KEY, n_runs=0)
     with pytest.raises(InputError, match=r"law .*81.*16"):
-        experiment(NET, recording, np.full(81, 1 / 81), KEY)
+        assay(NET, recording, np.full(81, 1 / 81), KEY)
     gains = arms_of([NO_INTERVENTION], N)
     with pytest.raises(InputError, match="n_steps=5"):
         counts(net_of(NET.cell, NET.params, 1.0), gains, 5, setting.keys)

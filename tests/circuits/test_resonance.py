@@ -5,7 +5,7 @@ import pytest
 from networks import net_of, weights
 from scipy.signal import lfilter
 
-from hmmrnn.circuits.experiment import experiment, measure, measure_baseline
+from hmmrnn.circuits.assays import assay, measure, measure_baseline
 from hmmrnn.circuits.outcomes import outcomes
 from hmmrnn.circuits.resonance import resonance, time_scales
 from hmmrnn.intervals import UNKNOWN
@@ -26,7 +26,7 @@ def homogeneous():
 
 def setting_of(network, n_runs=12, n_steps=150, key=KEY):
     recording = record(network, 4, 20, jax.random.key(1))
-    return experiment(network, recording, None, key, n_runs=n_runs, n_steps=n_steps, n_starts=4)
+    return assay(network, recording, None, key, n_runs=n_runs, n_steps=n_steps, n_starts=4)
 
 
 @pytest.fixture(scope="module")

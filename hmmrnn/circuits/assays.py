@@ -1,4 +1,4 @@
-"""What all interventions on a network have in common, and the counts that each of them gives."""
+"""The assay: what all interventions on a network share, and the counts that each of them gives."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +14,7 @@ from hmmrnn.arrays import Key, Keys, host_generator
 from hmmrnn.circuits.free_runs import ORDER, Counts, Escapes, counts, escapes
 from hmmrnn.dynamics import jacobians, spectrum
 from hmmrnn.errors import InputError
+from hmmrnn.intervals import Weights, bootstrap_weights
 from hmmrnn.interventions import Arms
 from hmmrnn.interventions.engine import BLOCK, arms_of, gates_of, in_blocks
 from hmmrnn.nets import (
@@ -36,10 +37,15 @@ class AllStarts(NamedTuple):
     n_found: Int[np.ndarray, " K"]  # cluster states that were there to draw from
 
 
-class Experiment(NamedTuple):
-    """What all interventions on a network have in common: its noise and where it starts."""
+class Assay(NamedTuple):
+    """What all interventions on a network have in common: its noise and where it starts.
+
+    Free runs have noise of their own; what is run again are stretches of the recording.
+    """
 
     network: Network
+    recording: Recording
+    weights: Float[np.ndarray, "R B"]  # bootstrap, over the runs of the recording
     n_steps: int
     keys: Keys  # (B,), one for each free run
     starts: AllStarts
@@ -55,7 +61,7 @@ class Measured(NamedTuple):
     critical: Float[np.ndarray, "G B"]  # 1 if the last state has a critical pair; NaN if unknown
 
 
-def experiment(
+def assay(
     network: Network,
     recording: Recording,
     law: Float[np.ndarray, " L"] | None,
@@ -64,8 +70,11 @@ def experiment(
     n_runs: int = 48,
     n_steps: int = 400,
     n_starts: int = 64,
-) -> Experiment:
+    weights: Weights | None = None,
+) -> Assay:
     """Runs of their own, whose noise no group was found on, and starts from a recording.
+
+    `weights` are those of other intervals over the runs of the recording, where they shall agree.
 
     Raises:
         InputError: no run or start, or a law of other n-grams than 4 of the network's symbols.
@@ -77,8 +86,12 @@ def experiment(
     if law is not None and len(law) != n_symbols**ORDER:
         raise InputError(f"law has {len(law)} entries; {n_symbols} symbols have {n_symbols**ORDER}")
     key_runs, key_starts, key_noise = jax.random.split(key, 3)
-    return Experiment(
+    if weights is None:
+        weights = bootstrap_weights(len(recording.symbols), jax.random.fold_in(key, 3))
+    return Assay(
         network=network,
+        recording=recording,
+        weights=weights,
         n_steps=n_steps,
         keys=jax.random.split(key_runs, n_runs),
         starts=all_cluster_starts(recording, n_starts, key_starts),
@@ -105,7 +118,7 @@ def all_cluster_starts(recording: Recording, n_starts: int, key: Key) -> AllStar
 
 
 def measure(
-    setting: Experiment, arms: Arms | Intervention | list[Intervention], *, n_spectra: int = 0
+    setting: Assay, arms: Arms | Intervention | list[Intervention], *, n_spectra: int = 0
 ) -> Measured:
     """Counts in G arms, or under one or several interventions with entries () or (N,).
 
@@ -125,12 +138,12 @@ def measure(
     return Measured(run, left, np.where(run.finite, critical, np.nan))
 
 
-def measure_baseline(setting: Experiment, *, n_spectra: int = 0) -> Measured:
+def measure_baseline(setting: Assay, *, n_spectra: int = 0) -> Measured:
     """The network left alone (G = 1), to which all interventions are compared."""
     return measure(setting, NO_INTERVENTION, n_spectra=n_spectra)
 
 
-def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
+def measure_baselines(settings: Sequence[Assay]) -> list[Measured]:
     """`measure_baseline` of networks of one shape, by vmapped calls.
 
     Raises:
@@ -151,7 +164,7 @@ def measure_baselines(settings: Sequence[Experiment]) -> list[Measured]:
     return baselines
 
 
-def _fixed(setting: Experiment) -> tuple[int, int]:
+def _fixed(setting: Assay) -> tuple[int, int]:
     """Steps and order of n-grams, which are compiled in; without a law nobody asks for n-grams."""
     return setting.n_steps, ORDER if setting.law is not None else 1
 
@@ -165,7 +178,7 @@ class _Own(NamedTuple):
     keys_starts: Keys
 
 
-def _own(setting: Experiment) -> _Own:
+def _own(setting: Assay) -> _Own:
     starts = setting.starts.states
     return _Own(setting.network, setting.keys, starts, setting.keys_starts)
 
