@@ -45,7 +45,7 @@ ANALYSES: dict[str, tuple[str, ...]] = {
     "dynamics": ("--n_trajectories=16", "--n_steps=400", "--n_starts=200", "--n_states=300"),
     "circuits": ("--n_runs=24", "--n_steps=400"),
 }
-TASKS = {"ring": ("--n_steps=60",), "hmm_inference": ("--n_steps=60",)}
+TASKS = {"ring": ("--n_steps=70",), "hmm_inference": ("--n_steps=70",)}
 RESULTS = ("fidelity.json", "dynamics.json", "circuits.json", "discovery.json", "params.npz")
 BOOKKEEPING = ("command", "format", "network", "account")  # the last is prose
 RENAMED = {
