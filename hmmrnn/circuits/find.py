@@ -15,6 +15,7 @@ from hmmrnn.circuits.populations import Population, population
 from hmmrnn.circuits.recording import Recording, record
 from hmmrnn.dynamics import PCA, pca, project
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.results import fields, result
 
 N_RUNS, N_STEPS = 48, 400
@@ -86,6 +87,7 @@ def find_kick_circuit(network: Network, key: Key) -> KickCircuit:
         DivergingNetworkError: hidden states that are not finite.
     """
     network, (key_record, key_find) = network.bare, jax.random.split(key)
+    keep_programs_of(network.cell)
     return circuit_of(network, record(network, N_RUNS, N_STEPS, key_record), key_find)
 
 

@@ -15,6 +15,7 @@ from hmmrnn.dynamics.runs import Runs, finite_runs
 from hmmrnn.dynamics.transitions import dwell_moments
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.results import result_without
 
 N_COMPONENTS = 3
@@ -52,6 +53,7 @@ def portrait(
         InputError: fewer than 2 trajectories or steps, or hidden states that are not finite.
     """
     network, (key_runs, key_portrait) = network.bare, jax.random.split(key)
+    keep_programs_of(network.cell)
     runs = finite_runs(network, n_trajectories, n_steps, key_runs)
     return portrait_of(network, runs, key_portrait)
 
