@@ -85,7 +85,11 @@ class Estimate:
         return all(np.array_equal(*pair, equal_nan=True) for pair in pairs)
 
     def __format__(self, spec: str) -> str:
-        return "{:{s}} [{:{s}}, {:{s}}]".format(*self.parts, s=spec) if spec else repr(self)
+        if not spec:
+            return repr(self)
+        if self.shape:
+            return f"[{', '.join(format(each, spec) for each in self)}]"
+        return "{:{s}} [{:{s}}, {:{s}}]".format(*self.parts, s=spec)
 
     def __repr__(self) -> str:
         if self.shape == ():

@@ -64,11 +64,16 @@ def _printed(found: Any) -> str:  # noqa: ANN401
 def brief(value: Any) -> str:  # noqa: ANN401
     """A value in at most 72 characters: few numbers as they are, many by their type and shape."""
     text = _brief(value)
-    return text if len(text) <= WIDTH else text[: WIDTH - 4] + " ..."
+    if len(text) <= WIDTH:
+        return text
+    begin, _, _ = text[: WIDTH - 5].rpartition(", ")
+    return f"{begin}, ..." if begin else text[: WIDTH - 4] + " ..."
 
 
 def _brief(value: Any) -> str:  # noqa: ANN401
     name = type(value).__name__
+    if hasattr(value, "in_short"):
+        return str(value.in_short())
     if hasattr(value, "_fields"):
         inner = ", ".join(f"{field}={brief(entry)}" for field, entry in value._asdict().items())
         whole = f"{name}({inner})"

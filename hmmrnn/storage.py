@@ -48,18 +48,28 @@ def write_results(path: Path, found: Any, network: str | None) -> None:  # noqa:
     write_json(path, known | plain(found))
 
 
-def read_results(path: Path, *, missing_ok: bool = False) -> dict[str, Any]:
+def read_results(
+    path: Path, network: str | None = None, *, missing_ok: bool = False
+) -> dict[str, Any]:
     """The numbers by name that `write_results` wrote; {} if there is no file, where that is fine.
 
+    Those of before there was a digest are taken for those of any network.
+
     Raises:
-        InputError: no such file, a damaged one, or one of another format.
+        InputError: no such file, a damaged or an empty one, one of another format, or of another
+            network than that of the digest.
     """
     found = {} if missing_ok and not path.exists() else read_json(path)
     if not isinstance(found, dict):
         raise InputError(f"{path}: is {type(found).__name__}, not an object with named fields")
     if (number := found.get("format", FORMAT)) != FORMAT:
         raise InputError(f"{path}: stale, its format is {number} and not {FORMAT}; measure again")
-    return {name: value for name, value in found.items() if name not in ("format", "network")}
+    if network is not None and found.get("network", network) != network:
+        raise InputError(f"{path}: stale, it is of other parameters than those here; measure again")
+    numbers = {name: value for name, value in found.items() if name not in ("format", "network")}
+    if not numbers and path.exists():
+        raise InputError(f"{path}: holds no numbers; measure again")
+    return numbers
 
 
 @contextlib.contextmanager
@@ -71,6 +81,8 @@ def known_form(path: Path, *also: type[Exception]) -> Iterator[None]:
     misfits: tuple[type[Exception], ...] = (*MISFITS, *also)
     try:
         yield
+    except InputError:  # which says what is wrong itself
+        raise
     except misfits as error:
         raise InputError(
             f"{path}: stale, another version of hmmrnn wrote it "

@@ -171,6 +171,12 @@ def test_equal_is_exact_and_of_shape_and_place():
     assert Estimate(1.0, np.nan, np.nan) != UNKNOWN
 
 
+def test_a_format_is_that_of_each_number():
+    assert f"{Estimate(0.166812, 0.16422, 0.169649):.2f}" == "0.17 [0.16, 0.17]"
+    rows = Estimate(np.array([[1.0, 2.0]]), np.array([[0.5, 1.5]]), np.array([[1.25, 2.25]]))
+    assert f"{rows:.1f}" == "[[1.0 [0.5, 1.2], 2.0 [1.5, 2.2]]]"
+
+
 def test_shown_with_four_digits_and_never_long():
     assert repr(Estimate(0.166812, 0.16422, 0.169649)) == "0.1668 [0.1642, 0.1696]"
     assert repr(UNKNOWN) == "nan [nan, nan]"

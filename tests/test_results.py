@@ -122,3 +122,36 @@ def test_a_digest_depends_on_every_bit_name_shape_and_type():
         {"W_in": arrays["W_in"]},
     ]
     assert len({digest(each) for each in (arrays, *others)}) == 6
+
+
+def test_numbers_of_another_network_are_stale(tmp_path):
+    path = tmp_path / "found.json"
+    write_results(path, INNER, "abc")
+    assert read_results(path, "abc") == read_results(path) == read_results(path, None)
+    with pytest.raises(InputError, match=r"found\.json: stale"):
+        read_results(path, "abd")
+    path.write_text('{"kl": 1}')  # from before there was a digest
+    assert read_results(path, "abd") == {"kl": 1}
+
+
+@pytest.mark.parametrize("content", ["{}", '{"format": 1, "network": "abc"}'])
+def test_a_file_without_numbers_is_not_taken_for_none(tmp_path, content):
+    path = tmp_path / "found.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"found\.json"):
+        read_results(path, missing_ok=True)
+
+
+def test_what_already_says_what_is_wrong_is_left_as_it_is(tmp_path):
+    path = tmp_path / "found.json"
+    path.write_text("{")
+    with pytest.raises(InputError) as damaged, known_form(path):
+        read_results(path)
+    assert "another version" not in str(damaged.value)
+
+
+def test_long_values_are_cut_between_their_entries():
+    many = {i: Estimate(i + 0.5, i, i + 1.0) for i in range(2)}
+    shown = repr(OUTER._replace(by_size=many | {2: "x" * 90}))
+    (line,) = (line for line in shown.splitlines() if "by_size" in line)
+    assert line.endswith("1: 1.5 [1, 2], ...")

@@ -13,6 +13,7 @@ from hmmrnn.circuits.kick_neurons import KickNeurons, kick_neurons
 from hmmrnn.circuits.populations import Population, population
 from hmmrnn.dynamics import PCA, pca, project
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.recordings.events import aligned, find_events, symbol_pairs
 from hmmrnn.recordings.recorder import Recording, record
 from hmmrnn.results import fields, result
@@ -86,6 +87,7 @@ def find_kick_circuit(network: Network, key: Key) -> KickCircuit:
         DivergingNetworkError: hidden states that are not finite.
     """
     network, (key_record, key_find) = network.bare, jax.random.split(key)
+    keep_programs_of(network.cell)
     return circuit_of(network, record(network, N_RUNS, N_STEPS, key_record), key_find)
 
 

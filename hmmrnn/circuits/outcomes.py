@@ -186,7 +186,7 @@ def _dwell_law(
 
 
 def _kl(law: np.ndarray | None, shares: Float[np.ndarray, "R G L"]) -> np.ndarray:
-    """KL(law | shares) in nats, with a floor under the shares, as `hmmrnn.losses.kl`."""
+    """KL(law | shares) in nats, with a floor under the shares, as `hmmrnn.losses.kl_of_law`."""
     if law is None:
         return np.full(shares.shape[:2], np.nan)
     smooth = (shares + FLOOR) / (1 + FLOOR * len(law))

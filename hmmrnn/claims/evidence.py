@@ -13,10 +13,10 @@ from hmmrnn.errors import InputError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.intervals import Estimate
 from hmmrnn.results import result
-from hmmrnn.storage import plain, read_results
+from hmmrnn.storage import known_form, plain, read_results
 from hmmrnn.training import TrainConfig
 from hmmrnn.training.config import BOOKKEEPING
-from hmmrnn.training.run_folder import read_spec
+from hmmrnn.training.run_folder import digest_in, read_spec
 
 MEASURES = ("fidelity", "dynamics", "circuits")
 DIVERGES = "it diverges in long runs"
@@ -79,10 +79,18 @@ def read_evidence(folder: Path) -> Evidence:
     config, noise_std, seed, _ = read_spec(folder)
     if not config.target.exact:
         raise InputError(f"runs={folder}: the claims are about networks that emulate an HMM")
-    found = {name: _measures(folder / f"{name}.json") for name in MEASURES}
+    network = digest_in(folder)
+    found = {
+        name: read_results(folder / f"{name}.json", network, missing_ok=True) for name in MEASURES
+    }
     problems = {name: str(f["problem"]) for name, f in found.items() if "problem" in f}
     fidelity, dynamics, circuits = ({} if n in problems else found[n] for n in MEASURES)
-    return Evidence(folder.name, config, noise_std, seed, fidelity, dynamics, circuits, problems)
+    evidence = Evidence(
+        folder.name, config, noise_std, seed, fidelity, dynamics, circuits, problems
+    )
+    with known_form(folder / "fidelity.json"):
+        evidence.learned  # noqa: B018, which looks for its fields
+    return evidence
 
 
 @lru_cache(1024)
@@ -96,11 +104,6 @@ def recipe(config: TrainConfig, *without: str) -> str:
         section, _, option = name.partition(".")
         (fields[section] if option else fields).pop(option or section)
     return json.dumps(plain(fields), sort_keys=True)
-
-
-def _measures(path: Path) -> dict[str, Any]:
-    """Numbers of an analysis, or the problem that it names; none if it was not made."""
-    return read_results(path, missing_ok=True)
 
 
 def number(measures: dict[str, Any], *path: str) -> Estimate:

@@ -8,6 +8,7 @@ networks decide only if all five agree. Networks that cannot be judged are count
 
 import statistics
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.stats import binomtest
 from hmmrnn.claims.evidence import Evidence
 from hmmrnn.intervals import LEVEL, UNKNOWN, Estimate, decide
 from hmmrnn.results import result
+from hmmrnn.storage import known_form
 
 MAJORITY = 0.5
 N_DRAWS = 2000
@@ -74,9 +76,14 @@ class Row(NamedTuple):
     sentence: str
 
 
+def _found(claim: Claim, network: Evidence) -> Finding:
+    with known_form(Path(network.name)):
+        return claim.find(network)
+
+
 def judge(claim: Claim, networks: Sequence[Evidence], preset: str, loss: str) -> Row:
     """The verdict over some networks."""
-    findings = [claim.find(network) for network in networks]
+    findings = [_found(claim, network) for network in networks]
     judged = [f for f in findings if f.holds is not None and not f.by_construction]
     n_true = sum(f.by_construction for f in findings)
     n_holding = sum(f.holds is True for f in judged)

@@ -14,7 +14,7 @@ from hmmrnn.figures import networks_figure, save
 from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.report import estimate
 from hmmrnn.storage import known_form, read_results
-from hmmrnn.training.run_folder import read_spec
+from hmmrnn.training.run_folder import digest_in, read_spec
 
 NUMBERS: dict[str, tuple[str | int, ...]] = {
     "net rotation (turns per pair of transitions)": ("rotation",),
@@ -50,7 +50,7 @@ def across_seeds(folder: Path, pattern: str) -> dict[str, Any]:
         theirs = read_spec(path).config
         if (theirs.target, theirs.loss, theirs.net) != (ours.target, ours.loss, ours.net):
             raise InputError(f"others={pattern}: {path} has another HMM, loss or network")
-        fields = read_results(path / "dynamics.json")
+        fields = read_results(path / "dynamics.json", digest_in(path))
         if "problem" in fields:
             continue
         with known_form(path / "dynamics.json"):

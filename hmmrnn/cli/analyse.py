@@ -21,7 +21,7 @@ from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.nets import LongRun
 from hmmrnn.report import five_numbers
-from hmmrnn.storage import read_results
+from hmmrnn.storage import known_form, read_results
 from hmmrnn.training import Fit, load
 
 FLAGS = flags.FLAGS
@@ -54,9 +54,12 @@ def show(folder: Path, fit: Fit) -> None:
     """Write the report, print the numbers that matter and where it is."""
     page = report(folder)
     fidelity, moving = (read_results(folder / f"{name}.json") for name in ("fidelity", "dynamics"))
-    for number in five_numbers(fidelity, moving, fit.config.target.words):
+    with known_form(folder / "fidelity.json"):
+        numbers = five_numbers(fidelity, moving, fit.config.target.words)
+        ran = LongRun(**fidelity["long_run"])
+    for number in numbers:
         print(f"  {number}")
-    warn_of_unbounded(folder, LongRun(**fidelity["long_run"]))
+    warn_of_unbounded(folder, ran)
     print(f"report: {page}")
 
 

@@ -47,11 +47,11 @@ from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.recordings.events import symbol_pairs
 from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page
 from hmmrnn.results import fields
-from hmmrnn.storage import plain, read_results, write_arrays, write_results
+from hmmrnn.storage import known_form, plain, read_results, write_arrays, write_results
 from hmmrnn.tasks import Task, hmm_inference, ring_attractor, trained_inference
 from hmmrnn.tasks.ring import CONDITIONS
 from hmmrnn.training import Fit, load
-from hmmrnn.training.run_folder import CONFIG
+from hmmrnn.training.run_folder import CONFIG, digest_in
 
 FLAGS = flags.FLAGS
 JSON = "discovery.json"
@@ -118,22 +118,20 @@ def examine_network(
 
 
 def kick_groups(folder: Path, n_units: int) -> dict[str, Bool[np.ndarray, " N"]]:
-    """The groups that `hmmrnn circuits` found in a run; none if it was not run.
+    """The groups that `hmmrnn circuits` found in a run; none if it was not run or found nothing.
 
     Raises:
-        InputError: a damaged circuits.json.
+        InputError: a circuits.json that is damaged, or not of the network in the folder.
     """
     path = folder / "circuits.json"
-    if not path.exists():
+    fields = read_results(path, digest_in(folder), missing_ok=True)
+    if not fields or "problem" in fields:
         return {}
-    fields = read_results(path)
-    try:
+    with known_form(path):
         return {
             str(name): np.isin(np.arange(n_units), np.asarray(units, int))
-            for name, units in fields.get("groups", {}).items()
+            for name, units in fields["groups"].items()
         }
-    except (AttributeError, TypeError, ValueError):
-        raise InputError(f"{path}: its groups are no lists of units") from None
 
 
 def write(

@@ -25,9 +25,10 @@ from absl import flags
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.nets import long_run
 from hmmrnn.programs import forget_programs_if_many
+from hmmrnn.storage import read_results
 from hmmrnn.sweep.plan import TROUBLE, reason_of
 from hmmrnn.training import Fit, RunSpec, load
-from hmmrnn.training.run_folder import CONFIG, read_spec
+from hmmrnn.training.run_folder import CONFIG, digest_in, read_spec
 
 FLAGS = flags.FLAGS
 
@@ -123,6 +124,14 @@ def matching(pattern: str) -> list[Path]:
     return found
 
 
+def _is_current(folder: Path, result: str) -> bool:
+    """Whether a folder has a result of the network in it that can be read."""
+    try:
+        return bool(read_results(folder / result, digest_in(folder), missing_ok=True))
+    except InputError:
+        return False
+
+
 def analyse_all(step: Step, many: Many) -> None:
     """Analyse all runs that match and say so of each.
 
@@ -132,7 +141,7 @@ def analyse_all(step: Step, many: Many) -> None:
         SystemExit: with code 1 at the end, if a run was skipped.
     """
     folders = matching(many.pattern)
-    missing = [folder for folder in folders if not (folder / step.result).exists()]
+    missing = [folder for folder in folders if not _is_current(folder, step.result)]
     chosen = missing if many.missing_only else folders
     if len(chosen) < len(folders):
         print(f"{len(folders) - len(chosen)} left out, which have {step.result}", flush=True)

@@ -13,6 +13,7 @@ from hmmrnn.dynamics.fixed_points.rest import EndStates, end_states
 from hmmrnn.dynamics.rotation import net_turns, turns_per_pair
 from hmmrnn.intervals import Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.recordings.recorder import Runs, finite_runs
 from hmmrnn.recordings.symbols import dwell_moments
 from hmmrnn.results import result_without
@@ -52,6 +53,7 @@ def portrait(
         InputError: fewer than 2 trajectories or steps, or hidden states that are not finite.
     """
     network, (key_runs, key_portrait) = network.bare, jax.random.split(key)
+    keep_programs_of(network.cell)
     runs = finite_runs(network, n_trajectories, n_steps, key_runs)
     return portrait_of(network, runs, key_portrait)
 

@@ -17,6 +17,12 @@ class Compared(NamedTuple):
     floor: Estimate  # the same statistic of an HMM sample of the same size, or of training data
     exact: float | None  # its value for the HMM, where it is known in closed form; of held-out data
 
+    def in_short(self) -> str:
+        """A few words, for a line of a record that holds it."""
+        exact = "" if self.exact is None else f", exact {self.exact:.4g}"
+        floor = "" if np.isnan(self.floor.value) else f", floor {self.floor.value:.4g}"
+        return f"{self.network}{floor}{exact}"
+
 
 @result
 class SymbolDwell(NamedTuple):

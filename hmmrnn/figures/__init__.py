@@ -1,6 +1,6 @@
 """Pictures of result records: each function returns a matplotlib figure and computes nothing.
 
-The report looks for them under the names in `hmmrnn.report.FIGURES`.
+The report looks for them under the names in `hmmrnn.report.build.FIGURES`.
 """
 
 from hmmrnn.figures.circuit_matrices import (

@@ -12,8 +12,10 @@ from hmmrnn.arrays import Key
 from hmmrnn.errors import InputError
 from hmmrnn.losses.config import LossConfig
 from hmmrnn.losses.sinkhorn import Transport, cost_matrix, self_transport, transport
+from hmmrnn.results import result
 
 
+@result
 class LossDiagnostics(NamedTuple):
     """How far the value of a loss can be trusted."""
 

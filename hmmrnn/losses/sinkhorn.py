@@ -15,6 +15,7 @@ from ott.problems.linear.linear_problem import LinearProblem
 from ott.solvers.linear.sinkhorn import Sinkhorn
 
 from hmmrnn.arrays import HIGHEST
+from hmmrnn.results import result
 
 Cost = Literal["squared", "euclidean"]
 EXPONENT: dict[str, int] = {"squared": 2, "euclidean": 1}
@@ -22,6 +23,7 @@ ANNEALING_FACTOR = 0.5  # of the blur, per iteration (geomloss's default `scalin
 CHECK_EVERY, MAX_ITERATIONS = 10, 20_000  # of OTT's solver, with a tolerance
 
 
+@result
 class Transport(NamedTuple):
     """Entropic transport cost of two equally weighted samples, with its own diagnostic."""
 

@@ -6,12 +6,13 @@ Interventions are data, so that a baseline and an ablation differ in an argument
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from hmmrnn.arrays import Key, Keys, Params, Scalar
@@ -72,8 +73,11 @@ class Network:
 
     @property
     def digest(self) -> str:
-        """A short name of its parameters, which the files of its analyses carry."""
-        return digest(self.params)
+        """A short name of its parameters, noise level and cell, which files of analyses carry."""
+        sizes = [f"{x.name}={getattr(self.cell, x.name)}" for x in fields(self.cell) if x.init]
+        cell = " ".join(x for x in sizes if not x.startswith(("parent=", "name=")))
+        rest = {"noise_std": np.float32(self.noise_std), "cell": np.array(cell)}
+        return digest({**self.params, **rest})
 
     @property
     def bare(self) -> "Network":
@@ -202,7 +206,6 @@ class Network:
         noise = self.noise(keys_noise, n_steps)
         return self.run(self.initial_state(keys_state), noise, intervention)
 
-    @partial(jax.jit, static_argnames=("n_sequences", "n_steps"))
     def generate(
         self,
         n_sequences: int,
@@ -211,15 +214,21 @@ class Network:
         intervention: Intervention = NO_INTERVENTION,
     ) -> Int[Array, "B T"]:
         """Symbols of `n_sequences` independent sequences; states are not kept."""
+        return _generated(self.bare, n_sequences, n_steps, key, intervention)
 
-        def batch(keys: Keys) -> Array:
-            keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
-            runs = self.simulate(n_steps, keys_run, intervention)
-            return jax.vmap(sample_symbols, in_axes=(1, 0))(runs.logits, keys_emission)
 
-        n_batches = -(-n_sequences // GENERATION_BATCH)
-        keys = jax.random.split(key, (n_batches, -(-n_sequences // n_batches)))
-        return jax.lax.map(batch, keys).reshape(-1, n_steps)[:n_sequences]
+@partial(jax.jit, static_argnames=("n_sequences", "n_steps"))
+def _generated(
+    network: Network, n_sequences: int, n_steps: int, key: Key, intervention: Intervention
+) -> Int[Array, "B T"]:
+    def batch(keys: Keys) -> Array:
+        keys_run, keys_emission = jax.vmap(jax.random.split, out_axes=1)(keys)
+        runs = network.simulate(n_steps, keys_run, intervention)
+        return jax.vmap(sample_symbols, in_axes=(1, 0))(runs.logits, keys_emission)
+
+    n_batches = -(-n_sequences // GENERATION_BATCH)
+    keys = jax.random.split(key, (n_batches, -(-n_sequences // n_batches)))
+    return jax.lax.map(batch, keys).reshape(-1, n_steps)[:n_sequences]
 
 
 def _check(intervention: Intervention, steps_and_runs: tuple[int, ...]) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +37,7 @@ from hmmrnn.storage import known_form, plain, read_arrays, read_json, read_resul
 from hmmrnn.targets import Words
 from hmmrnn.training import load
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import MANIFEST, RunSpec, long_run_in, read_spec
+from hmmrnn.training.run_folder import MANIFEST, RunSpec, digest_in, long_run_in, read_spec
 
 FIGURES = (
     "training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES,
@@ -263,7 +262,9 @@ def _optional(path: Path) -> dict[str, Any]:
     return found
 
 
-_measured = partial(read_results, missing_ok=True)
+def _measured(path: Path) -> dict[str, Any]:
+    """What an analysis of the network in the folder measured; {} if it was not made."""
+    return read_results(path, digest_in(path.parent), missing_ok=True)
 
 
 def _known_form(path: Path) -> AbstractContextManager[None]:

@@ -22,7 +22,7 @@ from hmmrnn.storage import read_arrays, read_json, read_results, write_arrays, w
 from hmmrnn.sweep.folder import failure
 from hmmrnn.training import read_spec
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import is_finished, long_run_in
+from hmmrnn.training.run_folder import digest_in, is_finished, long_run_in
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
@@ -185,7 +185,11 @@ def _wall_time(path: Path) -> dict[str, Cell]:
 
 
 def _analysis(path: Path) -> dict[str, Cell]:
-    return dict(_scalars(read_results(path), path.stem))
+    try:
+        network = digest_in(path.parent)
+    except InputError:  # of a file that is named for itself
+        network = None
+    return dict(_scalars(read_results(path, network), path.stem))
 
 
 PARTS = {

@@ -7,14 +7,16 @@ from typing import NamedTuple
 import jax
 from jaxtyping import Array, Int
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, Scalar
 from hmmrnn.nets import Network
+from hmmrnn.results import result
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.floor import Floor
 from hmmrnn.training.origin import Origin
 from hmmrnn.training.step import Records, TrainState
 
 
+@result
 class Snapshots(NamedTuple):
     """Parameters on the way; rows of epochs not reached yet are zero."""
 
@@ -22,6 +24,7 @@ class Snapshots(NamedTuple):
     params: dict[str, Array]  # each with an axis E
 
 
+@result
 class Progress(NamedTuple):
     """A training after some of its epochs: all that is needed to go on or to stop here.
 
@@ -49,6 +52,10 @@ class Fit(Network):
     config: TrainConfig
     mean_params: dict[str, Array] = field(default_factory=dict)
     """Over the last `train.average_epochs`; empty without them."""
+
+    def replace(self, *, noise_std: Scalar | None = None, **params: Array) -> Network:
+        """A network with another noise level or other parameters, which nobody trained."""
+        return self.bare.replace(noise_std=noise_std, **params)
 
     @classmethod
     def of(cls, config: TrainConfig, noise_std: Array, progress: Progress) -> "Fit":

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from hmmrnn.arrays import Key
 from hmmrnn.losses import Generated
+from hmmrnn.results import result
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import one_hot
 
@@ -15,6 +16,7 @@ FLOOR_SEQUENCES = 16_384
 """Sequences drawn on each side in all, at most 64 and at least 8 batches."""
 
 
+@result
 class Floor(NamedTuple):
     """Data-versus-data value of the loss at the batch size of the training."""
 

@@ -30,7 +30,7 @@ import numpy as np
 from filelock import Timeout
 
 from hmmrnn.errors import FolderInUseError, InputError, StorageError
-from hmmrnn.nets import LongRun, init_params
+from hmmrnn.nets import LongRun, Network, init_params
 from hmmrnn.sequences import DATA_FILE
 from hmmrnn.settings import values_before
 from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
@@ -196,6 +196,20 @@ def save_fit(folder: Path, fit: Fit) -> None:
     if fit.mean_params:
         write_arrays(folder / MEAN_PARAMS, fit.mean_params)
     write_arrays(folder / "params.npz", fit.params)
+
+
+def digest_in(folder: Path) -> str | None:
+    """The digest of the network in a run folder; None before its training has ended.
+
+    Raises:
+        InputError: damaged files.
+    """
+    path = folder / "params.npz"
+    if not path.exists():
+        return None
+    config, noise_std, *_ = read_spec(folder)
+    params = {name: jnp.asarray(value) for name, value in read_arrays(path).items()}
+    return Network(params, noise_std, config.cell).digest
 
 
 def load(folder: str | Path) -> Fit:

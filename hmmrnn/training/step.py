@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 from hmmrnn.arrays import Key, Keys, Scalar
 from hmmrnn.losses import Generated, Objective, Transport
 from hmmrnn.nets import Network, init_params, straight_through
+from hmmrnn.results import result
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.data import (
     FixedData,
@@ -35,6 +36,7 @@ class TrainState(NamedTuple):
     bad_in_row: Int[Array, ""]  # of which without a finite one in between
 
 
+@result
 class Records(NamedTuple):
     """What one epoch leaves behind: means over its steps; a chunk stacks them as (epochs,)."""
 

@@ -9,7 +9,15 @@ from hmmrnn.errors import InputError, StorageError
 from hmmrnn.fidelity.learned import learned
 from hmmrnn.hmm import PRESETS
 from hmmrnn.nets import long_run
-from hmmrnn.storage import plain, read_arrays, read_json, read_results, write_arrays, write_json
+from hmmrnn.storage import (
+    known_form,
+    plain,
+    read_arrays,
+    read_json,
+    read_results,
+    write_arrays,
+    write_json,
+)
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.config import recipe
@@ -18,6 +26,7 @@ from hmmrnn.training.run_folder import (
     MANIFEST,
     MEAN_PARAMS,
     STATE,
+    digest_in,
     is_finished,
     read_spec,
 )
@@ -138,27 +147,29 @@ def _copy_snapshots(source: Path, target: Path, name: str) -> None:
 def entry_of(folder: Path, name: str, command: str) -> Entry:
     """What the index says of a packed network."""
     spec, manifest = read_spec(folder), read_json(folder / MANIFEST)
-    config, fidelity = spec.config, read_results(folder / "fidelity.json")
+    config, path = spec.config, folder / "fidelity.json"
+    fidelity = read_results(path, digest_in(folder))
     preset, loss, _ = name.split("-")
-    return Entry(
-        name=name,
-        preset=preset,
-        loss=loss,
-        seed=spec.seed,
-        batch_size=config.train.batch_size,
-        n_steps=config.data.n_steps,
-        n_snapshots=len(read_arrays(folder / "snapshots.npz")["epochs"]),
-        learned=learned(fidelity),
-        kl=fidelity["kl"]["6"]["network"]["value"],
-        volatility=fidelity["volatility"]["network"]["value"],
-        hmm_volatility=fidelity["volatility"]["exact"],
-        bounded_share=long_run(load(folder), config.data.n_steps).bounded_share,
-        wall_time_s=manifest["wall_time_s"],
-        command=command,
-        commit=manifest["commit"],
-        versions=manifest["versions"],
-        files={path.name: checksum(path) for path in sorted(folder.iterdir())},
-    )
+    with known_form(path):
+        return Entry(
+            name=name,
+            preset=preset,
+            loss=loss,
+            seed=spec.seed,
+            batch_size=config.train.batch_size,
+            n_steps=config.data.n_steps,
+            n_snapshots=len(read_arrays(folder / "snapshots.npz")["epochs"]),
+            learned=learned(fidelity),
+            kl=fidelity["kl"]["6"]["network"]["value"],
+            volatility=fidelity["volatility"]["network"]["value"],
+            hmm_volatility=fidelity["volatility"]["exact"],
+            bounded_share=long_run(load(folder), config.data.n_steps).bounded_share,
+            wall_time_s=manifest["wall_time_s"],
+            command=command,
+            commit=manifest["commit"],
+            versions=manifest["versions"],
+            files={path.name: checksum(path) for path in sorted(folder.iterdir())},
+        )
 
 
 def chosen(n: int) -> list[int]:

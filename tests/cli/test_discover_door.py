@@ -157,4 +157,4 @@ def test_damaged_groups_are_named(trained, door, tmp_path):
     (folder / "circuits.json").write_text('{"groups": [1, 2]}')
     done = door("discover", f"--run={folder}")
     assert done.returncode == 1
-    assert "circuits.json: its groups are no lists of units" in done.stderr
+    assert "circuits.json: stale, another version" in done.stderr

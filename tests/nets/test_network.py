@@ -76,5 +76,24 @@ def test_trained_and_planted_networks_are_networks(smoke):
         assert each.bare.cell == each.cell
         keys = jax.random.split(KEY, B)
         chex.assert_trees_all_equal(each.bare.simulate(T, keys), each.simulate(T, keys))
-    assert fit.replace(noise_std=0.1).config == fit.config
     chex.assert_trees_all_equal_shapes(dict(fit.params), init_params(smoke.cell, KEY))
+
+
+def test_the_digest_is_of_all_that_changes_what_a_network_does():
+    one = net()
+    params = {name: np.asarray(x) for name, x in one.params.items()}
+    assert one.digest == Network(params, np.float64(0.7), one.cell).digest
+    others = [
+        one.replace(noise_std=0.8),
+        one.replace(W_rec=1.001 * one.params["W_rec"]),
+        Network(one.params, one.noise_std, one.cell.clone(activation="tanh")),
+        Network(one.params, one.noise_std, one.cell.clone(leak=0.5)),
+    ]
+    assert len({each.digest for each in (one, *others)}) == 5
+
+
+def test_a_trained_network_that_is_changed_is_none_that_was_trained(smoke):
+    fit = train(smoke.replace(train={"epochs": 1}), 1.0, KEY)
+    assert type(fit.replace(noise_std=0.5)) is Network
+    assert fit.replace(noise_std=0.5).noise_std == 0.5
+    np.testing.assert_array_equal(fit.generate(3, T, KEY), fit.bare.generate(3, T, KEY))

@@ -22,6 +22,7 @@ from hmmrnn.dynamics.fixed_points.search import Search, search, settle
 from hmmrnn.dynamics.spectra import spectra_along
 from hmmrnn.intervals import LEVEL, Estimate
 from hmmrnn.nets import Network
+from hmmrnn.programs import keep_programs_of
 from hmmrnn.recordings.recorder import expect_variance
 from hmmrnn.results import result_without
 
@@ -89,6 +90,7 @@ def find_fixed_points(
         InputError: no start, or hidden states that are not finite.
     """
     network = network.bare
+    keep_programs_of(network.cell)
     return fixed_points_of(network, search(network, key, n_starts), key, plane)
 
 
