@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from hmmrnn.errors import InputError
 from hmmrnn.nets import NO_INTERVENTION, Intervention, Network, Trajectory
 
 Answer = TypeVar("Answer")
@@ -89,7 +90,13 @@ def under(
 
     One arm after the other, which keeps a run in the processor's cache; `at_once` of them side by
     side where runs are small. To be compiled by the one who asks.
+
+    Raises:
+        InputError: nothing is done, fields of different numbers of arms, or what `run_under` raises.
     """
+    counts = {len(leaf) for leaf in jax.tree.leaves(arms)}
+    if len(counts) != 1:
+        raise InputError(f"arms: their fields have {sorted(counts)} rows; give one for each arm")
 
     def of_arm(arm: Arms) -> Answer:
         return ask(run_under(network, trials, arm), arm, *asked)
@@ -98,14 +105,23 @@ def under(
 
 
 def run_under(network: Network, trials: Trials, arm: Arms) -> Trajectory:
-    """The trials under one arm, whose entries have no axis of arms."""
+    """The trials under one arm, whose entries have no axis of arms.
+
+    Raises:
+        InputError: units that hear or are held at what the trials do not have, or weights that are
+            none of the network's.
+    """
     if arm.weights is not None:
+        if unknown := set(arm.weights) - set(network.params):
+            known = ", ".join(sorted(network.params))
+            raise InputError(f"weights={min(unknown)}: the network has {known}")
         network = network.replace(**arm.weights)
     inputs = trials.inputs
     if arm.hears_other is not None:
+        if trials.other is None:
+            raise InputError("hears_other: the trials have no other inputs")
         network = hearing_two(network, arm.hears_other)
-        heard = inputs if trials.other is None else trials.other
-        inputs = jnp.concatenate([heard, inputs], axis=-1)
+        inputs = jnp.concatenate([trials.other, inputs], axis=-1)
     if arm.push is not None:
         push = arm.push.reshape(len(inputs), *(1,) * (inputs.ndim - 2), -1)
         network, inputs = hearing_drives(network), network.drive(inputs) + push
@@ -130,8 +146,10 @@ def _gates_of_steps(arm: Arms, instead: Array | None, n_steps: int) -> Intervent
             gates,
             NO_INTERVENTION,
         )
-    if arm.held is None or instead is None:
+    if arm.held is None:
         return gates
+    if instead is None:
+        raise InputError("held: the trials have no states instead")
     here = (now & arm.held)[:, None]
     course = instead[0 if arm.stand_in is None else arm.stand_in]
     gain, offset = (

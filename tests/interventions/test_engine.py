@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from networks import SMALL, net_of, random_network
 
+from hmmrnn import InputError
 from hmmrnn.interventions import Arms, Trials, run_under, under
 from hmmrnn.interventions.answers import first_of, if_finite, margin, onset_of, prefers
 from hmmrnn.interventions.engine import arms_of, gates_of, in_blocks
@@ -147,3 +148,18 @@ def test_what_is_not_finite_answers_nothing():
     assert np.isnan(prefers(logits, 1)[2, 2])
     np.testing.assert_array_equal(if_finite(logits, jnp.array([7, 8, 9])), [7, 8, np.nan])
     np.testing.assert_array_equal(margin(logits, (0, 1))[0], [1, -1, 1])
+
+
+@pytest.mark.parametrize(
+    ("arms", "trials", "what"),
+    [
+        (ARMS["held"], TRIALS._replace(instead=None), "held"),
+        (ARMS["other trial"], TRIALS._replace(other=None), "hears_other"),
+        (Arms(weights={"W_recc": drawn(G, N, N)}), TRIALS, "weights=W_recc"),
+        (Arms(), TRIALS, "arms"),
+        (Arms(state_gain=drawn(2, N), noise_gain=drawn(3, N)), TRIALS, r"\[2, 3\] rows"),
+    ],
+)
+def test_what_cannot_be_done_is_named_and_never_left_out(arms, trials, what):
+    with pytest.raises(InputError, match=what):
+        under(net_of(SMALL, PARAMS), trials, arms, lambda run, arm: run.logits)
