@@ -92,7 +92,7 @@ def under(
     side where runs are small. To be compiled by the one who asks.
 
     Raises:
-        InputError: nothing is done, fields of different numbers of arms, or what `run_under` raises.
+        InputError: fields of none or of different numbers of arms, or what `run_under` raises.
     """
     counts = {len(leaf) for leaf in jax.tree.leaves(arms)}
     if len(counts) != 1:
