@@ -20,6 +20,9 @@ from hmmrnn.results import fields
 FORMAT = 1
 """Of files of results. Some from before there was a number have the same fields."""
 
+RENAMED = ("manner", "proofs", "switching")
+"""Fields that have other names now; files with them are stale."""
+
 DAMAGE = (
     OSError,
     ValueError,
@@ -64,6 +67,8 @@ def read_results(
         raise InputError(f"{path}: is {type(found).__name__}, not an object with named fields")
     if (number := found.get("format", FORMAT)) != FORMAT:
         raise InputError(f"{path}: stale, its format is {number} and not {FORMAT}; measure again")
+    if old := [name for name in RENAMED if name in found]:
+        raise InputError(f"{path}: stale, {old[0]!r} has another name now; measure again")
     if network is not None and found.get("network", network) != network:
         raise InputError(f"{path}: stale, it is of other parameters than those here; measure again")
     numbers = {name: value for name, value in found.items() if name not in ("format", "network")}

@@ -155,3 +155,11 @@ def test_long_values_are_cut_between_their_entries():
     shown = repr(OUTER._replace(by_size=many | {2: "x" * 90}))
     (line,) = (line for line in shown.splitlines() if "by_size" in line)
     assert line.endswith("1: 1.5 [1, 2], ...")
+
+
+@pytest.mark.parametrize("old", ["manner", "proofs", "switching"])
+def test_files_with_the_names_of_before_are_stale(tmp_path, old):
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps({old: {}, "rotation": 1}))
+    with pytest.raises(InputError, match=rf"found\.json: stale.*{old}"):
+        read_results(path)

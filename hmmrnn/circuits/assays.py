@@ -26,6 +26,9 @@ from hmmrnn.recordings.clusters import in_cluster
 from hmmrnn.recordings.recorder import Recording
 from hmmrnn.results import result
 
+OF_STEPS = ("held", "stand_in", "hears_other", "push", "steps")
+"""Of arms: what belongs to trials of known steps and runs."""
+
 
 @result
 class AllStarts(NamedTuple):
@@ -123,18 +126,24 @@ def measure(
     """Counts in G arms, or under one or several interventions with entries () or (N,).
 
     Spectra are those at the last states of some of the runs.
+
+    Raises:
+        InputError: no intervention, or arms with anything but gains, offsets and weights: free
+            runs and escapes have other steps and runs.
     """
     if not isinstance(arms, Arms):
         several = arms if isinstance(arms, list) else [arms]
         arms = arms_of(several, setting.network.hidden_size)
+    if odd := [name for name in OF_STEPS if getattr(arms, name) is not None]:
+        raise InputError(f"{odd[0]}: free runs take gains, offsets and weights; use `under`")
     run, left = in_blocks(lambda block: _counted(_fixed(setting), block, _own(setting)), arms)
     critical = np.full(run.finite.shape, np.nan)
     for i in range(arms.n):
         if n_spectra:
-            gates = gates_of(jax.tree.map(lambda x, i=i: x[i], arms))
-            critical[i, :n_spectra] = has_critical_pair(
-                setting.network, gates, run.last[i, :n_spectra]
-            )
+            arm = jax.tree.map(lambda x, i=i: x[i], arms)
+            network = setting.network.replace(**(arm.weights or {}))
+            last = run.last[i, :n_spectra]
+            critical[i, :n_spectra] = has_critical_pair(network, gates_of(arm), last)
     return Measured(run, left, np.where(run.finite, critical, np.nan))
 
 

@@ -26,6 +26,8 @@ def onset_of(
 ) -> Float[Array, "*B"]:
     """The first step from which a symbol is preferred `n_lasting` times in a row; NaN if never."""
     n_starts = len(preferred) - n_lasting + 1
+    if n_starts < 1:  # too short to last
+        return jnp.full(preferred.shape[1:], jnp.nan)
     here = jnp.stack([preferred[i : i + n_starts] == 1 for i in range(n_lasting)]).all(0)
     return jnp.where(here.any(0), jnp.argmax(here, axis=0), jnp.nan)
 

@@ -42,7 +42,8 @@ class Arms(NamedTuple):
     state_gain: Float[Array, "G N"] | None = None  # on the new hidden state
     state_offset: Float[Array, "G N"] | None = None  # added to the new hidden state
     held: Bool[Array, "G N"] | None = None  # units whose states are those of `instead`
-    stand_in: Int[Array, " G"] | None = None  # which course of `instead`; None: the first
+    stand_in: Int[Array, " G"] | None = None  # which course of `instead`; None: the first; NaN
+    # where there is no such course
     hears_other: Bool[Array, "G N"] | None = None  # units that hear `other`
     push: Float[Array, "G T N"] | None = None  # added to the drive W_in x
     weights: dict[str, Float[Array, "G ..."]] | None = None  # in place of the network's own
@@ -50,12 +51,25 @@ class Arms(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Number of arms, G."""
-        return len(jax.tree.leaves(self)[0])
+        """Number of arms, G.
+
+        Raises:
+            InputError: fields of none or of different numbers of arms.
+        """
+        counts = {len(leaf) for leaf in jax.tree.leaves(self)}
+        if len(counts) != 1:
+            raise InputError(f"arms: their fields have {sorted(counts)} rows; give one for each")
+        return counts.pop()
 
 
 def arms_of(interventions: Sequence[Intervention], n_units: int) -> Arms:
-    """One arm for each of some interventions with entries () or (N,)."""
+    """One arm for each of some interventions with entries () or (N,).
+
+    Raises:
+        InputError: no intervention.
+    """
+    if not interventions:
+        raise InputError("interventions: there is none")
     recurrent_gain, noise_gain, state_gain, state_offset = (
         jnp.stack([jnp.broadcast_to(jnp.asarray(gate, float), n_units) for gate in each])
         for each in zip(*interventions, strict=True)
@@ -68,9 +82,8 @@ def in_blocks(ask: Callable[[Arms], Answer], arms: Arms, size: int = BLOCK) -> A
 
     So a compiled `ask` is compiled once.
     """
-    padded = jax.tree.map(
-        lambda x: jnp.concatenate([x, jnp.repeat(x[-1:], -arms.n % size, 0)]), arms
-    )
+    more = -arms.n % size
+    padded = jax.tree.map(lambda x: jnp.concatenate([x, jnp.repeat(x[-1:], more, 0)]), arms)
     answers = [
         jax.tree.map(np.asarray, ask(jax.tree.map(lambda x, i=first: x[i : i + size], padded)))
         for first in range(0, arms.n, size)
@@ -94,9 +107,7 @@ def under(
     Raises:
         InputError: fields of none or of different numbers of arms, or what `run_under` raises.
     """
-    counts = {len(leaf) for leaf in jax.tree.leaves(arms)}
-    if len(counts) != 1:
-        raise InputError(f"arms: their fields have {sorted(counts)} rows; give one for each arm")
+    arms.n  # noqa: B018, which looks at their numbers
 
     def of_arm(arm: Arms) -> Answer:
         return ask(run_under(network, trials, arm), arm, *asked)
@@ -108,24 +119,42 @@ def run_under(network: Network, trials: Trials, arm: Arms) -> Trajectory:
     """The trials under one arm, whose entries have no axis of arms.
 
     Raises:
-        InputError: units that hear or are held at what the trials do not have, or weights that are
-            none of the network's.
+        InputError: units that hear or are held at what the trials do not have, a push or states
+            that do not fit the runs, or weights that are none of the network's.
     """
+    _check(network, trials, arm)
     if arm.weights is not None:
-        if unknown := set(arm.weights) - set(network.params):
-            known = ", ".join(sorted(network.params))
-            raise InputError(f"weights={min(unknown)}: the network has {known}")
         network = network.replace(**arm.weights)
     inputs = trials.inputs
     if arm.hears_other is not None:
-        if trials.other is None:
-            raise InputError("hears_other: the trials have no other inputs")
         network = hearing_two(network, arm.hears_other)
-        inputs = jnp.concatenate([trials.other, inputs], axis=-1)
+        inputs = jnp.concatenate([jnp.asarray(trials.other), inputs], axis=-1)
     if arm.push is not None:
-        push = arm.push.reshape(len(inputs), *(1,) * (inputs.ndim - 2), -1)
+        push = arm.push.reshape(len(inputs), *(1,) * (inputs.ndim - 2), network.hidden_size)
         network, inputs = hearing_drives(network), network.drive(inputs) + push
     return network.run(trials.h0, inputs, _gates_of_steps(arm, trials.instead, len(inputs)))
+
+
+def _check(network: Network, trials: Trials, arm: Arms) -> None:
+    """Whether the trials have what the arm asks for."""
+    runs, n_steps, n_units = trials.h0.shape[:-1], len(trials.inputs), network.hidden_size
+    if unknown := set(arm.weights or ()) - set(network.params):
+        known = ", ".join(sorted(network.params))
+        raise InputError(f"weights={min(unknown)}: the network has {known}")
+    if arm.hears_other is not None:
+        other = None if trials.other is None else trials.other.shape
+        if other != trials.inputs.shape:
+            raise InputError(f"hears_other: inputs are {trials.inputs.shape}, others {other}")
+    if arm.push is not None and arm.push.shape != (n_steps, n_units):
+        raise InputError(f"push: is {arm.push.shape} in each arm, not {(n_steps, n_units)}")
+    if arm.held is not None:
+        course = (0, 0, 0) if trials.instead is None else trials.instead.shape[1:]
+        fits = course[0] in (1, n_steps) and course[2] == n_units
+        if not fits or (course[1] != 1 and course[1:2] != runs):
+            raise InputError(
+                f"held: instead has courses of {course}, which fit no runs {runs} of {n_steps} "
+                f"steps and {n_units} units"
+            )
 
 
 def gates_of(arm: Arms) -> Intervention:
@@ -146,16 +175,16 @@ def _gates_of_steps(arm: Arms, instead: Array | None, n_steps: int) -> Intervent
             gates,
             NO_INTERVENTION,
         )
-    if arm.held is None:
+    if arm.held is None or instead is None:
         return gates
-    if instead is None:
-        raise InputError("held: the trials have no states instead")
-    here = (now & arm.held)[:, None]
-    course = instead[0 if arm.stand_in is None else arm.stand_in]
-    gain, offset = (
-        jnp.expand_dims(gate, 1) if jnp.ndim(gate) == 2 else gate
-        for gate in (gates.state_gain, gates.state_offset)
-    )
+    here = now & arm.held
+    gain, offset = jnp.asarray(gates.state_gain), jnp.asarray(gates.state_offset)
+    which = 0 if arm.stand_in is None else arm.stand_in
+    course = instead.at[which].get(mode="fill", fill_value=jnp.nan)
+    if course.shape[1] == 1:  # the same for all runs
+        course = course[:, 0]
+    else:
+        here, gain, offset = (x[:, None] if x.ndim == 2 else x for x in (here, gain, offset))
     return gates._replace(
         state_gain=jnp.where(here, 0.0, gain), state_offset=jnp.where(here, course, offset)
     )

@@ -9,13 +9,6 @@ from hmmrnn.nets import LongRun
 from hmmrnn.report.numbers import beside, span, text
 from hmmrnn.targets import OF_HMM, Words
 
-MOVES = {
-    "orbit": "its state orbits",
-    "double well": "its state hops between wells",
-    "neither": "its state neither orbits nor hops between wells",
-}
-"""What the verdict on the regime says of the state."""
-
 
 class Number(NamedTuple):
     """A number with its 95 % interval, beside the same number of HMM or data; NaN where unknown."""
@@ -71,6 +64,9 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = O
                 f"the {words.target}'s law, "
                 f"{words.of_sample} {beside(kl.floor, kl.low, kl.high)}"
             )
+    if "regime" in dynamics:
+        told = "; ".join(parts)
+        return (f"{told}. " if told else "") + str(dynamics["regime"]["sentence"])
     if not dynamics:
         parts.append("its dynamics are not measured yet")
     elif "problem" in dynamics:
@@ -79,10 +75,7 @@ def verdict(fidelity: dict[str, Any], dynamics: dict[str, Any], words: Words = O
         parts.append("its preferred symbol never changes")
     else:
         turns = f"{text(rotation.value, rotation.low, rotation.high)} times per pair of transitions"
-        known = dynamics.get("regime")
-        parts.append(
-            f"it turns {turns}" if known is None else f"{MOVES[known['kind']]}, turning {turns}"
-        )
+        parts.append(f"it turns {turns}")
     return "; ".join(parts) + "."
 
 

@@ -18,6 +18,7 @@ from hmmrnn.circuits.free_runs import counts, escapes, settled
 from hmmrnn.circuits.outcomes import FLOOR, Outcomes, outcomes, quantities, weights_of
 from hmmrnn.dynamics import spectrum
 from hmmrnn.dynamics.spectra import spectra_along
+from hmmrnn.interventions import Arms
 from hmmrnn.interventions.engine import arms_of
 from hmmrnn.losses import kl_of_law, ngram_shares
 from hmmrnn.nets import NO_INTERVENTION, Intervention, RNNCell, init_params
@@ -440,3 +441,20 @@ def test_what_cannot_be_measured_is_refused(setting):
         counts(net_of(NET.cell, NET.params, 1.0), gains, 5, setting.keys)
     with pytest.raises(InputError, match="order=17"):
         counts(net_of(NET.cell, NET.params, 1.0), gains, 50, setting.keys, order=17)
+
+
+def test_spectra_are_those_of_the_weights_of_an_arm(setting):
+    """A rotation by a quarter turn in two units has a critical pair, no weights have none."""
+    still = jnp.zeros((N, N))
+    turning = still.at[0, 1].set(-1.0).at[1, 0].set(1.0)
+    cell = RNNCell(n_symbols=2, hidden_size=N, noise_dim=2, activation="tanh")
+    params = {name: NET.params[name] for name in ("W_in", "W_out")} | {"W_rec": still}
+    own = setting._replace(network=net_of(cell, params, 0.01))
+    found = measure(own, Arms(weights={"W_rec": jnp.stack([still, turning])}), n_spectra=3)
+    np.testing.assert_array_equal(found.critical[:, :3], [[0] * 3, [1] * 3])
+
+
+@pytest.mark.parametrize("name", ["held", "push", "steps"])
+def test_what_free_runs_cannot_do_is_named(setting, name):
+    with pytest.raises(InputError, match=name):
+        measure(setting, Arms(**{name: jnp.zeros((2, N))}))

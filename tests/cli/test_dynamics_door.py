@@ -124,7 +124,7 @@ def test_the_report_shows_the_whole_analysis(second):
     page = Page(report(folder).read_text())
     shown = {a["id"] for a in page.all("figure")}
     assert shown >= {*DYNAMICS_FIGURES}
-    assert page.text.count(found.in_plane.regime.sentence) == 1
+    assert page.text.count(found.in_plane.regime.sentence) == 2  # in the headline, too
     for pair in found.in_plane.regimes:
         assert pair.sentence in page.text
     ids = [a["id"] for _, a in page.elements if "id" in a]

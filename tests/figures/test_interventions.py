@@ -89,7 +89,7 @@ def test_unknown_doses_are_gaps_and_a_dose_between_gaps_keeps_its_interval():
     )
 
 
-def test_dials_that_are_missing_or_unknown_say_so():
+def test_dose_responses_that_are_missing_or_unknown_say_so():
     blank = response("noise")._replace(
         outcome=outcomes(4), control=outcomes(2), n_controls=0, kind="noise"
     )

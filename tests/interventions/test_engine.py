@@ -157,9 +157,43 @@ def test_what_is_not_finite_answers_nothing():
         (ARMS["other trial"], TRIALS._replace(other=None), "hears_other"),
         (Arms(weights={"W_recc": drawn(G, N, N)}), TRIALS, "weights=W_recc"),
         (Arms(), TRIALS, "arms"),
+        (Arms(push=drawn(G, 1, N)), TRIALS, r"push.*\(1, 12\)"),
+        (Arms(push=drawn(G, STEPS + 1, N)), TRIALS, "push"),
+        (ARMS["other trial"], TRIALS._replace(other=TRIALS.other[1:]), "hears_other"),
+        (ARMS["held"], TRIALS._replace(instead=TRIALS.instead[:, 1:]), "held"),
+        (ARMS["held"], TRIALS._replace(instead=TRIALS.instead[:, :, 1:]), "held"),
         (Arms(state_gain=drawn(2, N), noise_gain=drawn(3, N)), TRIALS, r"\[2, 3\] rows"),
     ],
 )
 def test_what_cannot_be_done_is_named_and_never_left_out(arms, trials, what):
     with pytest.raises(InputError, match=what):
         under(net_of(SMALL, PARAMS), trials, arms, lambda run, arm: run.logits)
+
+
+def test_fields_of_different_numbers_of_arms_are_never_cut():
+    arms = Arms(state_gain=drawn(8, N), noise_gain=drawn(16, N))
+    with pytest.raises(InputError, match=r"\[8, 16\] rows"):
+        in_blocks(lambda block: block.state_gain, arms)
+    with pytest.raises(InputError, match="interventions"):
+        arms_of([], N)
+
+
+@pytest.mark.parametrize("axes", [(), (2, 3)])
+def test_units_are_held_whatever_the_axes_of_the_runs(axes):
+    net, level = net_of(SMALL, PARAMS), jnp.linspace(0, 1, N)
+    trials = Trials(jnp.zeros((*axes, N)), drawn(STEPS, *axes, D), instead=level[None, None, None])
+    arms = Arms(held=some(G, N))
+    states = under(net, trials, arms, lambda run, arm: run.states)
+    held = np.asarray(arms.held).reshape(G, 1, *(1,) * len(axes), N)
+    expected = np.broadcast_to(np.where(held, level, 0), states.shape)
+    np.testing.assert_array_equal(np.where(held, states, 0), expected)
+
+
+def test_a_course_that_is_not_there_is_unknown():
+    arms = ARMS["held"]._replace(stand_in=jnp.array([0, 1, 2, 1]))
+    found = under(net_of(SMALL, PARAMS), TRIALS, arms, lambda run, arm: run.logits.sum())
+    np.testing.assert_array_equal(np.isnan(found), [False, False, True, False])
+
+
+def test_a_run_too_short_to_last_has_no_onset():
+    assert np.isnan(onset_of(jnp.ones((2, 3)), 3)).all()

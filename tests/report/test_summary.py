@@ -3,7 +3,6 @@ import math
 import pytest
 from figures.records import compared, fidelity, portrait, silent, still
 
-from hmmrnn.intervals import Estimate
 from hmmrnn.report import five_numbers, verdict
 from hmmrnn.storage import plain
 
@@ -50,22 +49,18 @@ def test_what_is_not_measured_or_not_defined_says_so():
     assert "no transitions" in str(numbers[4])
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("orbit", "its state orbits, turning 0.9"),
-        ("double well", "its state hops between wells, turning 0.9"),
-        ("neither", "its state neither orbits nor hops between wells, turning 0.9"),
-        (None, "it turns 0.9"),
-    ],
-)
-def test_the_verdict_is_that_on_the_regime_whatever_the_rotation(kind, words):
-    moving = portrait()._replace(rotation=Estimate(0.9, 0.1, 1.3))
-    regime = {} if kind is None else {"regime": {"kind": kind}}
-    line = verdict(plain(fidelity()), plain(moving) | regime)
-    assert words in line
+def test_the_verdict_is_that_on_the_regime_word_by_word():
+    told = "It turns 0.90 times, but that is too uncertain."
+    moving = plain(portrait()) | {"regime": {"kind": "neither", "sentence": told}}
+    line = verdict(plain(fidelity()), moving)
+    assert line.endswith(f". {told}")
     assert "3-grams lie 0.0369 nats" in line
+    assert verdict({}, moving).endswith(told)
     assert "\n" not in line
+
+
+def test_without_a_regime_the_verdict_says_how_often_it_turns():
+    assert "it turns 0.991" in verdict(plain(fidelity()), plain(portrait()))
 
 
 def test_the_verdict_of_parts():
