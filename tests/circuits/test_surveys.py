@@ -50,8 +50,8 @@ def name(pair):
 
 def part(found, wanted):
     """Ratio of all changes under one of the parts."""
-    at = found.parts.names.index(wanted)
-    return list(found.parts.outcome.per_step_ratio[at].parts)
+    at = found.ablations.names.index(wanted)
+    return list(found.ablations.outcome.per_step_ratio[at].parts)
 
 
 def in_window(windows, group, start):
@@ -129,7 +129,7 @@ def test_without_kick_neurons_nothing_switches_and_they_with_carriers_suffice(ki
     assert part(found, "no noise into populations") == [0, 0, 0]
     assert part(found, "no noise into all others")[1] > 0.75
     assert part(found, "all but circuit and carriers silent")[1] > 0.75
-    n_units = dict(zip(found.parts.names, found.parts.n_units, strict=True))
+    n_units = dict(zip(found.ablations.names, found.ablations.n_units, strict=True))
     assert n_units["kick neurons silent"] == 6
     assert n_units["carriers silent"] == 8
     assert (

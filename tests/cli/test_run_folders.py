@@ -68,7 +68,7 @@ def fake(measure=None, write=None, shape=lambda spec: spec.config.cell, **option
         yield from (float(fit.params["W_rec"][0, 0]) for fit in fits)
 
     def written(folder, network, record):
-        write_json(folder / "fake.json", record)
+        write_json(folder / "fake.json", {"weight": record})
         return f"weight {record:.3f}"
 
     return Step("fake.json", shape, measure or measured, write or written, **options)
@@ -146,7 +146,7 @@ def test_what_cannot_be_read_is_said_and_spares_the_others(runs, capsys):
     assert half.startswith(f"skipped {runs / 'half'}: ")
     assert "has not finished; continue with --resume" in half
     first = load(runs / "b").params["W_rec"][0, 0]
-    assert read_json(runs / "b" / "fake.json") == pytest.approx(float(first))
+    assert read_json(runs / "b" / "fake.json")["weight"] == pytest.approx(float(first))
 
 
 def test_groups_of_one_shape_are_filled_up_to_one_size(runs):
@@ -160,7 +160,7 @@ def test_groups_of_one_shape_are_filled_up_to_one_size(runs):
     assert done(fake(measure), runs / "*", at_once=2) == 1
     # a and b; bad, for half could not be loaded, twice; other, twice
     assert sizes == [2, 2, 2]
-    assert read_json(runs / "bad" / "fake.json") == 0
+    assert read_json(runs / "bad" / "fake.json")["weight"] == 0
 
 
 XLA = RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\n\nlong\nallocations")
