@@ -25,7 +25,7 @@ SIZES = Sizes(n_trajectories=16, n_steps=100, n_starts=16, n_states=32)
 def cases(plan: Plan) -> Iterator[Comparison]:
     """The most that were added, and those that were left."""
     n_rates, n_sizes = (2, 2) if plan.small else (40, 10)
-    rates = [{"train": {"learning_rate": 1e-3 * 1.1**i}} for i in range(n_rates)]
+    rates = [{"train": {"learning_rate": 1e-4 * 1.1**i}} for i in range(n_rates)]
     sizes = [{"net": {"hidden_size": 16 + i}} for i in range(1, n_sizes + 1)]
     jax.clear_caches()  # of other parts
     before, counts = n_mappings(), list[int]()

@@ -98,6 +98,7 @@ def portrait_of(network: Network, runs: Runs, key: Key) -> Portrait:
     )
 
 
+@jax.jit  # or each call would compile its loop anew
 def _quiet(network: Network, plane: PCA, starts: Float[Array, "P N"]) -> Float[Array, "P T 3"]:
     """Paths without noise from `starts`, in the components."""
     silence = jnp.zeros((QUIET_SHOWN_STEPS, len(starts), network.noise_dim))

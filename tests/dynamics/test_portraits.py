@@ -92,6 +92,15 @@ def test_one_hidden_unit_is_enough():
     assert found.transitions_per_step.value > 0
 
 
+def test_another_network_of_the_cell_compiles_nothing(caplog):
+    first = two_wells()
+    second = first.replace(noise_std=0.9 * first.noise_std)
+    portrait(first, jax.random.key(0), n_trajectories=64, n_steps=600)
+    with jax.log_compiles():
+        portrait(second, jax.random.key(1), n_trajectories=64, n_steps=600)
+    assert [each.message for each in caplog.records if "ompil" in each.message] == []
+
+
 @pytest.mark.parametrize("growth", [1e3, 10 ** (28 / 1020)])  # the second ends finite, near 1e28
 def test_divergence_is_said_in_one_line(growth):
     wild = tanh_network(growth * np.eye(2), np.eye(2), activation="relu")
