@@ -301,7 +301,7 @@ def test_a_silent_network_gives_a_report(tmp_path, smoke):
             analysed=silent_analysis(),
         )
     )
-    assert "its preferred symbol never changes" in page.text
+    assert "It never switches: one symbol is preferred" in page.text
     assert "undefined: no transitions" in page.text
     assert "there is no complete run of the symbol" in page.text
     assert "0 of 7 starts settle in 0 states" in page.text
