@@ -42,7 +42,7 @@ MISFITS = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 def write_results(path: Path, found: Any, network: str | None) -> None:  # noqa: ANN401
     """Write what was found of a network as JSON: a record, or numbers by name.
 
-    `network` is the `digest` of its parameters; None for what was found of several.
+    `network` is its `Network.digest`; None for what was found of several.
 
     Raises:
         StorageError: it cannot be written.

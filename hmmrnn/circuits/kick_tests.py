@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from hmmrnn.arrays import Key, Scalar
+from hmmrnn.arrays import Key, Scalar, named_keys
 from hmmrnn.circuits.carriers import Carriers
 from hmmrnn.circuits.optimal_kick import OptimalKick, optimal_kick
 from hmmrnn.errors import InputError
@@ -305,7 +305,7 @@ def kick_test(
     n_starts: int = N_STARTS,
 ) -> KickTest:
     """The optimal kick of a pair: made from states of half of the runs, tested from the others."""
-    keys = dict(zip(("made", "tested", "kick", "injection"), jax.random.split(key, 4), strict=True))
+    keys = named_keys(key, ("made", "tested", "kick", "injection"))
     s, half = found.pair[0], len(recording.symbols) // 2
     made = cluster_starts(recording, s, n_starts, keys["made"], slice(half))
     tested = cluster_starts(recording, s, n_starts, keys["tested"], slice(half, None))

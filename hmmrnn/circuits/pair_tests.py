@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
 from hmmrnn.circuits.assays import Assay, Measured
 from hmmrnn.circuits.dose_responses import DoseResponse, Group, dose_responses
 from hmmrnn.circuits.find import KickCircuit, PairCircuit, name_of
@@ -109,12 +109,8 @@ def tests_of_pair(
     assay: Assay, baseline: Measured, circuit: KickCircuit, found: PairCircuit, key: Key
 ) -> PairTests:
     """All interventions on the kick neurons and the population of one pair."""
-    keys = dict(
-        zip(
-            ("controls", "dose_responses", "windows", "pulses", "replays", "resonance", "scales"),
-            jax.random.split(key, 7),
-            strict=True,
-        )
+    keys = named_keys(
+        key, ("controls", "dose_responses", "windows", "pulses", "replays", "resonance", "scales")
     )
     own = Group(found.kick.kick, found.population.members)
     rivals = _rivals(assay, circuit, own, keys["controls"])

@@ -2,10 +2,9 @@
 
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
-from hmmrnn.arrays import Key
+from hmmrnn.arrays import Key, named_keys
 from hmmrnn.circuits.assays import Assay
 from hmmrnn.circuits.carriers import Carriers, Holding, carriers, holding
 from hmmrnn.circuits.kick_tests import KickTest, kick_test
@@ -31,13 +30,7 @@ class StateTransition(NamedTuple):
 
 def state_transition(assay: Assay, pair: tuple[int, int], key: Key) -> StateTransition | None:
     """Measure how the network gets from pair[0] to pair[1]; None where a cluster is missing."""
-    keys = dict(
-        zip(
-            ("starts", "controls", "holding", "push", "windows"),
-            jax.random.split(key, 5),
-            strict=True,
-        )
-    )
+    keys = named_keys(key, ("starts", "controls", "holding", "push", "windows"))
     network, recording, weights = assay.network, assay.recording, assay.weights
     if not all(in_cluster(recording, symbol).any() for symbol in pair):
         return None

@@ -51,9 +51,9 @@ class Row(NamedTuple):
     problem: str
 
 
-def row(found: PairCircuit, proof: PairTests | None, judged: Criteria, rate: Estimate) -> Row:
+def row(found: PairCircuit, tested: PairTests | None, judged: Criteria, rate: Estimate) -> Row:
     """The row of one pair; without kick neurons there is no dose response to read."""
-    dose_responses = proof.dose_responses if proof is not None else {}
+    dose_responses = tested.dose_responses if tested is not None else {}
     nothing = AtZero(*[UNKNOWN] * 6)
     kick, recurrent, noise = (
         at_zero(dose_responses[kind]) if kind in dose_responses else nothing

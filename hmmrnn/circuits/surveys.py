@@ -62,11 +62,11 @@ class CircuitSurvey(NamedTuple):
         table = partial(plain, columns=True)
         pair_tests = [
             {
-                **proof._asdict(),
-                "dose_responses": table(proof.dose_responses),
-                "resonance": table(proof.resonance),
+                **tested._asdict(),
+                "dose_responses": table(tested.dose_responses),
+                "resonance": table(tested.resonance),
             }
-            for proof in self.pair_tests.values()
+            for tested in self.pair_tests.values()
         ]
         transitions = [
             {**switch._asdict(), "carriers": table(switch.carriers)}

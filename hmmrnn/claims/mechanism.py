@@ -133,9 +133,9 @@ def resonates(network: Evidence) -> Finding:
     the mean dip.
     """
     dips = [
-        proof["resonance"]["dip"]
-        for proof in network.circuits.get("pair_tests", [])
-        if proof["resonance"]["n_units"] and not proof["resonance"]["identity"]
+        tested["resonance"]["dip"]
+        for tested in network.circuits.get("pair_tests", [])
+        if tested["resonance"]["n_units"] and not tested["resonance"]["identity"]
     ]
     known = [dip for dip in dips if dip["value"] is not None and dip["low"] is not None]
     if not known:

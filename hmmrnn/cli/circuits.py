@@ -122,22 +122,22 @@ def _draw(folder: Path, found: CircuitSurvey, w_rec: Float[np.ndarray, "N N"]) -
         "circuit_activity": figures.transition_activity_figure(circuit),
         "circuit_shared": figures.composition_figure(circuit.shared),
     }
-    for pair, proof in found.pair_tests.items():
+    for pair, tested in found.pair_tests.items():
         end = "_{}_{}".format(*pair)
         drawn["circuit_dose_response" + end] = figures.dose_response_figure(
-            proof.dose_responses, pair
+            tested.dose_responses, pair
         )
-        if proof.windows is not None:
-            names, effects = proof.windows
+        if tested.windows is not None:
+            names, effects = tested.windows
             drawn["circuit_windows" + end] = figures.window_figure(effects, names)
-        if proof.pulses is not None:
-            names, pulses = proof.pulses
+        if tested.pulses is not None:
+            names, pulses = tested.pulses
             drawn["circuit_pulses" + end] = figures.pulse_figure(pulses, names)
-        if proof.replays is not None:
-            names, elsewhere, own = proof.replays
+        if tested.replays is not None:
+            names, elsewhere, own = tested.replays
             drawn["circuit_replay" + end] = figures.replay_figure(elsewhere, own, names)
         drawn["circuit_resonance" + end] = figures.resonance_figure(
-            proof.resonance, found.everywhere
+            tested.resonance, found.everywhere
         )
     for pair, switch in found.state_transitions.items():
         end = "_{}_{}".format(*pair)

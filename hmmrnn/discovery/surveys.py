@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 
-from hmmrnn.arrays import Key, host_generator
+from hmmrnn.arrays import Key, host_generator, named_keys
 from hmmrnn.discovery.attributions import METHODS, Method, attribution
 from hmmrnn.discovery.case import Case, Windows
 from hmmrnn.discovery.edge_circuits import EdgeCircuit, edge_circuit
@@ -128,7 +128,7 @@ def survey(
     """
     keep_programs_of(case.network.cell)
     names = ("halves", "probes", "boot", "baselines", "edges", "judge")
-    keys = dict(zip(names, jax.random.split(key, len(names)), strict=True))
+    keys = named_keys(key, names)
     which = halves(len(case.h0), keys["halves"])
     choosing, judging = (case.trials(trials) for trials in which)
     values = stand_ins(case, kind)

@@ -73,28 +73,30 @@ def account(found: CircuitSurvey) -> list[Sentence]:
     return sentences
 
 
-def kick_sentences(found: PairCircuit, proof: PairTests | None, judged: Criteria) -> list[str]:
+def kick_sentences(found: PairCircuit, tested: PairTests | None, judged: Criteria) -> list[str]:
     """What is known of the kick neurons of a pair."""
-    if proof is None:
+    if tested is None:
         return [f"No kick neuron ({found.kick.problem})."]
-    silence, noise, response = (proof.dose_responses[kind] for kind in ("silence", "noise", "kick"))
+    silence, noise, response = (
+        tested.dose_responses[kind] for kind in ("silence", "noise", "kick")
+    )
     sentences = [
         f"{_count(int(found.kick.kick.sum()), 'kick neuron')}. With them silent, this "
         f"change is {_number(silent_ratio(silence))} times as frequent, "
-        f"{_controlled(silence, proof.kick_match)}, and states of the other cluster leave for this "
-        f"one {_number(reverse_ratio(silence))} times as often. Without their recurrent drive it "
-        f"is {_number(silent_ratio(response))} times as frequent.",
+        f"{_controlled(silence, tested.kick_match)}, and states of the other cluster leave for "
+        f"this one {_number(reverse_ratio(silence))} times as often. Without their recurrent drive "
+        f"it is {_number(silent_ratio(response))} times as frequent.",
         f"{_count(int(found.population.members.sum()), 'unit')} {_acts(found)}. "
         f"Without noise into these it is {_number(silent_ratio(noise))} times as frequent, "
-        f"{_controlled(noise, proof.population_match)}. "
+        f"{_controlled(noise, tested.population_match)}. "
         f"Weights and noise agree on who drives this change: rank correlation "
         f"{_number(found.population.agreement)} over units.",
-        _regularity_sentence(proof),
+        _regularity_sentence(tested),
     ]
-    if proof.pulses is not None:
-        sentences.append(_pulse_sentence(proof.pulses))
-    if proof.replays is not None:
-        mean = proof.replays.elsewhere.on_time
+    if tested.pulses is not None:
+        sentences.append(_pulse_sentence(tested.pulses))
+    if tested.replays is not None:
+        mean = tested.replays.elsewhere.on_time
         sentences.append(
             f"The noise of real changes, replayed from other states, brings the change on "
             f"time in {_number(mean[1])} of cases if all units hear it, in {_number(mean[2])} if "
@@ -139,9 +141,9 @@ def _pulse_sentence(pulses: Pulses) -> str:
     )
 
 
-def _regularity_sentence(proof: PairTests) -> str:
+def _regularity_sentence(tested: PairTests) -> str:
     """Whether noise into the population makes changes regular, and which group is slower."""
-    found, times = proof.resonance, proof.time_scales
+    found, times = tested.resonance, tested.time_scales
     slower = (
         f"The population remembers itself {_number(times.ratio)} times as long as the kick neurons."
     )
