@@ -8,7 +8,8 @@ Usage:
 `write` takes some 15 minutes on 2 CPU cores: fidelity, dynamics and circuits of six networks of
 the zoo, discovery of five planted networks (three rings, two filters), and three short trainings of
 each loss. It goes through command lines only, so that it runs whatever the code behind them is. The
-analyses are smaller than their defaults; the networks are as they are shipped.
+analyses are smaller than their defaults; the networks are as they are shipped. Both sides need as
+many cores, for sums over several are ordered otherwise: on Linux `taskset -c 0 python ...`.
 """
 
 import json
