@@ -184,3 +184,11 @@ def _difference(biased: list[float], others: list[float]) -> Estimate:
     spread = float(np.hypot(ours.high - ours.low, theirs.high - theirs.low)) / 2
     value = ours.value - theirs.value
     return Estimate(value, value - spread, value + spread)
+
+
+def with_most_batches(networks: Sequence[Turning]) -> str:
+    """The preset that was trained with most batch sizes."""
+    sizes: dict[str, set[int]] = {}
+    for network in networks:
+        sizes.setdefault(network.preset, set()).add(network.batch_size)
+    return max(sizes, key=lambda preset: len(sizes[preset]))

@@ -10,7 +10,6 @@ import jax
 from hmmrnn.arrays import Key
 from hmmrnn.dynamics import Across, across_networks
 from hmmrnn.errors import InputError
-from hmmrnn.figures import networks_figure, save
 from hmmrnn.intervals import UNKNOWN, Estimate
 from hmmrnn.report import estimate
 from hmmrnn.storage import known_form, read_results
@@ -68,17 +67,15 @@ def rotations(others: dict[str, Any]) -> list[tuple[str, Estimate]]:
 
 
 def beside_others(
-    folder: Path, numbers: dict[str, Any], others: dict[str, Any], key: Key
+    name: str, numbers: dict[str, Any], others: dict[str, Any], key: Key
 ) -> dict[str, Across]:
-    """Each number of the network in `folder` and of its sister networks; draws them too."""
-    found = {folder.name: numbers, **others}
+    """Each number of the network called `name` and of its sister networks."""
+    found = {name: numbers, **others}
     keys = jax.random.split(key, len(NUMBERS))
-    across = {
-        label: across_networks({name: _number(f, where) for name, f in found.items()}, k)
+    return {
+        label: across_networks({each: _number(f, where) for each, f in found.items()}, k)
         for (label, where), k in zip(NUMBERS.items(), keys, strict=True)
     }
-    save(folder, "networks", networks_figure(across, folder.name))
-    return across
 
 
 def _number(fields: Any, where: tuple[str | int, ...]) -> Estimate:  # noqa: ANN401

@@ -19,13 +19,13 @@ import numpy as np
 from absl import flags
 from jaxtyping import Float
 
-from hmmrnn import figures
 from hmmrnn.circuits import CircuitSurvey, Sizes, survey_many
 from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn.errors import DivergingNetworkError
-from hmmrnn.report import CIRCUIT_FIGURES, account
+from hmmrnn.figures.catalogue import CIRCUITS, remove_figures, save_figures
+from hmmrnn.report import account
 from hmmrnn.results import fields
 from hmmrnn.storage import write_results
 from hmmrnn.targets import Target
@@ -86,7 +86,7 @@ def write(folder: Path, network: str, measured: Measured) -> str:
     if found is None:
         write_results(folder / "circuits.json", {"problem": measured.problem}, network)
         return str(measured.problem)
-    _draw(folder, found, measured.w_rec)
+    save_figures(folder, CIRCUITS, found, measured.w_rec)
     write_results(folder / "circuits.json", {**fields(found), "account": account(found)}, network)
     n_kick = sum(int(pair.kick.kick.sum()) for pair in found.circuit.pairs)
     return f"{n_kick} kick neurons in {len(found.circuit.pairs)} changes, verdict {found.verdict}"
@@ -106,48 +106,7 @@ def law_of(target: Target) -> np.ndarray | None:
 def _remove_earlier(folder: Path) -> None:
     """What an earlier analysis left, its numbers first: where they are, all is."""
     (folder / "circuits.json").unlink(missing_ok=True)
-    for pattern in CIRCUIT_FIGURES:
-        for path in (folder / "figures").glob(f"{pattern}.svg"):
-            path.unlink()
-
-
-def _draw(folder: Path, found: CircuitSurvey, w_rec: Float[np.ndarray, "N N"]) -> None:
-    """All figures of the analysis; those of a pair end in its symbols."""
-    circuit = found.circuit
-    drawn = {
-        "circuit_scores": figures.kick_score_figure(circuit),
-        "circuit_plane": figures.kick_plane_figure(circuit),
-        "circuit_blocks": figures.weight_block_figure(circuit.blocks),
-        "circuit_weights": figures.ordered_weights_figure(w_rec, circuit.groups),
-        "circuit_activity": figures.transition_activity_figure(circuit),
-        "circuit_shared": figures.composition_figure(circuit.shared),
-    }
-    for pair, tested in found.pair_tests.items():
-        end = "_{}_{}".format(*pair)
-        drawn["circuit_dose_response" + end] = figures.dose_response_figure(
-            tested.dose_responses, pair
-        )
-        if tested.windows is not None:
-            names, effects = tested.windows
-            drawn["circuit_windows" + end] = figures.window_figure(effects, names)
-        if tested.pulses is not None:
-            names, pulses = tested.pulses
-            drawn["circuit_pulses" + end] = figures.pulse_figure(pulses, names)
-        if tested.replays is not None:
-            names, elsewhere, own = tested.replays
-            drawn["circuit_replay" + end] = figures.replay_figure(elsewhere, own, names)
-        drawn["circuit_resonance" + end] = figures.resonance_figure(
-            tested.resonance, found.everywhere
-        )
-    for pair, switch in found.state_transitions.items():
-        end = "_{}_{}".format(*pair)
-        drawn["circuit_holding" + end] = figures.holding_figure(switch.holding)
-        drawn["circuit_kick" + end] = figures.optimal_kick_figure(switch.push)
-        if switch.windows is not None:
-            names, effects = switch.windows
-            drawn["circuit_carriers" + end] = figures.window_figure(effects, names, pair)
-    for name, figure in drawn.items():
-        figures.save(folder, name, figure)
+    remove_figures(folder, CIRCUITS)
 
 
 def define_flags() -> None:

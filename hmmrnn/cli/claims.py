@@ -17,15 +17,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
-from matplotlib.figure import Figure
 
 from hmmrnn.claims import Evidence, Ledger, ledger, read_evidence
-from hmmrnn.claims.hypothesis import Turning
 from hmmrnn.cli.launch import command_line
 from hmmrnn.cli.run_folders import matching
 from hmmrnn.errors import InputError
-from hmmrnn.figures import save
-from hmmrnn.figures.claims import batch_figure, regularity_figure, turns_figure
+from hmmrnn.figures.catalogue import CLAIMS, save_figures
 from hmmrnn.report import build_claims_page
 from hmmrnn.results import fields
 from hmmrnn.storage import write_results
@@ -41,27 +38,9 @@ OF_OTHERS = ("fidelity", "dynamics")
 
 def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, Path]:
     """Write claims.json, figures and pages; returns the paths of the pages."""
-    for name, figure in figures_of(found.turnings).items():
-        save(folder, name, figure)
+    save_figures(folder, CLAIMS, found.turnings)
     write_results(folder / "claims.json", {"commands": commands, **fields(found)}, network=None)
     return build_claims_page(folder)
-
-
-def figures_of(networks: Sequence[Turning]) -> dict[str, Figure]:
-    """The figures of the hypothesis, by name."""
-    return {
-        "claims_turns": turns_figure(networks),
-        "claims_regularity": regularity_figure(networks),
-        "claims_batches": batch_figure(networks, with_most_batches(networks)),
-    }
-
-
-def with_most_batches(networks: Sequence[Turning]) -> str:
-    """The preset that was trained with most batch sizes."""
-    sizes: dict[str, set[int]] = {}
-    for network in networks:
-        sizes.setdefault(network.preset, set()).add(network.batch_size)
-    return max(sizes, key=lambda preset: len(sizes[preset]))
 
 
 def what_is_missing(networks: Sequence[Evidence], pattern: str, steps: Sequence[str]) -> list[str]:

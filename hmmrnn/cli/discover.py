@@ -14,23 +14,18 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import jax
 import numpy as np
 from absl import flags
 from jaxtyping import Bool
 
-from hmmrnn import figures
 from hmmrnn.arrays import Key
 from hmmrnn.cli.launch import command_line
 from hmmrnn.cli.run_folders import unbounded
 from hmmrnn.discovery import (
-    Case,
-    Discovery,
-    Judgement,
     Kind,
-    Overlap,
     Recorded,
     case_of,
     judgement,
@@ -41,11 +36,13 @@ from hmmrnn.discovery import (
     survey,
     transition_case,
 )
+from hmmrnn.discovery.known_truth import Examined
 from hmmrnn.discovery.surveys import Choose
 from hmmrnn.discovery.transitions import BEFORE, MIN_EVENTS
 from hmmrnn.errors import DivergingNetworkError, InputError
+from hmmrnn.figures.catalogue import DISCOVERY, remove_figures, save_figures
 from hmmrnn.recordings.events import symbol_pairs
-from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page
+from hmmrnn.report import build_discovery_page
 from hmmrnn.results import fields
 from hmmrnn.storage import known_form, plain, read_results, write_arrays, write_results
 from hmmrnn.tasks import Task, hmm_inference, ring_attractor, trained_inference
@@ -58,19 +55,6 @@ JSON = "discovery.json"
 CONTAMINATION = {"ring": 0.2, "hmm_inference": 0.02}
 
 Groups = Mapping[str, Bool[np.ndarray, " N"]]
-
-
-class Examined(NamedTuple):
-    """One case, what was found of it, and the truth where it is known."""
-
-    name: str
-    case: Case
-    groups: Groups
-    found: Discovery
-    judged: Judgement | None
-    truth: Bool[np.ndarray, "W N"] | None
-    kick: Mapping[str, Overlap] | None
-    onset: int  # the step that figures call 0
 
 
 def examine_task(
@@ -155,9 +139,8 @@ def write(
             problems[each[0]] = each[1]
             print(f"  {each[0]}: {each[1]}", flush=True)
             continue
-        _draw(folder, each)
-        end = each.name.replace(" ", "_")
-        write_arrays(folder / f"discovery_{end}.npz", each.found.arrays())
+        save_figures(folder, DISCOVERY, each)
+        write_arrays(folder / f"discovery_{each.end}.npz", each.found.arrays())
         known = {"judgement": each.judged, "kick": each.kick}
         cases[each.name] = plain(fields(each.found) | known)
         print(f"  {each.name}: {_line(each)}", flush=True)
@@ -168,26 +151,9 @@ def write(
 
 def _remove_earlier(folder: Path) -> None:
     (folder / JSON).unlink(missing_ok=True)
-    drawn = (path for name in DISCOVERY_FIGURES for path in folder.glob(f"figures/{name}.svg"))
-    for path in [*drawn, *folder.glob("discovery_*.npz")]:
+    remove_figures(folder, DISCOVERY)
+    for path in folder.glob("discovery_*.npz"):
         path.unlink()
-
-
-def _draw(folder: Path, each: Examined) -> None:
-    found, movie = each.found, each.found.movie
-    movie = movie._replace(steps=movie.steps - each.onset)
-    drawn = {
-        "map": figures.discovery_map_figure(found, each.groups, each.truth),
-        "faithfulness": figures.faithfulness_figure(found),
-        "edges": figures.edge_faithfulness_figure(found),
-        "agreement": figures.agreement_figure(found),
-        "single": figures.connectivity_figure(movie, movie.single, "one trial"),
-        "mean": figures.connectivity_figure(movie, movie.mean, "mean over trials"),
-    }
-    if each.truth is not None:
-        drawn["precision"] = figures.precision_recall_figure(found, each.truth)
-    for name, figure in drawn.items():
-        figures.save(folder, f"discovery_{name}_{each.name.replace(' ', '_')}", figure)
 
 
 def _line(each: Examined) -> str:

@@ -19,17 +19,17 @@ import numpy as np
 from absl import flags
 from jaxtyping import Float
 
-from hmmrnn import figures
 from hmmrnn.arrays import Key, named_keys
 from hmmrnn.cli.across_seeds import across_seeds, beside_others, rotations
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
-from hmmrnn.dynamics import Course, Sizes, Survey, fixed_point_summary, survey_many
+from hmmrnn.dynamics import Course, Sizes, Survey, survey_many
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity import kl_through_training
+from hmmrnn.figures.catalogue import DYNAMICS, remove_figures, save_figures
 from hmmrnn.intervals import Estimate
-from hmmrnn.report import DYNAMICS_FIGURES, PAIR_FIGURES, VIEW_FILE
-from hmmrnn.storage import plain, write_arrays, write_results
+from hmmrnn.report import VIEW_FILE, fixed_point_summary, regime_sentence, with_sentences
+from hmmrnn.storage import write_arrays, write_results
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.fit import snapshot_epochs
 
@@ -100,11 +100,13 @@ def write(
     if found is None:
         write_results(folder / "dynamics.json", {"problem": measured.problem}, network)
         return
-    numbers = plain(found)
-    numbers["networks"] = (
-        beside_others(folder, numbers, sisters, keys["others"]) if sisters else None
+    numbers = with_sentences(found)
+    numbers["networks"] = across = (
+        beside_others(folder.name, numbers, sisters, keys["others"]) if sisters else None
     )
-    _draw(folder, found, measured, rotations(sisters))
+    course = measured.loss, measured.floor, measured.kl
+    networks = across and (across, folder.name)
+    save_figures(folder, DYNAMICS, found, course, rotations(sisters), networks)
     write_arrays(folder / VIEW_FILE, found.view._asdict())
     write_results(folder / "dynamics.json", numbers, network)
 
@@ -112,45 +114,8 @@ def write(
 def _remove_earlier(folder: Path) -> None:
     """What an earlier analysis left, its numbers first: where they are, all is."""
     (folder / "dynamics.json").unlink(missing_ok=True)
-    for name in (*DYNAMICS_FIGURES, PAIR_FIGURES):
-        for path in (folder / "figures").glob(f"{name}.svg"):
-            path.unlink()
+    remove_figures(folder, DYNAMICS)
     (folder / VIEW_FILE).unlink(missing_ok=True)
-
-
-def _draw(
-    folder: Path, found: Survey, measured: Measured, others: list[tuple[str, Estimate]]
-) -> None:
-    """All figures of the analysis; `others` are rotations of sister networks."""
-    whole, near = found.in_plane, found.by_zone
-    drawn = {
-        "trajectories": figures.trajectory_figure(found.portrait),
-        "rotation": figures.rotation_figure(
-            whole.orbit, whole.time_reversed, whole.phase_shuffled, others
-        ),
-        "flow": figures.flow_figure(whole.along, whole.flow, whole.symbols),
-        "phase": figures.phase_figure(whole.orbit, whole.emission),
-        "readout": figures.readout_figure(whole.axes, whole.carried, whole.region),
-        "noise_levels": figures.noise_level_figure(whole.radius, whole.regions),
-        "fixed_points": figures.fixed_point_figure(found.fixed),
-        "residency": figures.residency_figure(
-            near.residency, near.zone, near.points, near.explained, near.shares
-        ),
-        "spectra": figures.spectra_figure(
-            near.spectrum, near.spectrum_zone, near.unstable, near.critical
-        ),
-        "noise_sensitivity": figures.noise_sensitivity_figure(near.sensitivity),
-        "mean_shift": figures.mean_shift_figure(near.shift),
-    }
-    for pair in whole.pairs:
-        name = "flow_{}_{}".format(*pair.symbols)
-        drawn[name] = figures.flow_figure(pair.along, pair.flow, pair.symbols)
-    if found.development is not None:
-        drawn["development"] = figures.development_figure(
-            found.development, measured.loss, measured.floor, measured.kl
-        )
-    for name, figure in drawn.items():
-        figures.save(folder, name, figure)
 
 
 def report_lines(found: Survey) -> list[str]:
@@ -159,9 +124,9 @@ def report_lines(found: Survey) -> list[str]:
     shares = [f"{share.value:.2f}" for share in near.shares]
     explained = [f"{100 * share:.1f} %" for share in np.asarray(found.portrait.plane.explained)]
     lines = [
-        ("All states together: " if whole.pairs else "") + whole.regime.sentence,
+        ("All states together: " if whole.pairs else "") + regime_sentence(whole.regime),
         *(
-            f"Symbols {pair.symbols[0]} and {pair.symbols[1]}: {each.sentence}"
+            f"Symbols {pair.symbols[0]} and {pair.symbols[1]}: {regime_sentence(each)}"
             for pair, each in zip(whole.pairs, whole.regimes, strict=True)
         ),
         f"net rotation per pair of transitions {whole.orbit.rotation:.3f}",

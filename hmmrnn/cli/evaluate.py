@@ -18,7 +18,7 @@ from hmmrnn.cli.launch import define_run_flag, warn_of_unbounded
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import Fidelity, Sizes, compare_many
-from hmmrnn.figures import dwell_figure, ngram_figure, save, transition_figure
+from hmmrnn.figures.catalogue import FIDELITY, save_figures
 from hmmrnn.storage import write_results
 from hmmrnn.targets import Words
 from hmmrnn.training import Fit, RunSpec, load, read_spec
@@ -50,9 +50,7 @@ def measure(
 def write(folder: Path, network: str, fidelity: Fidelity) -> str:
     """Write figures and numbers of the network of a digest; returns its divergence of n-grams."""
     words = read_spec(folder).config.target.words
-    save(folder, "transitions", transition_figure(fidelity, words))
-    save(folder, "ngrams", ngram_figure(fidelity, words))
-    save(folder, "dwell", dwell_figure(fidelity, words))
+    save_figures(folder, FIDELITY, fidelity, words)
     write_results(folder / "fidelity.json", fidelity, network)
     line, problem = kl_line(fidelity, max(fidelity.kl), words), fidelity.long_run.problem
     return line if problem is None else f"{line}; {problem}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from hmmrnn.figures import save, training_figure
+from hmmrnn.figures.catalogue import TRAINING, save_figures
 from hmmrnn.report import build_report
 from hmmrnn.training import load
 
@@ -21,7 +21,7 @@ def report(folder: Path) -> Path:
     if (folder / "params.npz").exists():
         fit = load(folder)
         exact = fit.config.target.volatility(fit.config.data.n_steps)
-        save(folder, "training", training_figure(fit, exact))
+        save_figures(folder, TRAINING, fit, exact)
     return build_report(folder)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from hmmrnn.tasks import Task
 Windows = Mapping[str, tuple[int, int]]
 
 
+@runtime_checkable
 class Loss(Protocol):
     """How wrong a readout is at each step; hashable, since it is compiled in."""
 

@@ -1,5 +1,6 @@
 """The judge of discovery: what was found of a planted task, beside what is true of it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from hmmrnn.discovery.case import Case, clean_run
 from hmmrnn.discovery.decoding import Decoding, random_k, random_k_class
 from hmmrnn.discovery.interventions import replaced_run
 from hmmrnn.discovery.judge import Score, Verdict, compare, score
+from hmmrnn.discovery.kick_comparison import Overlap
 from hmmrnn.discovery.surveys import Discovery
 from hmmrnn.results import result
 from hmmrnn.tasks import Task
@@ -37,6 +39,24 @@ class Judgement(NamedTuple):
     decoding: Decoding  # of what the task is about, from the true units and from random ones
     decoded_as: str  # "accuracy" of a class, or "R^2"
     isolation: Isolation | None  # where the task is to know a law
+
+
+class Examined(NamedTuple):
+    """One case, what was found of it, and the truth where it is known."""
+
+    name: str
+    case: Case
+    groups: Mapping[str, Bool[np.ndarray, " N"]]
+    found: Discovery
+    judged: Judgement | None
+    truth: Bool[np.ndarray, "W N"] | None
+    kick: Mapping[str, Overlap] | None
+    onset: int  # the step that figures call 0
+
+    @property
+    def end(self) -> str:
+        """Of the names of its files."""
+        return self.name.replace(" ", "_")
 
 
 def judgement(found: Discovery, case: Case, task: Task, key: Key) -> Judgement:

@@ -27,7 +27,6 @@ from hmmrnn.dynamics.across_seeds import Across, across_networks
 from hmmrnn.dynamics.components import PCA, pca, project
 from hmmrnn.dynamics.fixed_points.descent import speed
 from hmmrnn.dynamics.fixed_points.find import FixedPoints, find_fixed_points
-from hmmrnn.dynamics.fixed_points.find import summary as fixed_point_summary
 from hmmrnn.dynamics.mean_shifts import mean_shift
 from hmmrnn.dynamics.orbits import orbit, summarise_orbit
 from hmmrnn.dynamics.portraits import Portrait, portrait
@@ -49,7 +48,6 @@ __all__ = [
     "across_networks",
     "development",
     "find_fixed_points",
-    "fixed_point_summary",
     "jacobian",
     "jacobians",
     "mean_shift",

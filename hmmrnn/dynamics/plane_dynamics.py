@@ -96,7 +96,7 @@ class PlaneDynamics(NamedTuple):
                 "occupied_area": [region.area for region in self.regions],
             },
             "regime": {
-                **self.regime._asdict(),
+                **fields(self.regime),
                 "symbols": self.symbols,
                 **_wells(self.along),
                 **_turning_flow(self.flow),
@@ -104,7 +104,7 @@ class PlaneDynamics(NamedTuple):
             "pairs": [
                 {
                     **fields(pair),
-                    **each._asdict(),
+                    **fields(each),
                     **_wells(pair.along),
                     **_turning_flow(pair.flow),
                 }

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from hmmrnn.analysis import of_one_cell, one_by_one, side_by_side, the_only
 from hmmrnn.arrays import Key, Params, named_keys
-from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of, summary
+from hmmrnn.dynamics.fixed_points.find import FixedPoints, fixed_points_of
 from hmmrnn.dynamics.fixed_points.search import Search, search
 from hmmrnn.dynamics.noise_levels import NoiseRuns
 from hmmrnn.dynamics.plane_dynamics import PlaneDynamics, level_runs, plane_dynamics_of
@@ -67,7 +67,7 @@ class Survey(NamedTuple):
         return {
             **fields(self.portrait),
             **fields(self.in_plane),
-            "fixed_points": {**fields(self.fixed), "summary": summary(self.fixed)},
+            "fixed_points": self.fixed,
             **fields(self.by_zone),
             "development": _dated(self.development),
         }

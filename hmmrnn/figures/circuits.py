@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from hmmrnn.circuits.find import MEAN_AFTER, MEAN_BEFORE, KickCircuit, PairCircuit, name_of
 from hmmrnn.figures.heat_map import SIGNED, heat_map
-from hmmrnn.figures.style import FOREGROUND, note, panels, styled, symbol_color
+from hmmrnn.figures.style import FOREGROUND, grid, note, outer_labels, styled, symbol_color
 
 MAX_PANELS = 6
 GRID = 30
@@ -34,19 +34,17 @@ def kick_plane_figure(found: KickCircuit) -> Figure:
     """
     pairs = [p for p in found.pairs if p.kick.kick.any()][:MAX_PANELS]
     silent = [arrow(p.pair) for p in found.pairs if not p.kick.kick.any()]
-    rows = max(1, -(-len(pairs) // 2))
     points = np.pad(found.seen, ((0, 0), (0, 2 - found.seen.shape[1])))
     middle, half = _extent(points)
     shape = float(np.clip(half[1] / half[0], 0.4, 1.2))
-    figure, axes = panels(
-        1.2 + rows * (0.4 + 2.1 * shape) + 0.25 * bool(silent),
+    figure, axes = grid(
+        len(pairs),
         "Mean pre-activation of kick groups over the plane of the first two principal components",
-        rows=rows,
-        columns=2,
+        height=1.2 + 0.25 * bool(silent),
+        each=0.4 + 2.1 * shape,
         sharex=True,
         sharey=True,
     )
-    _hide(axes, max(len(pairs), 1))
     shares = np.asarray(found.plane.explained, float)
     cells = None
     for place, pair in zip(axes, pairs, strict=False):
@@ -55,11 +53,8 @@ def kick_plane_figure(found: KickCircuit) -> Figure:
         cells = _plane(place, points, level / (spread if spread > 0 else np.nan), middle, half)
         title = f"kick {arrow(pair.pair)}, {_units(int(pair.kick.kick.sum()))}"
         place.set_title(title, color=symbol_color(pair.pair[1]))
-    for place in axes[::2]:
-        place.set_ylabel(f"PC2 ({100 * shares[1]:.0f} %)" if len(shares) > 1 else "PC2")
-    for place in axes[max(len(pairs) - 2, 0) : max(len(pairs), 1)]:
-        place.set_xlabel(f"PC1 ({100 * shares[0]:.0f} % of variance)")
-        place.tick_params(labelbottom=True)
+    second = f"PC2 ({100 * shares[1]:.0f} %)" if len(shares) > 1 else "PC2"
+    outer_labels(axes, f"PC1 ({100 * shares[0]:.0f} % of variance)", second)
     if silent:
         figure.supxlabel(f"without kick neurons: {', '.join(silent)}", fontsize=10, alpha=0.7)
     if cells is None:
@@ -83,18 +78,13 @@ def kick_score_figure(found: KickCircuit) -> Figure:
     to the lower end of the 95 % interval of the push.
     """
     pairs = found.pairs[:MAX_PANELS]
-    rows = max(1, -(-len(pairs) // 2))
-    figure, axes = panels(
-        0.6 + 2.25 * rows,
+    figure, axes = grid(
+        len(pairs),
         "Score of each unit as a kick neuron, and share of the swing that is lost without it",
-        rows=rows,
-        columns=2,
+        height=0.6,
+        each=2.25,
     )
-    _hide(axes, max(len(pairs), 1))
-    for place in axes[::2]:
-        place.set_ylabel("push (share of swing)")
-    for place in axes[: max(len(pairs), 1)][-2:]:
-        place.set_xlabel("score (s.d.)")
+    outer_labels(axes, "score (s.d.)", "push (share of swing)")
     if not pairs:
         note(axes[0], NO_PAIR)
         return figure
@@ -111,20 +101,14 @@ def kick_score_figure(found: KickCircuit) -> Figure:
 def transition_activity_figure(found: KickCircuit) -> Figure:
     """Mean activity of the groups of each pair and of the opposite one, around the onset."""
     pairs = [p for p in found.pairs if p.activity][:MAX_PANELS]
-    rows = max(1, -(-len(pairs) // 2))
-    figure, axes = panels(
-        0.6 + 2.1 * rows,
+    figure, axes = grid(
+        len(pairs),
         "Mean activity of kick groups and populations around changes of the preferred symbol",
-        rows=rows,
-        columns=2,
+        height=0.6,
+        each=2.1,
         sharex=True,
     )
-    _hide(axes, max(len(pairs), 1))
-    for place in axes[::2]:
-        place.set_ylabel("mean activity")
-    for place in axes[: max(len(pairs), 1)][-2:]:
-        place.set_xlabel("steps from the onset")
-        place.tick_params(labelbottom=True)
+    outer_labels(axes, "steps from the onset", "mean activity")
     if not pairs:
         note(axes[0], NO_PAIR)
         return figure
@@ -249,11 +233,6 @@ def _activity(axes: Axes, pair: PairCircuit) -> None:
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     if none:
         note(axes, "no group\nhas units")
-
-
-def _hide(axes: Sequence[Axes], n_used: int) -> None:
-    for place in axes[n_used:]:
-        place.set_visible(False)
 
 
 def _units(n: int) -> str:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hmmrnn.claims.hypothesis import Turning
-from hmmrnn.figures.style import FOREGROUND, log_ticks, panels, styled
+from hmmrnn.figures.style import FOREGROUND, grid, log_ticks, outer_labels, panels, styled
 from hmmrnn.hmm import PRESETS
 
 COLORS = {
@@ -30,11 +30,11 @@ def turns_figure(networks: Sequence[Turning]) -> Figure:
     """
     names = [name for name in PRESETS if any(n.preset == name for n in networks)]
     names += sorted({n.preset for n in networks} - set(names))
-    figure, axes = panels(
-        1.0 + 2.1 * -(-len(names) // 2),
+    figure, axes = grid(
+        len(names),
         "Turns per pair of changes against the KL of 6-grams, for each preset",
-        rows=max(-(-len(names) // 2), 1),
-        columns=2,
+        height=1.0,
+        each=2.1,
         sharex=True,
         sharey=True,
     )
@@ -43,11 +43,7 @@ def turns_figure(networks: Sequence[Turning]) -> Figure:
         _dots(panel, [n for n in networks if n.preset == name], "kl", "turns")
         panel.set_xscale("log")
         log_ticks(panel, "x")
-    for panel in axes[len(names) :]:
-        panel.set_visible(False)
-    for panel in axes[-2:] if len(names) % 2 == 0 else axes[len(names) - 2 : len(names)]:
-        panel.set_xlabel("KL of 6-grams (nats)")
-        panel.tick_params(labelbottom=True)
+    outer_labels(axes, "KL of 6-grams (nats)", "")
     figure.supylabel("net turns per pair of changes", fontsize=10.5)
     _legend(figure, networks)
     return figure

@@ -17,12 +17,11 @@ from hmmrnn.figures.discovery_panels import (
     LOOKS,
     legend_above,
     mark_decades,
-    outer_labels,
     readable_window,
     window_panels,
 )
 from hmmrnn.figures.group_names import MINUS, SMALL
-from hmmrnn.figures.style import FOREGROUND, band, note, styled
+from hmmrnn.figures.style import FOREGROUND, band, note, outer_labels, styled
 from hmmrnn.intervals import Estimate
 
 RANGE = -1.0, 2.0
@@ -117,7 +116,7 @@ def _faithfulness_axes(axes: Sequence[Axes], drawn: Sequence[Curve], what: str) 
     axes[0].set_yticks([tick for tick in (-1, -0.5, 0, 0.5, 1, 1.5, 2) if low <= tick <= high])
     exponents = np.arange(np.floor(np.log10(most)) + 1)
     mark_decades(axes[0].xaxis, [0.0, *10.0 ** exponents[:: 1 if len(exponents) < 4 else 2]])
-    outer_labels(axes, sum(place.get_visible() for place in axes), what, "faithfulness")
+    outer_labels(axes, what, "faithfulness")
 
 
 @styled
@@ -151,7 +150,7 @@ def agreement_figure(found: Discovery) -> Figure:
         inside = found.circuits[w].units
         for chosen, look in ((~inside, OTHER), (inside, CHOSEN)):
             place.plot(exact[w, chosen], estimate[w, chosen], **look)
-    outer_labels(axes, n, "exact effect", "attributed")
+    outer_labels(axes, "exact effect", "attributed")
     handles = [Line2D([], [], label=label, **look) for label, look in DOTS.items()]
     legend_above(figure, handles)
     return figure

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from hmmrnn.discovery.judge import curve, score
 from hmmrnn.discovery.surveys import INTERVENTION, RANKING, Discovery
-from hmmrnn.figures.discovery_panels import LOOKS, outer_labels, readable_window, window_panels
+from hmmrnn.figures.discovery_panels import LOOKS, readable_window, window_panels
 from hmmrnn.figures.group_names import DASH, LINE, SMALL, line_width
-from hmmrnn.figures.style import FOREGROUND, WIDTH, note, styled
+from hmmrnn.figures.style import FOREGROUND, WIDTH, note, outer_labels, styled
 
 TIMING = "timing"
 ROW = 1.25 * LINE
@@ -47,7 +47,7 @@ def precision_recall_figure(found: Discovery, truth: Bool[np.ndarray, "W N"]) ->
             place.plot(*curve(strength, true), drawstyle="steps-pre", **LOOKS[name])
         place.axhline(true.mean(), color=FOREGROUND, lw=0.9, ls=(0, (1, 2)), zorder=2)
     axes[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.05), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
-    outer_labels(axes, len(which), "recall", "precision")
+    outer_labels(axes, "recall", "precision")
     _table(figure, names, [readable_window(title) for title, _ in which], areas, table, head)
     return figure
 

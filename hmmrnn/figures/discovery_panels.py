@@ -13,7 +13,7 @@ from hmmrnn.discovery.rankings import BASELINES
 from hmmrnn.discovery.surveys import INTERVENTION, RANKING
 from hmmrnn.figures.discovery import FOUND
 from hmmrnn.figures.group_names import MINUS
-from hmmrnn.figures.style import ZONE_COLORS, decade, panels
+from hmmrnn.figures.style import ZONE_COLORS, decade, grid
 
 DARKER, LIGHTER = "#767676", "#A0A0A0"
 BASELINE_DASHES = (  # of every other one the same grey
@@ -39,34 +39,23 @@ def readable_window(window: str) -> str:
     return window.replace("-", MINUS)
 
 
-def _shape(n: int) -> tuple[int, int]:
-    """Rows and columns of n panels."""
-    columns = n if n < 3 else 2 if n == 4 else 3
-    return -(-n // columns), columns
-
-
 def window_panels(
     n: int, description: str, *, above: float = 0.0, below: float = 0.0, taller: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
     """Panels that share their axes, with inches for a legend, a table, and for each row."""
-    rows, columns = _shape(n)
-    each = {1: 2.6, 2: 2.1, 3: 1.7}[columns] + taller
-    height = 0.45 + rows * each + above + below
-    figure, axes = panels(height, description, rows, columns, sharex=True, sharey=True)
-    figure.set_layout_engine("constrained", rect=(0, below / height, 1, 1 - below / height))
-    for place in axes[n:]:
-        place.set_visible(False)
+    columns = n if n < 3 else 2 if n == 4 else 3
+    figure, axes = grid(
+        n,
+        description,
+        height=0.45 + above + below,
+        each={1: 2.6, 2: 2.1, 3: 1.7}[columns] + taller,
+        columns=columns,
+        sharex=True,
+        sharey=True,
+    )
+    share = below / figure.get_figheight()
+    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
     return figure, axes
-
-
-def outer_labels(axes: Sequence[Axes], n: int, x: str, y: str) -> None:
-    """Names of axes along the left and below the lowest panel of each column."""
-    columns = _shape(n)[1]
-    for place in axes[:n:columns]:
-        place.set_ylabel(y)
-    for place in axes[max(n - columns, 0) : n]:
-        place.set_xlabel(x)
-        place.tick_params(labelbottom=True)
 
 
 def legend_above(figure: Figure, handles: list[Line2D]) -> None:

@@ -11,8 +11,10 @@ from hmmrnn.fidelity import Fidelity, SymbolDwell
 from hmmrnn.figures.style import (
     FOREGROUND,
     SYMBOL_COLORS,
+    grid,
     log_ticks,
     note,
+    outer_labels,
     panels,
     styled,
     symbol_color,
@@ -79,23 +81,17 @@ def ngram_figure(fidelity: Fidelity, words: Words = OF_HMM) -> Figure:
 def dwell_figure(fidelity: Fidelity, words: Words = OF_HMM) -> Figure:
     """Probability of each dwell time, one panel for each symbol: exact law and network."""
     k = len(fidelity.dwell)
-    columns = 2 if k in (2, 4) else 3
-    rows = -(-k // columns)
-    figure, axes = panels(
-        0.8 + 2.0 * rows,
+    figure, axes = grid(
+        k,
         f"Probability of each dwell time of each symbol, network and {words.target}",
-        rows,
-        columns,
+        height=0.8,
+        each=2.0,
+        columns=2 if k in (2, 4) else 3,
         sharey=True,
     )
-    for symbol, (panel, dwell) in enumerate(zip(axes, fidelity.dwell, strict=False)):
+    for symbol, (panel, dwell) in enumerate(zip(axes, fidelity.dwell, strict=True)):
         _dwell(panel, dwell, symbol)
-        if symbol + columns >= k:
-            panel.set_xlabel("dwell time (steps)")
-    for panel in axes[k:]:
-        panel.set_visible(False)
-    for panel in axes[::columns]:
-        panel.set_ylabel("probability")
+    outer_labels(axes, "dwell time (steps)", "probability")
     axes[0].set_yscale("log")
     axes[0].set_ylim(_lowest(fidelity.dwell), 1)
     log_ticks(axes[0], "y")

@@ -1,5 +1,7 @@
 """Local dynamics: eigenvalues along a driven path, and what noise adds to the mean state."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Int
 from matplotlib.axes import Axes
@@ -10,7 +12,16 @@ from matplotlib.ticker import MaxNLocator
 
 from hmmrnn.dynamics.mean_shift_report import MeanShiftReport
 from hmmrnn.dynamics.spectra import CRITICAL_IMAGINARY, CRITICAL_REAL, Spectrum, moebius
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, ZONE_COLORS, band, note, panels, styled
+from hmmrnn.figures.style import (
+    FOREGROUND,
+    LEGEND_ABOVE,
+    ZONE_COLORS,
+    band,
+    dot,
+    note,
+    panels,
+    styled,
+)
 from hmmrnn.intervals import Estimate
 from hmmrnn.recordings.residency_times import ZONES
 
@@ -97,9 +108,8 @@ def _eigenvalues(axes: Axes, found: Spectrum, zones: np.ndarray) -> None:
 def _counts(axes: Axes, unstable: Estimate, critical: Estimate) -> None:
     for estimates, marker, shift in ((unstable, "o", -0.12), (critical, "D", 0.12)):
         for zone, (found, color) in enumerate(zip(estimates, ZONE_COLORS, strict=True)):
-            axes.plot([zone + shift] * 2, [found.low, found.high], color=color, lw=1.5)
-            fill = color if marker == "o" else "none"
-            axes.plot(zone + shift, found.value, marker, ms=6, color=color, mfc=fill, clip_on=False)
+            looks: dict[str, Any] = {"marker": marker, "ms": 6, "color": color, "lw": 1.5}
+            dot(axes, found, zone + shift, upright=True, filled=marker == "o", **looks)
     axes.set_xlim(-0.6, len(ZONES) - 0.4)
     highs = [found.high for found in (*unstable, *critical) if np.isfinite(found.high)]
     axes.set_ylim(0, 1.08 * max(highs, default=0) or 1)

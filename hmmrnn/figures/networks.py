@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hmmrnn.dynamics import Across
-from hmmrnn.figures.style import FOREGROUND, note, panels, styled
+from hmmrnn.figures.style import dot, note, panels, styled
 
 MEAN = "#D55E00"
 ROW = 0.62  # inches
@@ -40,16 +39,6 @@ def _strip(axes: Axes, found: Across, shown: str) -> None:
     n = len(found.networks)
     for i, (label, entry) in enumerate(found.networks.items()):
         height = 1.2 - 1.0 * i / max(n - 1, 1)
-        axes.plot([entry.low, entry.high], [height] * 2, color=FOREGROUND, lw=1, alpha=0.6)
-        axes.plot(
-            entry.value,
-            height,
-            marker="o",
-            ms=7 if label == shown else 5,
-            color=FOREGROUND,
-            mfc=FOREGROUND if label == shown else "none",
-        )
-    mean = found.mean
-    if np.isfinite(mean.low):
-        axes.plot([mean.low, mean.high], [-0.5, -0.5], color=MEAN, lw=2)
-    axes.plot(mean.value, -0.5, marker="D", ms=6, color=MEAN)
+        ours = label == shown
+        dot(axes, entry, height, filled=ours, ms=7 if ours else 5, lw=1)
+    dot(axes, found.mean, -0.5, marker="D", ms=6, color=MEAN, lw=2)

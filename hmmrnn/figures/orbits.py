@@ -19,7 +19,7 @@ from hmmrnn.dynamics.readout_geometry import (
     symbol_pairs,
 )
 from hmmrnn.dynamics.surrogates import Significance
-from hmmrnn.figures.style import FOREGROUND, band, note, panels, styled, symbol_color
+from hmmrnn.figures.style import FOREGROUND, band, dot, note, panels, rows_of, styled, symbol_color
 from hmmrnn.intervals import Estimate
 
 BAR: dict[str, Any] = {"fmt": "o", "ms": 4.5, "lw": 1.4, "color": FOREGROUND}
@@ -57,14 +57,12 @@ def rotation_figure(
         0.75 + 0.27 * len(rows),
         "Net turns per pair of transitions, with those of surrogates and of other networks",
     )
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    rows_of(axes, rows)
     axes.set_xlabel("net turns per pair of transitions (0: back and forth, 1: orbit)")
     for turns in (0, 1):
         axes.axvline(turns, ls=(0, (1, 2)), **QUIET)
     if np.isfinite(orbit.rotation.value):
-        _bar(axes, orbit.rotation, 0)
+        dot(axes, orbit.rotation, 0)
         for row, nulls in ((1, time_reversed), (2, phase_shuffled)):
             _null(axes, nulls, row)
     else:
@@ -72,7 +70,7 @@ def rotation_figure(
     for label in labels:
         group = [found for name, found in others if name == label and np.isfinite(found.value)]
         for found, offset in zip(group, _offsets(len(group)), strict=True):
-            _bar(axes, found, rows.index(label) + offset, ms=3.5, lw=0.9, alpha=0.75)
+            dot(axes, found, rows.index(label) + offset, ms=3.5, lw=0.9, alpha=0.75)
     left, right = axes.get_xlim()
     axes.set_xlim(min(left, -0.12), max(right, 1.15))
     return figure
@@ -222,10 +220,8 @@ def _shares(
 ) -> None:
     """A row for each difference of two symbols."""
     axes.set_xlabel("share in the plane")
-    axes.set_ylabel("logits compared")
     axes.set_xlim(-0.03, 1.03)
-    axes.set_yticks(range(len(pairs)), [f"{i} \N{MINUS SIGN} {j}" for i, j in pairs])
-    axes.set_ylim(max(len(pairs), 1) - 0.5, -0.5)
+    rows_of(axes, [f"{i} \N{MINUS SIGN} {j}" for i, j in pairs], "logits compared")
     if not pairs:
         note(axes, "a single symbol")
         return
@@ -240,13 +236,9 @@ def _shares(
 def _null(axes: Axes, found: Significance, row: int) -> None:
     """Mean and 95 % of the surrogates, with the p-value at their side."""
     null = Estimate(float(found.null_mean), float(found.null_low), float(found.null_high))
-    _bar(axes, null, row, mfc="none")
+    dot(axes, null, row, filled=False)
     where: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points"}
     axes.annotate(f"p {_p_value(found)}", (null.high, row), **where, va="center", fontsize=10)
-
-
-def _bar(axes: Axes, found: Estimate, row: float, **looks: object) -> None:
-    axes.errorbar([found.value], [row], xerr=_errors(found)[:, None], **{**BAR, **looks})
 
 
 def _errors(found: Estimate) -> np.ndarray:

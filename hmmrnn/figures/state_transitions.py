@@ -10,8 +10,18 @@ from matplotlib.lines import Line2D
 from hmmrnn.circuits.carriers import HOLD_STEPS, Arm, Holding
 from hmmrnn.circuits.kick_tests import Injection, KickTest, NaturalNoise, Response
 from hmmrnn.figures.circuits import CONTROL, DASHED, arrow, group_look, readable
-from hmmrnn.figures.style import FOREGROUND, LEGEND_ABOVE, band, note, panels, styled, symbol_color
-from hmmrnn.figures.sufficiency import dot, row_axis, row_point
+from hmmrnn.figures.style import (
+    FOREGROUND,
+    LEGEND_ABOVE,
+    band,
+    dot,
+    note,
+    panels,
+    rows_of,
+    styled,
+    symbol_color,
+)
+from hmmrnn.figures.sufficiency import handle
 from hmmrnn.intervals import Estimate
 
 TIGHT: dict[str, Any] = {
@@ -88,12 +98,12 @@ def optimal_kick_figure(found: KickTest) -> Figure:
 def _arms(axes: Axes, found: Holding) -> None:
     axes.set_xlabel(f"probability within {HOLD_STEPS} steps")
     axes.set_xlim(-0.03, 1.03)
-    row_axis(axes, [_arm_label(name, found.pair) for name in found.arms])
+    rows_of(axes, [_arm_label(name, found.pair) for name in found.arms])
     known = False
     for row, (name, arm) in enumerate(found.arms.items()):
         color = CONTROL if "controls" in name else FOREGROUND
-        row_point(axes, arm.escape, row - 0.15, filled=True, color=color)
-        row_point(axes, arm.arrival, row + 0.15, filled=False, color=color)
+        dot(axes, arm.escape, row - 0.15, filled=True, color=color)
+        dot(axes, arm.arrival, row + 0.15, filled=False, color=color)
         known |= bool(np.isfinite(arm.escape.value))
         for control in _controls(found, name):
             axes.plot([control.escape.value], [row - 0.15], "o", ms=2.5, mew=0, color=CONTROL)
@@ -103,7 +113,9 @@ def _arms(axes: Axes, found: Holding) -> None:
     before = found.arms["baseline"].escape
     if np.isfinite(before.value):
         axes.axvline(before.value, color=FOREGROUND, lw=0.8, ls=(0, (1, 2)), alpha=0.6, zorder=0)
-    axes.legend(handles=[dot(True, "leaves"), dot(False, f"arrives at {found.pair[1]}")], **TIGHT)
+    axes.legend(
+        handles=[handle(True, "leaves"), handle(False, f"arrives at {found.pair[1]}")], **TIGHT
+    )
 
 
 def _controls(found: Holding, name: str) -> list[Arm]:
@@ -159,7 +171,7 @@ def _parts(axes: Axes, found: KickTest) -> None:
 
 def _natural(axes: Axes, found: NaturalNoise, pair: tuple[int, int]) -> None:
     axes.set_xlabel("noise along the kick (s.d.)")
-    row_axis(axes, [f"before\n{arrow(pair)}", "waiting"])
+    rows_of(axes, [f"before\n{arrow(pair)}", "waiting"])
     rows = (
         (found.events, found.events_std, symbol_color(pair[1])),
         (found.others, found.others_std, FOREGROUND),

@@ -1,6 +1,6 @@
 """How all figures look: colours, fonts, and one colour for each symbol, on light and dark pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
@@ -108,6 +108,37 @@ def panels(
     return figure, list(axes.ravel())
 
 
+def grid(
+    n: int,
+    description: str,
+    *,
+    height: float,
+    each: float,
+    columns: int = 2,
+    sharex: bool = False,
+    sharey: bool = False,
+) -> tuple[Figure, list[Axes]]:
+    """`n` panels in rows of `each` inches below `height` inches for a legend; at least one."""
+    rows, n = max(1, -(-n // columns)), max(n, 1)
+    figure, axes = panels(
+        height + each * rows, description, rows, columns, sharex=sharex, sharey=sharey
+    )
+    for place in axes[n:]:
+        place.set_visible(False)
+    return figure, axes[:n]
+
+
+def outer_labels(axes: Sequence[Axes], x: str, y: str) -> None:
+    """Names of the axes of a `grid`: along its left, and below the lowest panel of each column."""
+    first = axes[0].get_subplotspec() if axes else None
+    columns = 1 if first is None else first.get_gridspec().ncols
+    for place in axes[::columns]:
+        place.set_ylabel(y)
+    for place in axes[-columns:]:
+        place.set_xlabel(x)
+        place.tick_params(labelbottom=True)
+
+
 def note(axes: Axes, text: str, *, corner: bool = False) -> None:
     """Say why a panel is empty, in its middle or in its upper right corner."""
     x, y, ha, va = (0.97, 0.97, "right", "top") if corner else (0.5, 0.5, "center", "center")
@@ -123,6 +154,35 @@ def band(axes: Axes, x: ArrayLike, found: Estimate, **looks: Any) -> None:  # no
     if alone.any():
         axes.vlines(np.asarray(x)[alone], low[alone], high[alone], color=looks["color"], alpha=0.4)
     axes.plot(x, value, **{"marker": "." if len(value) < 20 else "", "ms": 5, **looks})
+
+
+def dot(
+    axes: Axes,
+    found: Estimate,
+    at: float,
+    *,
+    filled: bool = True,
+    upright: bool = False,
+    **looks: Any,  # noqa: ANN401
+) -> None:
+    """An estimate as a dot with its interval, in the row `at`, or `upright` above it there."""
+    if not np.isfinite(found.value):
+        return
+    looks = {"color": FOREGROUND, "marker": "o", "ms": 5.5, "lw": 1.4, **looks}
+    line = {name: looks[name] for name in ("color", "lw", "alpha") if name in looks}
+    ends, place = [found.low, found.high], [at, at]
+    if np.isfinite(ends).all():
+        axes.plot(*((place, ends) if upright else (ends, place)), **line)
+    shown = {**looks, "ls": "", "mfc": looks["color"] if filled else "none", "clip_on": False}
+    axes.plot(*(([at], [found.value]) if upright else ([found.value], [at])), **shown)
+
+
+def rows_of(axes: Axes, labels: Sequence[str], title: str = "") -> None:
+    """Names of rows of dots, from top to bottom."""
+    axes.set_yticks(range(len(labels)), list(labels))
+    axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylabel(title)
 
 
 def log_ticks(axes: Axes, which: str) -> None:

@@ -12,8 +12,7 @@ from hmmrnn.circuits.pulses import N_AFTER, PulseEffects
 from hmmrnn.circuits.resonance import Resonance
 from hmmrnn.figures.circuits import CONTROL, DASHED, group_look, readable
 from hmmrnn.figures.interventions import GROUP_LEGEND, group_handles, group_line
-from hmmrnn.figures.style import FOREGROUND, band, note, panels, styled
-from hmmrnn.intervals import Estimate
+from hmmrnn.figures.style import FOREGROUND, band, dot, note, panels, rows_of, styled
 
 
 @styled
@@ -50,21 +49,21 @@ def replay_figure(
     )
     axes.set_xlabel(f"share of transitions within {ON_TIME} steps of the replayed one")
     axes.set_xlim(-0.03, 1.03)
-    row_axis(axes, [readable(row) for row in rows], "same noise for")
+    rows_of(axes, [readable(row) for row in rows], "same noise for")
     starts = [(effects, 0.0, True)] if own is None else [(effects, -0.15, True), (own, 0.15, False)]
     known = False
     for found, shift, filled in starts:
         for entry, name in zip(found.on_time, names, strict=True):
             at = rows.index("controls" if is_control(name) else name)
-            row_point(axes, entry, at + shift, filled=filled, color=group_look(name)["color"])
+            dot(axes, entry, at + shift, filled=filled, color=group_look(name)["color"])
             known |= bool(np.isfinite(entry.value))
     if not known:
         note(axes, "no transition to replay")
     if own is not None:
         figure.legend(
             handles=[
-                dot(True, "from another state of the cluster"),
-                dot(False, "from their own state"),
+                handle(True, "from another state of the cluster"),
+                handle(False, "from their own state"),
             ],
             loc="outside upper left",
             ncols=2,
@@ -110,23 +109,7 @@ def is_control(name: str) -> bool:
     return name.startswith("control")
 
 
-def row_axis(axes: Axes, labels: list[str], title: str = "") -> None:
-    """Rows from top to bottom."""
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylabel(title)
-
-
-def row_point(axes: Axes, found: Estimate, row: float, *, filled: bool, color: str) -> None:
-    """A dot with its interval."""
-    if np.isfinite(found.value):
-        axes.plot([found.low, found.high], [row, row], color=color, lw=1.4)
-        fill = color if filled else "none"
-        axes.plot([found.value], [row], "o", ms=5.5, mec=color, mfc=fill, clip_on=False)
-
-
-def dot(filled: bool, label: str) -> Line2D:
+def handle(filled: bool, label: str) -> Line2D:
     """An entry of a legend."""
     fill = FOREGROUND if filled else "none"
     return Line2D([], [], ls="", marker="o", ms=5.5, mec=FOREGROUND, mfc=fill, label=label)

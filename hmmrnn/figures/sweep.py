@@ -22,8 +22,10 @@ from hmmrnn.figures.style import (
     FOREGROUND,
     LEGEND_ABOVE,
     SYMBOL_COLORS,
+    grid,
     log_ticks,
     note,
+    outer_labels,
     panels,
     styled,
 )
@@ -84,7 +86,7 @@ def fidelity_against_sizes_figure(rows: Sequence[Row], along: str = HIDDEN) -> F
         axes.set_title(name)
     for axes in list(places.values())[:1]:  # the others share it
         _value_axis(axes, rows, metric)
-    _edges(places, NAMES[along], title)
+    outer_labels([*places.values()], NAMES[along], title)
     _legend(figure, rows, metric, [f"{NAMES[other][-1]} = {level}" for level in lines])
     _tell(figure, rows, metric, (along, other), MEANS)
     return figure
@@ -117,7 +119,7 @@ def fidelity_heat_map_figure(rows: Sequence[Row]) -> Figure:
         axes.set_xlim(-0.5, len(ds) - 0.5)
         axes.set_ylim(-0.5, len(ns) - 0.5)
         axes.tick_params(length=0)
-    _edges(places, NAMES[NOISE], NAMES[HIDDEN])
+    outer_labels([*places.values()], NAMES[NOISE], NAMES[HIDDEN])
     if known:
         height = figure.get_figheight() - OUTSIDE
         size: dict[str, Any] = {"fraction": 0.16 / height, "pad": 0.12 / height, "aspect": 40}
@@ -242,24 +244,12 @@ def _grid(
     """A panel of `height` inches for each HMM; a single one is as wide as the figure."""
     names = levels(rows, "hmm")
     columns = max(1, min(columns, len(names)))
-    n_rows = -(-max(1, len(names)) // columns)
-    figure, axes = panels(OUTSIDE + height * n_rows, description, n_rows, columns, sharey=True)
-    for spare in axes[max(1, len(names)) :]:
-        spare.set_visible(False)
+    figure, axes = grid(
+        len(names), description, height=OUTSIDE, each=height, columns=columns, sharey=True
+    )
     if not names:
         note(axes[0], "no networks")
     return figure, dict(zip(names, axes, strict=False))
-
-
-def _edges(places: dict[Any, Axes], x: str, y: str) -> None:
-    """Names of the axes at the left and below."""
-    for i, axes in enumerate(places.values()):
-        grid = axes.get_subplotspec()
-        columns = grid.get_gridspec().ncols if grid is not None else 1
-        if i % columns == 0:
-            axes.set_ylabel(y)
-        if i + columns >= len(places):
-            axes.set_xlabel(x)
 
 
 def _option_axis(axes: Axes, shown: Sequence[Cell]) -> dict[Cell, float]:

@@ -2,19 +2,16 @@
 
 from hmmrnn.report.build import build_discovery_page, build_report
 from hmmrnn.report.circuit_sentences import account
-from hmmrnn.report.circuits import PATTERNS as CIRCUIT_FIGURES
 from hmmrnn.report.claims import build_claims_page
-from hmmrnn.report.discovery import PATTERNS as DISCOVERY_FIGURES
-from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
-from hmmrnn.report.dynamics import PAIR_FIGURES
+from hmmrnn.report.dynamics_sentences import (
+    fixed_point_summary,
+    regime_sentence,
+    with_sentences,
+)
 from hmmrnn.report.summary import estimate, five_numbers, verdict
 from hmmrnn.report.view import FILE as VIEW_FILE
 
 __all__ = [
-    "CIRCUIT_FIGURES",
-    "DISCOVERY_FIGURES",
-    "DYNAMICS_FIGURES",
-    "PAIR_FIGURES",
     "VIEW_FILE",
     "account",
     "build_claims_page",
@@ -22,5 +19,8 @@ __all__ = [
     "build_report",
     "estimate",
     "five_numbers",
+    "fixed_point_summary",
+    "regime_sentence",
     "verdict",
+    "with_sentences",
 ]

@@ -8,19 +8,15 @@ from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from hmmrnn.errors import InputError
+from hmmrnn.figures.catalogue import CIRCUITS, DISCOVERY, DYNAMICS, FIDELITY, TRAINING
 from hmmrnn.nets import LongRun, long_run
 from hmmrnn.report import commands
-from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
-from hmmrnn.report.circuits import PATTERNS as CIRCUIT_PATTERNS
 from hmmrnn.report.circuits import circuits_section
-from hmmrnn.report.discovery import PATTERNS as DISCOVERY_PATTERNS
 from hmmrnn.report.discovery import discovery_section
-from hmmrnn.report.dynamics import FIGURES as DYNAMICS_FIGURES
-from hmmrnn.report.dynamics import PAIR_FIGURES, deep_section, dynamics_section
-from hmmrnn.report.inline import inline_svg
+from hmmrnn.report.dynamics import deep_section, dynamics_section
+from hmmrnn.report.inline import inline_figures
 from hmmrnn.report.numbers import text
 from hmmrnn.report.summary import (
     compared,
@@ -39,10 +35,8 @@ from hmmrnn.training import load
 from hmmrnn.training.config import SECTIONS
 from hmmrnn.training.run_folder import MANIFEST, RunSpec, digest_in, long_run_in, read_spec
 
-FIGURES = (
-    "training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES,
-)  # fmt: skip
-DISCOVERY = "discovery.json"
+FIGURES = (*TRAINING, *FIDELITY, *DYNAMICS, *CIRCUITS, *DISCOVERY)
+DISCOVERED = "discovery.json"
 MARGINAL_ERROR_LIMIT = 1.0
 ROUNDING = 1.1  # by which a marginal error may miss a tolerance that the solver reached
 
@@ -79,7 +73,7 @@ def build_report(folder: Path) -> Path:
         "data": target.facts(),
         "sections": {name: _options(getattr(spec.config, name)) for name in SECTIONS},
         "provenance": _provenance(folder),
-        "figures": _figures(folder / "figures"),
+        "figures": inline_figures(folder, FIGURES),
         "view": view_html(folder),
         "commands": _commands(folder, spec),
         "scale_free": spec.config.cell.homogeneous,
@@ -88,8 +82,8 @@ def build_report(folder: Path) -> Path:
     }
     with _known_form(folder / "circuits.json"):
         shown["circuits"] = circuits_section(_measured(folder / "circuits.json"))
-    with _known_form(folder / DISCOVERY):
-        shown["discovery"] = discovery_section(_measured(folder / DISCOVERY), "run")
+    with _known_form(folder / DISCOVERED):
+        shown["discovery"] = discovery_section(_measured(folder / DISCOVERED), "run")
     with _known_form(folder / "dynamics.json"):  # all other files were read above
         page = template("page.html").render(shown)
     return _written(folder, page)
@@ -102,8 +96,8 @@ def build_discovery_page(folder: Path) -> Path:
         InputError: no discovery.json there, or a damaged file, or not that of a task.
         StorageError: the page could not be written.
     """
-    found, drawn = read_results(folder / DISCOVERY), _figures(folder / "figures")
-    with _known_form(folder / DISCOVERY):
+    found, drawn = read_results(folder / DISCOVERED), inline_figures(folder, DISCOVERY)
+    with _known_form(folder / DISCOVERED):
         shown = discovery_section({**found}, "task")
         again = {"discover": found["command"]}
         page = template("discovery_page.html").render(
@@ -116,14 +110,6 @@ def _written(folder: Path, page: str) -> Path:
     path = folder / "report.html"
     write_text(path, page)
     return path
-
-
-def _figures(folder: Path) -> dict[str, Markup | None]:
-    """Every figure that the page has a place for; None for one that is not drawn."""
-    of_pairs = (name for name in CIRCUIT_PATTERNS if "*" in name)
-    patterns = (PAIR_FIGURES, *of_pairs, *DISCOVERY_PATTERNS)
-    pairs = sorted(path.stem for each in patterns for path in folder.glob(f"{each}.svg"))
-    return {name: inline_svg(folder / f"{name}.svg") for name in (*FIGURES, *pairs)}
 
 
 def _commands(folder: Path, spec: RunSpec) -> dict[str, str]:

@@ -5,29 +5,6 @@ from typing import Any
 from hmmrnn.intervals import Estimate
 from hmmrnn.report.summary import estimate
 
-FIGURES = (
-    "circuit_scores",
-    "circuit_plane",
-    "circuit_blocks",
-    "circuit_weights",
-    "circuit_activity",
-    "circuit_shared",
-)
-
-OF_PAIRS = (
-    "circuit_dose_response",
-    "circuit_windows",
-    "circuit_pulses",
-    "circuit_replay",
-    "circuit_resonance",
-    "circuit_holding",
-    "circuit_kick",
-    "circuit_carriers",
-)
-"""Figures of each ordered pair of symbols, circuit_dose_response_0_2 and so on."""
-
-PATTERNS = (*FIGURES, *(f"{name}_*_*" for name in OF_PAIRS))
-
 
 def circuits_section(fields: dict[str, Any]) -> dict[str, Any] | None:
     """Verdict, account and rows; None if nothing was measured, only the reason if nothing could be.

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hmmrnn.report.inline import inline_svg
+from hmmrnn.figures.catalogue import CLAIMS
+from hmmrnn.report.inline import inline_figures
 from hmmrnn.report.numbers import span, text
 from hmmrnn.report.summary import estimate
 from hmmrnn.report.templates import template
@@ -12,7 +13,6 @@ from hmmrnn.storage import known_form, read_results, write_text
 
 JSON = "claims.json"
 ALL = "all"
-FIGURES = ("claims_turns", "claims_regularity", "claims_batches")
 HEAD = (
     "preset",
     "loss",
@@ -46,7 +46,7 @@ def build_claims_page(folder: Path) -> tuple[Path, Path]:
             "head": HEAD,
             "commands": [str(command) for command in fields["commands"]],
         }
-        figures = {name: inline_svg(folder / "figures" / f"{name}.svg") for name in FIGURES}
+        figures = inline_figures(folder, CLAIMS)
         page = template("claims_page.html").render(figures=figures, **shown)
         prose = markdown(shown)
     paths = folder / "report.html", folder / "claims.md"

@@ -13,19 +13,6 @@ from hmmrnn.intervals import Estimate
 from hmmrnn.report.numbers import MINUS, span, text
 from hmmrnn.report.summary import estimate, number, readable
 
-OF_CASES = (
-    "discovery_map",
-    "discovery_precision",  # where the truth is known
-    "discovery_faithfulness",
-    "discovery_edges",
-    "discovery_agreement",
-    "discovery_single",
-    "discovery_mean",
-)
-"""Figures of each case, discovery_map_jumping or discovery_map_0_2 and so on."""
-
-PATTERNS = tuple(f"{name}_*" for name in OF_CASES)
-
 MEASURES = ("stake", "faithfulness", "completeness", "minimality", "necessity", "sufficiency")
 KINDS = {
     "zero": "zero",

@@ -4,25 +4,6 @@ from typing import Any
 
 from hmmrnn.report.summary import estimate, number, readable
 
-FIGURES = (
-    "trajectories",
-    "rotation",
-    "flow",
-    "phase",
-    "readout",
-    "noise_levels",
-    "fixed_points",
-    "residency",
-    "spectra",
-    "noise_sensitivity",
-    "mean_shift",
-    "development",
-    "networks",
-)
-
-PAIR_FIGURES = "flow_*_*"
-"""A figure for each pair of symbols, flow_0_2 and so on."""
-
 
 def dynamics_section(fields: dict[str, Any]) -> dict[str, Any] | None:
     """The portrait; None if nothing was measured, and only the reason if nothing could be.

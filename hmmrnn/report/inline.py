@@ -1,14 +1,26 @@
 """SVG files put into the page: only drawings, so that the page stays safe and self-contained."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from xml.etree import ElementTree
 
 from markupsafe import Markup
 
 from hmmrnn.errors import InputError
+from hmmrnn.figures.catalogue import Drawing, names_in
 
 ELEMENTS = {"svg", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect", "circle"}
+
+
+def inline_figures(folder: Path, drawings: Iterable[Drawing]) -> dict[str, Markup | None]:
+    """Every figure that the page has a place for; None for one that is not drawn.
+
+    Raises:
+        InputError: one of them is damaged.
+    """
+    names = names_in(folder, drawings)
+    return {name: inline_svg(folder / "figures" / f"{name}.svg") for name in names}
 
 
 def inline_svg(path: Path) -> Markup | None:

@@ -7,9 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
+from hmmrnn.figures.catalogue import CIRCUITS, DYNAMICS, FIDELITY, TRAINING
 from hmmrnn.nets import BOUNDED
-from hmmrnn.report import DYNAMICS_FIGURES
-from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
 from hmmrnn.storage import read_results
 
 SMOKE = ("--preset=linear3", "--profile=smoke")
@@ -34,9 +33,9 @@ def test_reproduce_makes_the_whole_folder(demo):
         assert np.load(folder / f"{name}.npz", allow_pickle=False).files
     drawn = {path.name for path in (folder / "figures").glob("*.svg")}
     pairs = json.loads((folder / "dynamics.json").read_text())["pairs"]
-    names = ("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES, *CIRCUIT_FIGURES)
+    whole = [d.name for d in (*TRAINING, *FIDELITY, *DYNAMICS, *CIRCUITS) if not d.each]
     between = {"flow_{}_{}".format(*pair["symbols"]) for pair in pairs}
-    assert drawn == {f"{name}.svg" for name in {*names, *between} - {"networks"}}
+    assert drawn == {f"{name}.svg" for name in {*whole, *between} - {"networks"}}
     assert printed.strip().endswith(f"report: {folder / 'report.html'}")
     assert len(re.findall(r"^  \S", printed, flags=re.MULTILINE)) == 5
     page = (folder / "report.html").read_text()

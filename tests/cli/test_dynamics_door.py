@@ -18,11 +18,13 @@ from hmmrnn.cli.dynamics import analyse, report_lines
 from hmmrnn.cli.report import report
 from hmmrnn.dynamics import Sizes
 from hmmrnn.errors import InputError
-from hmmrnn.report import DYNAMICS_FIGURES
+from hmmrnn.figures.catalogue import DYNAMICS
+from hmmrnn.report import regime_sentence
 from hmmrnn.storage import read_arrays, read_json, read_results, write_arrays, write_json
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
+WHOLE = [drawing.name for drawing in DYNAMICS if not drawing.each]
 SIZES = Sizes(n_trajectories=6, n_steps=80, n_starts=8, n_states=24)
 LABEL = "transitions per step"
 
@@ -69,11 +71,11 @@ def change(folder, name, factor):
 def test_it_writes_numbers_all_figures_and_the_view(first):
     folder, found = first
     pairs = {"flow_{}_{}".format(*pair.symbols) for pair in found.in_plane.pairs}
-    assert figures_of(folder) == {*DYNAMICS_FIGURES, *pairs} - {"networks"}
+    assert figures_of(folder) == {*WHOLE, *pairs} - {"networks"}
     fields = read_json(folder / "dynamics.json")
     assert fields["networks"] is None
     assert fields["n_trajectories"] == SIZES.n_trajectories
-    assert fields["regime"]["sentence"] == found.in_plane.regime.sentence
+    assert fields["regime"]["sentence"] == regime_sentence(found.in_plane.regime)
     assert fields["rotation"]["value"] == found.portrait.rotation.value
     view = read_arrays(folder / "trajectory_view.npz")
     np.testing.assert_array_equal(view["driven"], found.view.driven)
@@ -98,9 +100,9 @@ def test_claims_about_motion_are_judged_from_the_files(first):
 
 def test_the_lines_for_a_terminal_are_those_of_the_record(first):
     whole, lines = first[1].in_plane, report_lines(first[1])
-    assert lines[0].endswith(whole.regime.sentence)
+    assert lines[0].endswith(regime_sentence(whole.regime))
     for pair, regime in zip(whole.pairs, whole.regimes, strict=True):
-        assert "Symbols {} and {}: ".format(*pair.symbols) + regime.sentence in lines
+        assert "Symbols {} and {}: ".format(*pair.symbols) + regime_sentence(regime) in lines
     text = "\n".join(lines)
     assert f"net rotation per pair of transitions {whole.orbit.rotation.value:.3f}" in text
     assert "bifurcation: none by the paper's rule, none by change point; second descent" in text
@@ -123,10 +125,10 @@ def test_the_report_shows_the_whole_analysis(second):
     folder, found = second
     page = Page(report(folder).read_text())
     shown = {a["id"] for a in page.all("figure")}
-    assert shown >= {*DYNAMICS_FIGURES}
-    assert page.text.count(found.in_plane.regime.sentence) == 2  # in the headline, too
+    assert shown >= {*WHOLE}
+    assert page.text.count(regime_sentence(found.in_plane.regime)) == 2  # in the headline, too
     for pair in found.in_plane.regimes:
-        assert pair.sentence in page.text
+        assert regime_sentence(pair) in page.text
     ids = [a["id"] for _, a in page.elements if "id" in a]
     assert len(ids) == len(set(ids))
     deep = page.text[page.text.index("Orbit or wells") : page.text.index("What makes it switch")]

@@ -22,8 +22,9 @@ from hmmrnn.dynamics.fixed_points.descent import (
     end_points,
     speed,
 )
-from hmmrnn.dynamics.fixed_points.find import distinct, find_fixed_points, summary
+from hmmrnn.dynamics.fixed_points.find import distinct, find_fixed_points
 from hmmrnn.nets import RNNCell, init_params
+from hmmrnn.report import fixed_point_summary
 from hmmrnn.results import fields
 
 N = 8
@@ -124,8 +125,9 @@ def test_one_globally_attracting_point_is_a_count():
     assert (found.n_points, found.n_settled, found.stable.tolist()) == (1, P, [True])
     assert found.n_attracted.tolist() == [P]
     assert found.attracted[0].low == pytest.approx(0.025 ** (1 / P))
-    assert f"{P} of {P} end at the origin (95 % interval of the share 0.962 to 1.000)" in summary(
-        found
+    assert (
+        f"{P} of {P} end at the origin (95 % interval of the share 0.962 to 1.000)"
+        in fixed_point_summary(found)
     )
     assert set(fields(found)) >= {"n_found", "attracted", "stable"}
 
@@ -156,7 +158,7 @@ def test_a_ring_is_a_continuum_of_neutral_points():
     assert found.n_points > 40
     np.testing.assert_allclose(np.abs(found.eigenvalues[:, 0]), 1, atol=1e-3)
     assert not found.stable.any()
-    assert f"There are {found.n_points} distinct points" in summary(found)
+    assert f"There are {found.n_points} distinct points" in fixed_point_summary(found)
 
 
 def test_hopfield_patterns_are_stable():
@@ -266,7 +268,7 @@ def test_what_is_not_finite_is_counted_as_invalid():
     broken["W_rec"] = broken["W_rec"].at[0, 0].set(jnp.nan)
     seen = looked_at(TANH, broken, uniform(2))
     assert (seen.n_valid, seen.n_points, seen.n_settled, len(seen.points)) == (0, 0, 0, 0)
-    assert f"{P} to neither" in summary(seen)
+    assert f"{P} to neither" in fixed_point_summary(seen)
 
 
 def test_starts_at_zero_and_a_single_unit():

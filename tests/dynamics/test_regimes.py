@@ -20,6 +20,7 @@ from hmmrnn.dynamics.rotation import net_turns
 from hmmrnn.intervals import UNKNOWN, Estimate, bootstrap_weights, estimate
 from hmmrnn.nets import RNNCell
 from hmmrnn.recordings.recorder import driven_runs
+from hmmrnn.report import regime_sentence
 
 
 def wells(*at, barrier=1.0, drift_part=0.4):
@@ -64,7 +65,7 @@ DOUBLE_WELL = ORBIT._replace(
 def test_what_counts_as_an_orbit(changes, kind, words):
     found = regime(ORBIT._replace(**changes))
     assert found.kind == kind
-    assert words in found.sentence
+    assert words in regime_sentence(found)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +90,12 @@ def test_what_counts_as_an_orbit(changes, kind, words):
 def test_what_counts_as_a_double_well(changes, kind, words):
     found = regime(DOUBLE_WELL._replace(**changes))
     assert found.kind == kind
-    assert words in found.sentence
+    assert words in regime_sentence(found)
 
 
 def test_a_current_is_mentioned_only_if_it_is_real_and_notable():
     for changes in ({}, {"share_p": 0.04, "share": Estimate(0.009, 0.0, 0.02)}, {"share_p": 0.05}):
-        assert "current" not in regime(DOUBLE_WELL._replace(**changes)).sentence
+        assert "current" not in regime_sentence(regime(DOUBLE_WELL._replace(**changes)))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_a_current_is_mentioned_only_if_it_is_real_and_notable():
 def test_nothing_to_judge(changes, words):
     found = regime(ORBIT._replace(**changes))
     assert found.kind == "neither"
-    assert words in found.sentence
+    assert words in regime_sentence(found)
 
 
 def judged(w_rec, noise_std, w_out=((1, 0), (-1, 0)), n_steps=500, n_runs=48):
@@ -141,23 +142,23 @@ def judged(w_rec, noise_std, w_out=((1, 0), (-1, 0)), n_steps=500, n_runs=48):
 
 def test_two_wells_are_a_double_well():
     found = judged(1.5 * np.eye(2), 0.5)
-    assert found.kind == "double well", found.sentence
-    assert "two wells" in found.sentence
+    assert found.kind == "double well", regime_sentence(found)
+    assert "two wells" in regime_sentence(found)
 
 
 def test_a_rotor_orbits():
     c, s = 1.3 * np.cos(0.3), 1.3 * np.sin(0.3)
     found = judged([[c, -s], [s, c]], 0.02)
-    assert found.kind == "orbit", found.sentence
+    assert found.kind == "orbit", regime_sentence(found)
 
 
 def test_one_well_that_noise_pushes_across_the_boundary_is_neither():
     found = judged(0.5 * np.eye(2), 0.2)
     assert found.kind == "neither"
-    assert "one broad well" in found.sentence
+    assert "one broad well" in regime_sentence(found)
 
 
 def test_a_network_that_never_switches_is_neither():
     found = judged(0.5 * np.eye(2), 0.2, w_out=((0, 0), (0, 0)), n_steps=50, n_runs=4)
     assert found.kind == "neither"
-    assert "never switches" in found.sentence
+    assert "never switches" in regime_sentence(found)

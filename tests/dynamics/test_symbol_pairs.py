@@ -131,7 +131,7 @@ def test_a_pair_that_never_occurs_counts_nothing():
         assert np.isnan(found.rotation_p)
         rate = found.transitions_per_step.value
         verdict = regime(evidence(rate, found.rotation, np.nan, found.along, found.flow))
-        assert "nothing to judge" in verdict.sentence
+        assert verdict.reason == "no finite step"
 
 
 def test_networks_and_pairs_side_by_side_under_jit():

@@ -114,7 +114,7 @@ def test_rotation_stands_beside_its_surrogates():
     (axes,) = figure.axes
     rows = [label.get_text() for label in axes.get_yticklabels()]
     assert rows == ["this network", "time reversed", "phases shuffled", "linear3", "linear2"]
-    drawn = [tuple(c.lines[0].get_xydata()[0]) for c in axes.containers]
+    drawn = [line.get_xydata()[0] for line in axes.lines if line.get_marker() == "o"]
     np.testing.assert_allclose(drawn[0], (0.97, 0))
     np.testing.assert_allclose([d[0] for d in drawn[1:3]], 0.001, rtol=1e-4)
     assert [round(d[1]) for d in drawn[3:]] == [3, 3]

@@ -9,11 +9,8 @@ from figures.records import development, fidelity, fit, portrait, spread
 
 from hmmrnn import figures
 from hmmrnn.dynamics import Across
+from hmmrnn.figures.catalogue import CIRCUITS, DISCOVERY, DYNAMICS, FIDELITY, TRAINING
 from hmmrnn.intervals import Estimate
-from hmmrnn.report import DYNAMICS_FIGURES
-from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
-from hmmrnn.report.circuits import OF_PAIRS
-from hmmrnn.report.discovery import OF_CASES
 from hmmrnn.storage import plain, write_arrays, write_json, write_text
 from hmmrnn.training.run_folder import RunSpec, open_run
 
@@ -31,13 +28,15 @@ MANIFEST = {
     "versions": {"hmmrnn": "0.1.0", "jax": "0.10.2"},
     "commit": None,
 }
+WHOLE = [d.name for d in (*TRAINING, *FIDELITY, *DYNAMICS, *CIRCUITS) if not d.each]
+"""Names of figures of the whole network, and of those of pairs of symbols."""
+OF_PAIRS = [drawing.name for drawing in CIRCUITS if drawing.each]
 FIGURES = (
-    *("training", "transitions", "ngrams", "dwell", *DYNAMICS_FIGURES),
+    *(name for name in WHOLE if name != "circuit_shared"),  # two pairs share too little
     *(f"flow_{a}_{b}" for a, b in PAIRS),
-    *(name for name in CIRCUIT_FIGURES if name != "circuit_shared"),  # two pairs share too little
     *(f"{name}_0_2" for name in OF_PAIRS),
     *(f"{name}_2_0" for name in ("circuit_holding", "circuit_kick", "circuit_carriers")),
-    *(f"{name}_0_2" for name in OF_CASES if name != "discovery_precision"),
+    *(f"{d.name}_0_2" for d in DISCOVERY if d.name != "discovery_precision"),
 )
 SKETCH = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"><path d="M0 0 4 3"/></svg>'
 LOSS = np.array([5.0, 2.0, 0.6, 0.1234], np.float32)

@@ -6,15 +6,16 @@ import re
 import pytest
 
 from hmmrnn import InputError
+from hmmrnn.figures.catalogue import CIRCUITS
 from hmmrnn.report import build_report
-from hmmrnn.report.circuits import FIGURES as CIRCUIT_FIGURES
-from hmmrnn.report.circuits import OF_PAIRS
 from hmmrnn.storage import write_json, write_text
 
 from .analysis import NOTHING, estimate
 from .circuit_analysis import ACCOUNT, PAIRS, PROBLEM, VERDICT, circuit_analysis, said
 from .run import SKETCH, Page, fill
 
+WHOLE = [drawing.name for drawing in CIRCUITS if not drawing.each]
+OF_PAIRS = [drawing.name for drawing in CIRCUITS if drawing.each]
 HOSTILE = '<script>alert("1")</script><img src="//x.org/a">'
 WITHOUT = {"circuit_dose_response", "circuit_windows", "circuit_pulses", "circuit_replay"}
 WITHOUT |= {"circuit_resonance"}
@@ -156,7 +157,7 @@ def test_a_pair_is_titled_by_its_kick_neurons_and_what_is_wrong(folder):
 
 
 def test_figures_of_pairs_are_there_if_they_are_drawn(page):
-    expected = {name for name in CIRCUIT_FIGURES if name != "circuit_shared"}
+    expected = {name for name in WHOLE if name != "circuit_shared"}
     expected |= {f"{name}_0_2" for name in OF_PAIRS}
     expected |= {f"{name}_2_0" for name in OF_PAIRS if name not in WITHOUT}
     assert circuit_figures(page) == expected
@@ -172,7 +173,7 @@ def test_a_figure_of_a_pair_that_is_not_drawn_is_no_gap(folder):
     assert "To fill this gap" not in section(page)
 
 
-@pytest.mark.parametrize("name", [name for name in CIRCUIT_FIGURES if name != "circuit_shared"])
+@pytest.mark.parametrize("name", [name for name in WHOLE if name != "circuit_shared"])
 def test_a_figure_of_the_whole_that_is_not_drawn_is_a_gap_with_the_command(folder, name):
     (folder / "figures" / f"{name}.svg").unlink()
     text = section(built(folder))

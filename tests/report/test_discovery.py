@@ -11,8 +11,8 @@ from hmmrnn import InputError
 from hmmrnn.discovery.judge import Score
 from hmmrnn.discovery.selection import Circuit
 from hmmrnn.discovery.surveys import Agreement
-from hmmrnn.report import DISCOVERY_FIGURES, build_discovery_page, build_report
-from hmmrnn.report.discovery import OF_CASES
+from hmmrnn.figures.catalogue import DISCOVERY, names_in
+from hmmrnn.report import build_discovery_page, build_report
 from hmmrnn.report.numbers import MINUS, UNKNOWN
 from hmmrnn.storage import write_json, write_text
 
@@ -33,6 +33,7 @@ from .run import SKETCH, Page, fill
 HOSTILE = '<script>alert("1")</script><img src="//x.org/a">'
 WORDS = ("Faithfulness", "Completeness", "Minimality", "Necessity", "Sufficiency", "CPR, CMD")
 ENDS = ("jumping", "still_here")
+OF_CASES = tuple(drawing.name for drawing in DISCOVERY)
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +346,7 @@ def test_a_figure_that_is_not_drawn_is_a_gap_with_the_command(run, name):
 
 def test_patterns_find_the_figures_of_all_cases_and_no_others(task, run):
     for folder, ends in ((task, ENDS), (run, ("0_2",))):
-        found = {p.stem for each in DISCOVERY_FIGURES for p in folder.glob(f"figures/{each}.svg")}
+        found = names_in(folder, DISCOVERY)
         assert {name.removesuffix(f"_{end}") for name in found for end in ends} >= {OF_CASES[0]}
         assert all(name.startswith("discovery_") and name.endswith(ends) for name in found)
 

@@ -32,8 +32,6 @@ SAME = 1e-2
 N_SHOWN = 30
 """Distinct points whose stability is looked at: those that most starts lead to."""
 
-N_TOLD = 4
-
 N_NEARBY = 32
 NEARBY_STEPS = 400
 APPROACH_STEPS = 20
@@ -176,35 +174,6 @@ def _grouped(network: Network, search: Search, key: Key, plane: PCA | None) -> F
         plane=plane,
         starts_in_plane=_in_plane(plane, starts),
         points_in_plane=_in_plane(plane, jnp.asarray(chosen)),
-    )
-
-
-def summary(found: FixedPoints) -> str:
-    """What was found, in a few sentences with their counts."""
-    n_fixed, n_stable = int(np.sum(found.fixed)), int(np.sum(found.stable))
-    n_other = found.n_starts - found.n_fixed - found.n_slow
-    sentences = [
-        f"Descent on the speed from {found.n_starts} states led {found.n_fixed} to fixed points, "
-        f"{found.n_slow} to slow points and {n_other} to neither.",
-        f"Without noise {found.n_settled} of the {found.n_starts} states come to rest.",
-        f"Distinct points: {n_fixed} fixed, {n_stable} of them stable, and "
-        f"{len(found.fixed) - n_fixed} slow.",
-    ]
-    if found.n_points > len(found.fixed):
-        sentences[-1] = (
-            f"There are {found.n_points} distinct points; those that most states led to: "
-            f"{n_fixed} fixed, {n_stable} of them stable, and {len(found.fixed) - n_fixed} slow."
-        )
-    largest = np.argsort(-found.n_attracted, kind="stable")[:N_TOLD]
-    return " ".join(sentences + [_told(found, int(i)) for i in largest if found.n_attracted[i] > 0])
-
-
-def _told(found: FixedPoints, i: int) -> str:
-    norm, share = found.from_origin[i], found.attracted[i]
-    name = "the origin" if norm < SAME else f"a fixed point {norm:.2g} mean norms from the origin"
-    return (
-        f"{found.n_attracted[i]} of {found.n_starts} end at {name} "
-        f"(95 % interval of the share {share.low:.3f} to {share.high:.3f})."
     )
 
 
