@@ -21,7 +21,7 @@ with (
 ):
     import hmmrnn
 
-    for name in {*hmmrnn.__all__} - {"figures", "report"}:  # later, without the checks
+    for name in {*hmmrnn.__all__} - {"discovery", "figures", "report"}:  # these unchecked
         getattr(hmmrnn, name)
 
 import jax

@@ -18,7 +18,7 @@ from hmmrnn.interventions import Arms, Trials, run_under, under
 from hmmrnn.nets import Network, Trajectory
 
 Kind = Literal["zero", "mean", "resample"]
-Stand_in = Float[Array, "W t b N"]
+Stand_in = Float[Array, "w t b N"]
 """States that stand in for those of each window; t is T or 1, b is B or 1, W may be 1 for all."""
 
 AT_ONCE = 8
