@@ -21,9 +21,10 @@ from benchmarks.plan import Plan, step_flops
 from hmmrnn import TrainConfig
 from hmmrnn.errors import InputError
 from hmmrnn.hmm import preset
+from hmmrnn.memory import free_bytes
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training.ensemble import Placement, fixed_data, run_chunk, start
-from hmmrnn.training.memory import free_bytes, members_that_fit
+from hmmrnn.training.memory import members_that_fit
 
 PRESETS = ("linear2", "linear3", "linear5")  # T = 100, 30, 40
 MEMBERS = 1, 8, 48

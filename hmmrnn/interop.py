@@ -166,9 +166,18 @@ def _weights(path: str | Path, state: Mapping[str, Any]) -> dict[str, np.ndarray
     for key, value in state.items():
         if not getattr(value, "is_floating_point", lambda: False)():
             raise InputError(f"{path}: {key} is no tensor of real numbers")
+        if value.is_meta or str(value.layout) != "torch.strided":
+            raise InputError(f"{path}: {key} is a tensor without its numbers, or a sparse one")
+        if value.numel() > value.untyped_storage().nbytes() // value.element_size():
+            raise InputError(f"{path}: {key} claims more numbers than the file holds")
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     _expect_plain(path, shapes)
-    return {key: value.detach().double().numpy() for key, value in state.items()}
+    weights = {key: value.detach().double().numpy() for key, value in state.items()}
+    most = float(np.finfo(np.float32).max)
+    for key, value in weights.items():
+        if not (np.isfinite(value).all() and np.abs(value).max(initial=0) <= most):
+            raise InputError(f"{path}: {key} has entries that are not finite in single precision")
+    return weights
 
 
 def _expect_plain(path: str | Path, shapes: Mapping[str, tuple[int, ...]]) -> None:

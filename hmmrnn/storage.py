@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +24,23 @@ FORMAT = 1
 RENAMED = ("manner", "proofs", "switching")
 """Fields that have other names now; files with them are stale."""
 
+PARTIAL = ".partial"
+"""How names of files end that are being written."""
+
+LARGEST, MOST_PACKED = 2**31, 100
+"""Bytes that a packed file may take when it is unpacked, unless it is packed less densely."""
+
 DAMAGE = (
     OSError,
+    MemoryError,
+    RecursionError,
     ValueError,
     KeyError,
     EOFError,
     TypeError,
     RuntimeError,
+    OverflowError,
+    SyntaxError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -95,6 +106,11 @@ def known_form(path: Path, *also: type[Exception]) -> Iterator[None]:
         ) from None
 
 
+def digest_of_json(value: Any) -> str:  # noqa: ANN401
+    """A short name of what a JSON file holds, whatever its layout."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def digest(arrays: Mapping[str, Any]) -> str:
     """A short name of named arrays: the same for equal names, types, shapes and bits only."""
     total = hashlib.sha256()
@@ -139,9 +155,19 @@ def save_npz(file: IO[bytes] | Path, arrays: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401
-    """The value in a JSON file. Raises `InputError` if it is missing, cut short or no JSON."""
+    """The value in a strict JSON file.
+
+    Raises:
+        InputError: it is missing, cut short or no JSON, or has a field twice or a number that is
+            not finite.
+    """
     with _reading(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if not text.strip():
+            raise ValueError("it is empty")
+        return json.loads(
+            text, object_pairs_hook=_once_each, parse_constant=_no_number, parse_float=_finite
+        )
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -152,8 +178,38 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an npz file; raises one of `DAMAGE` if it is missing, cut short or changed."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with path.open("rb") as stream, zipfile.ZipFile(stream) as members:
+        entries = members.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        packed = sum(entry.compress_size for entry in entries)
+        if unpacked > max(LARGEST, MOST_PACKED * packed):
+            raise ValueError(f"it would unpack to {unpacked:.2g} bytes")
+        if len({entry.filename for entry in entries}) < len(entries):
+            raise ValueError("it has an array twice")
+        for entry in entries:
+            with members.open(entry) as member:
+                _expect_whole(entry, member)
+        stream.seek(0)
+        with np.load(stream, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+def _expect_whole(entry: zipfile.ZipInfo, member: Any) -> None:  # noqa: ANN401
+    """Raise unless the header of an array asks for the bytes that there are."""
+    version = np.lib.format.read_magic(member)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"{entry.filename} is of version {version}")
+    shape, _, dtype = read[version](member)
+    if dtype.hasobject or dtype.names is not None:
+        raise ValueError(f"{entry.filename} holds {dtype}, not numbers")
+    if any(size < 0 for size in shape):
+        raise ValueError(f"{entry.filename} has shape {shape}")
+    if math.prod(shape) * dtype.itemsize > entry.file_size:
+        raise EOFError(f"truncated: {entry.filename} is shorter than its shape {shape}")
 
 
 def plain(value: Any, *, columns: bool = False) -> Any:  # noqa: ANN401
@@ -177,17 +233,17 @@ def plain(value: Any, *, columns: bool = False) -> Any:  # noqa: ANN401
 
 def _write(path: Path, fill: Callable[[IO[bytes]], Any]) -> None:
     """Fill a temporary neighbour, flush it to the disk, and put it in the place of `path`."""
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}{PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{path} could not be written ({error.strerror or error}); "
             "a file that was there before is unchanged"
@@ -209,7 +265,7 @@ def locked(path: Path, patience: float = -1) -> Iterator[None]:
     except Timeout:
         raise
     except OSError as error:
-        raise StorageError(f"outdir={path.parent}: {error.strerror or error}") from None
+        raise StorageError(f"{path.parent}: {error.strerror or error}") from None
     try:
         yield
     finally:
@@ -221,7 +277,49 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise InputError(f"{_short(path)}: cannot be read ({error.strerror or error})") from None
+    except (EOFError, zipfile.BadZipFile) as error:
+        reason = "truncated" if _is_cut(path) else _reason(error)
+        raise InputError(f"{path}: is damaged ({reason})") from None
+    except json.JSONDecodeError as error:
+        reason = "truncated" if error.pos >= len(error.doc.rstrip()) else _reason(error)
+        raise InputError(f"{path}: is damaged or no JSON ({reason})") from None
     except DAMAGE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: is damaged or of another kind ({reason})") from None
+        raise InputError(f"{path}: is damaged or of another kind ({_reason(error)})") from None
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200] or type(error).__name__
+
+
+def _short(path: Path) -> str:
+    name = str(path)
+    return name if len(name) <= 300 else f"{name[:300]}..."
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file begins as a zip archive does, so that it is its end that is missing."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return file.read(4) in (b"PK\x03\x04", b"")
+    return False
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, in which no field stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the field {twice!r} stands there twice")
+    return found
+
+
+def _no_number(text: str) -> Any:  # noqa: ANN401
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value

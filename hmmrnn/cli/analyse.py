@@ -23,6 +23,7 @@ from hmmrnn.nets import LongRun
 from hmmrnn.report import five_numbers
 from hmmrnn.storage import known_form, read_results
 from hmmrnn.training import Fit, load
+from hmmrnn.training.run_folder import owned_run
 
 FLAGS = flags.FLAGS
 N_SEQUENCES, N_TRIALS, SEED = 10_000, 64, 0
@@ -71,7 +72,8 @@ def define_flags() -> None:
 def main() -> None:
     """Analyse and report."""
     folder = Path(FLAGS.run)
-    fit = load(folder)
-    measure(folder, fit)
-    look_for_units(folder, fit)
-    show(folder, fit)
+    with owned_run(folder):
+        fit = load(folder)
+        measure(folder, fit)
+        look_for_units(folder, fit)
+        show(folder, fit)

@@ -24,12 +24,15 @@ from hmmrnn.circuits.free_runs import ORDER
 from hmmrnn.cli.launch import define_run_flag
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_process, unbounded
 from hmmrnn.errors import DivergingNetworkError
-from hmmrnn.figures.catalogue import CIRCUITS, remove_figures, save_figures
+from hmmrnn.figures.catalogue import CIRCUITS, own_files, save_figures
+from hmmrnn.folders import replacing
+from hmmrnn.memory import expect_room
 from hmmrnn.report import account
 from hmmrnn.results import fields
 from hmmrnn.storage import write_results
 from hmmrnn.targets import Target
 from hmmrnn.training import Fit, RunSpec, load
+from hmmrnn.training.run_folder import owned_run
 
 FLAGS = flags.FLAGS
 
@@ -67,6 +70,8 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     Raises:
         InputError: sizes that are too small.
     """
+    needed = 8 * sizes.n_runs * sizes.n_steps * fits[0].cell.hidden_size * len(fits)
+    expect_room(needed, f"n_runs={sizes.n_runs} of n_steps={sizes.n_steps}", "n_runs or n_steps")
     laws = [law_of(fit.config.target) for fit in fits]
     surveys = survey_many(fits, laws, jax.random.key(seed), sizes)
     for fit, found, problem in zip(fits, surveys, unbounded(fits), strict=True):
@@ -80,14 +85,17 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
 
 
 def write(folder: Path, network: str, measured: Measured) -> str:
-    """Write figures and numbers of the network of a digest, numbers last: they say all is there."""
+    """Write figures and numbers of the network of a digest, all or none."""
     found = measured.found
-    _remove_earlier(folder)
+    with replacing(folder, "circuits", own_files(CIRCUITS, "circuits.json")) as beside:
+        if found is None:
+            write_results(beside / "circuits.json", {"problem": measured.problem}, network)
+        else:
+            save_figures(beside, CIRCUITS, found, measured.w_rec)
+            numbers = {**fields(found), "account": account(found)}
+            write_results(beside / "circuits.json", numbers, network)
     if found is None:
-        write_results(folder / "circuits.json", {"problem": measured.problem}, network)
         return str(measured.problem)
-    save_figures(folder, CIRCUITS, found, measured.w_rec)
-    write_results(folder / "circuits.json", {**fields(found), "account": account(found)}, network)
     n_kick = sum(int(pair.kick.kick.sum()) for pair in found.circuit.pairs)
     return f"{n_kick} kick neurons in {len(found.circuit.pairs)} changes, verdict {found.verdict}"
 
@@ -101,12 +109,6 @@ def law_of(target: Target) -> np.ndarray | None:
     """The law of the 4-grams of HMM or held-out data, flat; None where it is too large."""
     small = target.n_symbols**ORDER <= MOST_NGRAMS
     return target.compared_law(ORDER) if small else None
-
-
-def _remove_earlier(folder: Path) -> None:
-    """What an earlier analysis left, its numbers first: where they are, all is."""
-    (folder / "circuits.json").unlink(missing_ok=True)
-    remove_figures(folder, CIRCUITS)
 
 
 def define_flags() -> None:
@@ -124,6 +126,7 @@ def main() -> None:
         measuring = partial(measure, sizes, FLAGS.analysis_seed)
         analyse_all(Step("circuits.json", shape, measuring, write, second_process), chosen)
         return
-    analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed)
+    with owned_run(chosen):
+        analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed)
     print(*(account(analysis.found) if analysis.found else [analysis.problem]), sep="\n")
     print(chosen / "circuits.json")

@@ -22,25 +22,28 @@ from hmmrnn.claims import Evidence, Ledger, ledger, read_evidence
 from hmmrnn.cli.launch import command_line
 from hmmrnn.cli.run_folders import matching
 from hmmrnn.errors import InputError
-from hmmrnn.figures.catalogue import CLAIMS, save_figures
+from hmmrnn.figures.catalogue import CLAIMS, own_files, save_figures
+from hmmrnn.folders import CONFIG, owned, replacing
 from hmmrnn.report import build_claims_page
 from hmmrnn.results import fields
 from hmmrnn.storage import write_results
-from hmmrnn.training.run_folder import CONFIG
 
 FLAGS = flags.FLAGS
 STEPS = {"fidelity": "evaluate", "dynamics": "dynamics", "circuits": "circuits"}
 """Which command makes which measure."""
 
+FILES = ("claims.json", "claims.md", "report.html")
 OF_OTHERS = ("fidelity", "dynamics")
 """What is asked of networks that are only compared."""
 
 
-def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, Path]:
-    """Write claims.json, figures and pages; returns the paths of the pages."""
-    save_figures(folder, CLAIMS, found.turnings)
-    write_results(folder / "claims.json", {"commands": commands, **fields(found)}, network=None)
-    return build_claims_page(folder)
+def write(folder: Path, found: Ledger, commands: Sequence[str]) -> tuple[Path, ...]:
+    """Write claims.json, figures and pages, all or none; returns the paths of the pages."""
+    with replacing(folder, "claims", own_files(CLAIMS, *FILES)) as beside:
+        save_figures(beside, CLAIMS, found.turnings)
+        numbers = {"commands": commands, **fields(found)}
+        write_results(beside / FILES[0], numbers, network=None)
+        return tuple(folder / page.name for page in build_claims_page(beside))
 
 
 def what_is_missing(networks: Sequence[Evidence], pattern: str, steps: Sequence[str]) -> list[str]:
@@ -89,7 +92,8 @@ def main() -> None:
         missing += what_is_missing(members, pattern, OF_OTHERS)
     print(*missing, sep="\n", end="\n" if missing else "")
     found = ledger(networks, [*itertools.chain(*others.values())])
-    pages = write(folder, found, commands())
+    with owned(folder):
+        pages = write(folder, found, commands())
     for row in found.rows:
         if row.preset == "all":
             print(f"{row.claim:5} {row.loss:12} {row.verdict:21} {row.sentence}")

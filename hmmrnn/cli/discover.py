@@ -40,7 +40,9 @@ from hmmrnn.discovery.known_truth import Examined
 from hmmrnn.discovery.surveys import Choose
 from hmmrnn.discovery.transitions import BEFORE, MIN_EVENTS
 from hmmrnn.errors import DivergingNetworkError, InputError
-from hmmrnn.figures.catalogue import DISCOVERY, remove_figures, save_figures
+from hmmrnn.figures.catalogue import DISCOVERY, own_files, save_figures
+from hmmrnn.folders import CONFIG, owned, replacing
+from hmmrnn.memory import expect_room
 from hmmrnn.recordings.events import symbol_pairs
 from hmmrnn.report import build_discovery_page
 from hmmrnn.results import fields
@@ -48,10 +50,12 @@ from hmmrnn.storage import known_form, plain, read_results, write_arrays, write_
 from hmmrnn.tasks import Task, hmm_inference, ring_attractor, trained_inference
 from hmmrnn.tasks.ring import CONDITIONS
 from hmmrnn.training import Fit, load
-from hmmrnn.training.run_folder import CONFIG, digest_in
+from hmmrnn.training.run_folder import digest_in, owned_run
 
 FLAGS = flags.FLAGS
 JSON = "discovery.json"
+TASK_UNITS = 100
+"""At least as many has a network of a task."""
 CONTAMINATION = {"ring": 0.2, "hmm_inference": 0.02}
 
 Groups = Mapping[str, Bool[np.ndarray, " N"]]
@@ -79,6 +83,7 @@ def examine_network(
         DivergingNetworkError: it does not stay bounded in long runs.
         InputError: a network whose preferred symbol hardly ever changes.
     """
+    expect_room(8_000 * n_trials * fit.cell.hidden_size, f"n_trials={n_trials}", "n_trials")
     (problem,) = unbounded([fit])
     if problem is not None:
         raise DivergingNetworkError(problem)
@@ -124,36 +129,29 @@ def write(
     source: Mapping[str, Any],
     examined: Iterator[Examined | tuple[str, str]],
 ) -> None:
-    """Write figures and arrays as they come, and the numbers last: where they are, all is.
+    """Write figures, arrays and numbers, all or none; the page of a task as well.
 
     `network` is the digest of that of a run; None for the networks of a task.
-
-    What an earlier analysis left stays until the first result is there.
     """
     cases: dict[str, Any] = {}
     problems: dict[str, str] = {}
     first = next(examined)
-    _remove_earlier(folder)
-    for each in itertools.chain([first], examined):
-        if not isinstance(each, Examined):
-            problems[each[0]] = each[1]
-            print(f"  {each[0]}: {each[1]}", flush=True)
-            continue
-        save_figures(folder, DISCOVERY, each)
-        write_arrays(folder / f"discovery_{each.end}.npz", each.found.arrays())
-        known = {"judgement": each.judged, "kick": each.kick}
-        cases[each.name] = plain(fields(each.found) | known)
-        print(f"  {each.name}: {_line(each)}", flush=True)
-    command = command_line()
-    found = {"source": dict(source), "command": command, "cases": cases, "problems": problems}
-    write_results(folder / JSON, found, network)
-
-
-def _remove_earlier(folder: Path) -> None:
-    (folder / JSON).unlink(missing_ok=True)
-    remove_figures(folder, DISCOVERY)
-    for path in folder.glob("discovery_*.npz"):
-        path.unlink()
+    with replacing(folder, "discovery", own_files(DISCOVERY, JSON, "discovery_*.npz")) as beside:
+        for each in itertools.chain([first], examined):
+            if not isinstance(each, Examined):
+                problems[each[0]] = each[1]
+                print(f"  {each[0]}: {each[1]}", flush=True)
+                continue
+            save_figures(beside, DISCOVERY, each)
+            write_arrays(beside / f"discovery_{each.end}.npz", each.found.arrays())
+            known = {"judgement": each.judged, "kick": each.kick}
+            cases[each.name] = plain(fields(each.found) | known)
+            print(f"  {each.name}: {_line(each)}", flush=True)
+        command = command_line()
+        found = {"source": dict(source), "command": command, "cases": cases, "problems": problems}
+        write_results(beside / JSON, found, network)
+        if network is None:
+            build_discovery_page(beside)
 
 
 def _line(each: Examined) -> str:
@@ -239,19 +237,24 @@ def main() -> None:
         folder = Path(FLAGS.outdir)
         if (folder / CONFIG).exists():
             raise InputError(f"outdir={folder}: holds a run of a network; give another folder")
+        needed = 8 * FLAGS.n_trials * FLAGS.n_steps * TASK_UNITS
+        asked = f"n_trials={FLAGS.n_trials} of n_steps={FLAGS.n_steps}"
+        expect_room(needed, asked, "n_trials or n_steps")
         source = _values("task", "seed", "noise_std", "n_trials", "n_steps", "kind")
         source["contamination"] = contamination()
         examined = examine_task(planted_tasks(), FLAGS.kind, chooser(), FLAGS.seed)
-        write(folder, None, source, examined)
-        print(build_discovery_page(folder))
+        with owned(folder):
+            write(folder, None, source, examined)
+        print(folder / "report.html")
         return
     for name in ("outdir", "contamination", "noise_std", "n_steps"):
         if FLAGS[name].present:
             raise InputError(f"--{name} belongs to --task; with --run, the run's folder is used")
     folder = Path(FLAGS.run)
-    fit = load(folder)
-    groups = kick_groups(folder, fit.cell.hidden_size)
-    source = _values("run", "seed", "n_trials", "kind")
-    found = examine_network(fit, groups, FLAGS.kind, chooser(), FLAGS.n_trials, FLAGS.seed)
-    write(folder, fit.digest, source, found)
+    with owned_run(folder):
+        fit = load(folder)
+        groups = kick_groups(folder, fit.cell.hidden_size)
+        source = _values("run", "seed", "n_trials", "kind")
+        found = examine_network(fit, groups, FLAGS.kind, chooser(), FLAGS.n_trials, FLAGS.seed)
+        write(folder, fit.digest, source, found)
     print(folder / JSON)

@@ -26,15 +26,20 @@ from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many, second_
 from hmmrnn.dynamics import Course, Sizes, Survey, survey_many
 from hmmrnn.errors import DivergingNetworkError, InputError
 from hmmrnn.fidelity import kl_through_training
-from hmmrnn.figures.catalogue import DYNAMICS, remove_figures, save_figures
+from hmmrnn.figures.catalogue import DYNAMICS, own_files, save_figures
+from hmmrnn.folders import replacing
 from hmmrnn.intervals import Estimate
+from hmmrnn.memory import expect_room
+from hmmrnn.recordings.residency_times import N_ROLLOUTS
 from hmmrnn.report import VIEW_FILE, fixed_point_summary, regime_sentence, with_sentences
 from hmmrnn.storage import write_arrays, write_results
 from hmmrnn.training import Fit, RunSpec, load
 from hmmrnn.training.fit import snapshot_epochs
+from hmmrnn.training.run_folder import owned_run
 
 FLAGS = flags.FLAGS
 KEYS = ("survey", "fidelity", "others")
+NUMBERS = "dynamics.json"
 
 
 class Measured(NamedTuple):
@@ -68,6 +73,10 @@ def measure(sizes: Sizes, seed: int, fits: list[Fit]) -> Iterator[Measured]:
     Raises:
         InputError: sizes that are too small.
     """
+    n_units = fits[0].cell.hidden_size
+    points = sizes.n_trajectories * sizes.n_steps + sizes.n_starts + N_ROLLOUTS * sizes.n_states
+    asked = ", ".join(f"{name}={value}" for name, value in sizes._asdict().items())
+    expect_room(4 * points * n_units * len(fits), asked, "the largest of them")
     keys = named_keys(jax.random.key(seed), KEYS)
     courses = [
         Course(fit.snapshots.epochs, fit.snapshots.params, np.asarray(fit.records.loss))
@@ -93,29 +102,22 @@ def _kl_through_training(fit: Fit, key: Key) -> Estimate:
 def write(
     folder: Path, network: str, measured: Measured, sisters: dict[str, Any], seed: int
 ) -> None:
-    """Write figures, view and numbers of the network of a digest, the numbers last."""
+    """Write figures, view and numbers of the network of a digest, all or none."""
     keys = named_keys(jax.random.key(seed), KEYS)
     found = measured.found
-    _remove_earlier(folder)
-    if found is None:
-        write_results(folder / "dynamics.json", {"problem": measured.problem}, network)
-        return
-    numbers = with_sentences(found)
-    numbers["networks"] = across = (
-        beside_others(folder.name, numbers, sisters, keys["others"]) if sisters else None
-    )
-    course = measured.loss, measured.floor, measured.kl
-    networks = across and (across, folder.name)
-    save_figures(folder, DYNAMICS, found, course, rotations(sisters), networks)
-    write_arrays(folder / VIEW_FILE, found.view._asdict())
-    write_results(folder / "dynamics.json", numbers, network)
-
-
-def _remove_earlier(folder: Path) -> None:
-    """What an earlier analysis left, its numbers first: where they are, all is."""
-    (folder / "dynamics.json").unlink(missing_ok=True)
-    remove_figures(folder, DYNAMICS)
-    (folder / VIEW_FILE).unlink(missing_ok=True)
+    with replacing(folder, "dynamics", own_files(DYNAMICS, NUMBERS, VIEW_FILE)) as beside:
+        if found is None:
+            write_results(beside / NUMBERS, {"problem": measured.problem}, network)
+            return
+        numbers = with_sentences(found)
+        numbers["networks"] = across = (
+            beside_others(folder.name, numbers, sisters, keys["others"]) if sisters else None
+        )
+        course = measured.loss, measured.floor, measured.kl
+        networks = across and (across, folder.name)
+        save_figures(beside, DYNAMICS, found, course, rotations(sisters), networks)
+        write_arrays(beside / VIEW_FILE, found.view._asdict())
+        write_results(beside / NUMBERS, numbers, network)
 
 
 def report_lines(found: Survey) -> list[str]:
@@ -193,7 +195,8 @@ def main() -> None:
         writing = partial(write_one, FLAGS.analysis_seed)
         analyse_all(Step("dynamics.json", shape, measuring, writing, second_process), chosen)
         return
-    analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed, FLAGS.others)
+    with owned_run(chosen):
+        analysis = analyse(chosen, load(chosen), sizes, FLAGS.analysis_seed, FLAGS.others)
     if analysis.found is None:
         print(analysis.problem)
     else:

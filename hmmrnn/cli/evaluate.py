@@ -18,10 +18,13 @@ from hmmrnn.cli.launch import define_run_flag, warn_of_unbounded
 from hmmrnn.cli.run_folders import Many, Step, analyse_all, one_or_many
 from hmmrnn.errors import DivergingNetworkError
 from hmmrnn.fidelity import Fidelity, Sizes, compare_many
-from hmmrnn.figures.catalogue import FIDELITY, save_figures
+from hmmrnn.figures.catalogue import FIDELITY, own_files, save_figures
+from hmmrnn.folders import replacing
+from hmmrnn.memory import expect_room
 from hmmrnn.storage import write_results
 from hmmrnn.targets import Words
 from hmmrnn.training import Fit, RunSpec, load, read_spec
+from hmmrnn.training.run_folder import owned_run
 
 FLAGS = flags.FLAGS
 
@@ -42,6 +45,8 @@ def measure(
 ) -> Iterator[Fidelity | DivergingNetworkError]:
     """Compare networks of one HMM and one length of sequence with it."""
     target, n_steps = fits[0].config.target, fits[0].config.data.n_steps
+    needed = 4 * n_sequences * n_steps * (target.n_symbols + 2) * len(fits)
+    expect_room(needed, f"n_sequences={n_sequences} of {n_steps} steps", "n_sequences")
     n_matched = min(1_000, n_sequences)
     sizes = Sizes(n_sequences=n_sequences, n_steps=n_steps, n_matched=n_matched)
     return compare_many(fits, target, jax.random.key(seed), sizes)
@@ -50,8 +55,9 @@ def measure(
 def write(folder: Path, network: str, fidelity: Fidelity) -> str:
     """Write figures and numbers of the network of a digest; returns its divergence of n-grams."""
     words = read_spec(folder).config.target.words
-    save_figures(folder, FIDELITY, fidelity, words)
-    write_results(folder / "fidelity.json", fidelity, network)
+    with replacing(folder, "fidelity", own_files(FIDELITY, "fidelity.json")) as beside:
+        save_figures(beside, FIDELITY, fidelity, words)
+        write_results(beside / "fidelity.json", fidelity, network)
     line, problem = kl_line(fidelity, max(fidelity.kl), words), fidelity.long_run.problem
     return line if problem is None else f"{line}; {problem}"
 
@@ -80,8 +86,9 @@ def main() -> None:
         measuring = partial(measure, FLAGS.n_sequences, FLAGS.analysis_seed)
         analyse_all(Step("fidelity.json", shape, measuring, write), chosen)
         return
-    fit = load(chosen)
-    fidelity = evaluate(chosen, fit, FLAGS.n_sequences, FLAGS.analysis_seed)
+    with owned_run(chosen):
+        fit = load(chosen)
+        fidelity = evaluate(chosen, fit, FLAGS.n_sequences, FLAGS.analysis_seed)
     for n in fidelity.kl:
         print(kl_line(fidelity, n, fit.config.target.words))
     warn_of_unbounded(chosen, fidelity.long_run)

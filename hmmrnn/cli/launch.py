@@ -7,10 +7,12 @@ import platform
 import re
 import shlex
 import shutil
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 from absl import app, flags, logging
@@ -20,6 +22,12 @@ from hmmrnn.errors import InputError, StorageError, TrainingDivergedError
 from hmmrnn.nets import LongRun
 
 CACHE_VARIABLE = "HMMRNN_CACHE"
+UNUSUAL = {
+    "jax_enable_x64": "networks are trained and analysed in single precision",
+    "jax_debug_nans": "NaN stands for what is not known",
+    "jax_debug_infs": "infinities stand for what is left out",
+}
+"""Options of JAX with which no door opens, and why."""
 NO_YNN = "--xla_cpu_experimental_ynn_fusion_type="
 
 
@@ -31,11 +39,16 @@ def launch(main: Callable[[], None], help_text: str) -> None:
             after a stop (130 for SIGINT, 143 for SIGTERM, 141 if nobody reads the output).
     """
     print_anywhere()
+    _expect_usual_switches()
     set_global_switches()
     sys.modules["__main__"].__doc__ = help_text.replace("%", "%%")  # where absl looks for it
     _list_all_flags_in_help()
-    with quiet_without_readers():
-        app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parsed)
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        with quiet_without_readers():
+            app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parsed)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def set_global_switches() -> None:
@@ -133,11 +146,46 @@ def _guarded(main: Callable[[], None], extra: list[str]) -> None:
             raise InputError(f"{extra[0]}: unknown argument; flags have the form --name=value")
         main()
     except (InputError, StorageError, TrainingDivergedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _fail(error)
+    except (MemoryError, RecursionError) as error:
+        _fail(f"not enough memory for this ({type(error).__name__} {error})".replace(" )", ")"))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{str(error.filename)[:300]}: {error.strerror}")
+    except RuntimeError as error:
+        line = next(iter(str(error).splitlines()), "")
+        if "RESOURCE_EXHAUSTED" in line:
+            _fail(f"not enough memory for this: {line[:300]}")
+        if "backend" not in line or "JAX_PLATFORMS" not in os.environ:
+            raise
+        _fail(f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}: {line[:300]}")
     except KeyboardInterrupt as stop:
         print("error: interrupted; files written so far are whole", file=sys.stderr)
         raise SystemExit(stopped_by(*stop.args)) from None
+
+
+def _fail(reason: object) -> NoReturn:
+    print(f"error: {reason}", file=sys.stderr)
+    raise SystemExit(1) from None
+
+
+def _terminated(number: int, frame: object) -> None:
+    """Files that were begun are dropped on the way out."""
+    raise KeyboardInterrupt(number)
+
+
+def _expect_usual_switches() -> None:
+    """Refuse options of JAX that our numbers do not know, before seconds are spent.
+
+    Raises:
+        SystemExit: with code 1, after one line.
+    """
+    for option, why in UNUSUAL.items():
+        if getattr(jax.config, option):
+            name = option.upper()
+            print(f"error: {name}={os.environ.get(name, True)}: {why}; unset it", file=sys.stderr)
+            raise SystemExit(1)
 
 
 def _parsed(arguments: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from glob import glob
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,12 +23,13 @@ import numpy as np
 from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.folders import CONFIG
 from hmmrnn.nets import long_run
 from hmmrnn.programs import forget_programs_if_many
 from hmmrnn.storage import read_results
 from hmmrnn.sweep.plan import TROUBLE, reason_of
 from hmmrnn.training import Fit, RunSpec, load
-from hmmrnn.training.run_folder import CONFIG, digest_in, read_spec
+from hmmrnn.training.run_folder import digest_in, owned_run, read_spec
 
 FLAGS = flags.FLAGS
 
@@ -169,16 +170,29 @@ def _left(seconds: float) -> str:
 def _outcomes(
     step: Step, folders: Sequence[Path], at_once: int | None, submit: Submit
 ) -> Iterator[tuple[Path, str | Exception]]:
-    """The line of each folder, or why it has none."""
+    """The line of each folder, or why it has none; each is ours until then."""
     waiting: deque[tuple[Path, Future]] = deque()
-    for folder, digest, found in _measured(step, folders, at_once or _suitable()):
-        failed = isinstance(found, Exception)
-        ended = _known(found) if failed else submit(step.write, folder, digest, found)
-        waiting.append((folder, ended))
-        while waiting and (waiting[0][1].done() or len(waiting) > AHEAD):
-            yield _outcome(*waiting.popleft())
-    for folder, future in waiting:
-        yield _outcome(folder, future)
+    with ExitStack() as all_held:
+        held: dict[Path, ExitStack] = {}
+
+        def take(folder: Path) -> None:
+            held[folder] = all_held.enter_context(ExitStack())
+            held[folder].enter_context(owned_run(folder))
+
+        def ended(folder: Path, future: Future) -> tuple[Path, str | Exception]:
+            outcome = _outcome(folder, future)
+            if folder in held:
+                held.pop(folder).close()
+            return outcome
+
+        for folder, digest, found in _measured(step, folders, at_once or _suitable(), take):
+            failed = isinstance(found, Exception)
+            written = _known(found) if failed else submit(step.write, folder, digest, found)
+            waiting.append((folder, written))
+            while waiting and (waiting[0][1].done() or len(waiting) > AHEAD):
+                yield ended(*waiting.popleft())
+        for folder, future in waiting:
+            yield ended(folder, future)
 
 
 def _outcome(folder: Path, future: Future) -> tuple[Path, str | Exception]:
@@ -190,8 +204,13 @@ def _outcome(folder: Path, future: Future) -> tuple[Path, str | Exception]:
         return folder, error
 
 
-def _measured(step: Step, folders: Sequence[Path], at_once: int) -> Iterator[tuple[Path, str, Any]]:
-    """The digest of each network and its record, or why it has none."""
+def _measured(
+    step: Step, folders: Sequence[Path], at_once: int, take: Callable[[Path], None]
+) -> Iterator[tuple[Path, str, Any]]:
+    """The digest of each network and its record, or why it has none.
+
+    `take` makes a folder ours.
+    """
     runs: list[tuple[Path, RunSpec]] = []
     for folder in folders:
         try:
@@ -203,8 +222,9 @@ def _measured(step: Step, folders: Sequence[Path], at_once: int) -> Iterator[tup
         loaded: list[tuple[Path, Fit]] = []
         for folder in group:
             try:
+                take(folder)
                 loaded.append((folder, load(folder)))
-            except InputError as error:
+            except (InputError, StorageError) as error:
                 yield folder, "", error
         if loaded:
             yield from _side_by_side(step, loaded, size)

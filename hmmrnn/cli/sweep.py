@@ -34,6 +34,8 @@ from hmmrnn.cli.sweep_progress import SweepProgress
 from hmmrnn.errors import InputError
 from hmmrnn.figures import save
 from hmmrnn.figures.sweep import figures_of
+from hmmrnn.folders import replacing, settle
+from hmmrnn.memory import free_bytes
 from hmmrnn.sweep.folder import (
     MEASURED,
     failure,
@@ -51,11 +53,12 @@ from hmmrnn.sweep.plan import share
 from hmmrnn.sweep.table import row, write_table
 from hmmrnn.training import TrainConfig, load
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.memory import free_bytes, members_that_fit
+from hmmrnn.training.memory import members_that_fit
 from hmmrnn.training.signals import InterruptedRun, stop_requests
 from hmmrnn.zoo.pack import same_network
 
 FLAGS = flags.FLAGS
+SUMMARY = ("sweep.csv", "sweep.npz", "figures/fidelity_*.svg")
 N_SEQUENCES, SEED = 10_000, 0
 """Of the measures, also of those in the zoo."""
 
@@ -163,11 +166,11 @@ def write_summary(folder: Path, entries: Sequence[Entry]) -> None:
     """The table of what is there, and its figures; one process at a time."""
     with only_one(folder):
         rows = [row(folder / entry.name) for entry in entries if (folder / entry.name).is_dir()]
-        paths = write_table(folder, rows)
-        for path in (folder / "figures").glob("fidelity_*.svg"):
-            path.unlink()  # of fewer networks
-        for name, figure in figures_of(rows).items():
-            save(folder, name, figure)
+        settle(folder)
+        with replacing(folder, "sweep", SUMMARY) as beside:
+            paths = [folder / path.name for path in write_table(beside, rows)]
+            for name, figure in figures_of(rows).items():
+                save(beside, name, figure)
     print(*paths, sep="\n")
 
 

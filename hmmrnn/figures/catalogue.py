@@ -1,7 +1,7 @@
 """Every figure of every analysis, declared once: the name of its file and what draws it.
 
-An analysis draws its part of the catalogue (`save_figures`) and removes what an earlier one left;
-the page of the report finds them by the same names (`names_in`). A new figure is a line here and a
+An analysis draws its part of the catalogue (`save_figures`), and the page of the report finds the
+figures by the same names (`names_in`). A new figure is a line here and a
 place in the page.
 """
 
@@ -93,11 +93,9 @@ def save_figures(folder: Path, drawings: Iterable[Drawing], *found: Any) -> None
                 save(folder, f"{drawing.name}_{end}" if end else drawing.name, figure)
 
 
-def remove_figures(folder: Path, drawings: Iterable[Drawing]) -> None:
-    """Remove what an earlier analysis drew."""
-    for drawing in drawings:
-        for path in (folder / "figures").glob(f"{drawing.pattern}.svg"):
-            path.unlink()
+def own_files(drawings: Iterable[Drawing], *names: str) -> list[str]:
+    """Patterns of what an analysis writes: files of these names, and its figures."""
+    return [*names, *(f"figures/{drawing.pattern}.svg" for drawing in drawings)]
 
 
 def names_in(folder: Path, drawings: Iterable[Drawing]) -> list[str]:

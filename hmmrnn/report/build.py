@@ -11,6 +11,7 @@ import numpy as np
 
 from hmmrnn.errors import InputError
 from hmmrnn.figures.catalogue import CIRCUITS, DISCOVERY, DYNAMICS, FIDELITY, TRAINING
+from hmmrnn.folders import MANIFEST
 from hmmrnn.nets import LongRun, long_run
 from hmmrnn.report import commands
 from hmmrnn.report.circuits import circuits_section
@@ -33,7 +34,7 @@ from hmmrnn.storage import known_form, plain, read_arrays, read_json, read_resul
 from hmmrnn.targets import Words
 from hmmrnn.training import load
 from hmmrnn.training.config import SECTIONS
-from hmmrnn.training.run_folder import MANIFEST, RunSpec, digest_in, long_run_in, read_spec
+from hmmrnn.training.run_folder import RunSpec, digest_in, long_run_in, read_spec
 
 FIGURES = (*TRAINING, *FIDELITY, *DYNAMICS, *CIRCUITS, *DISCOVERY)
 DISCOVERED = "discovery.json"
@@ -56,8 +57,10 @@ class Course(NamedTuple):
         return self.floor - self.floor_std, self.floor + self.floor_std
 
 
-def build_report(folder: Path) -> Path:
+def build_report(folder: Path, into: Path | None = None) -> Path:
     """Write report.html into a run folder and return its path; parts not measured yet are named.
+
+    Or write it `into` a folder of new results; figures that are there are shown.
 
     Raises:
         InputError: no run there, or a damaged file.
@@ -73,7 +76,7 @@ def build_report(folder: Path) -> Path:
         "data": target.facts(),
         "sections": {name: _options(getattr(spec.config, name)) for name in SECTIONS},
         "provenance": _provenance(folder),
-        "figures": inline_figures(folder, FIGURES),
+        "figures": inline_figures(folder, FIGURES, into),
         "view": view_html(folder),
         "commands": _commands(folder, spec),
         "scale_free": spec.config.cell.homogeneous,
@@ -86,7 +89,7 @@ def build_report(folder: Path) -> Path:
         shown["discovery"] = discovery_section(_measured(folder / DISCOVERED), "run")
     with _known_form(folder / "dynamics.json"):  # all other files were read above
         page = template("page.html").render(shown)
-    return _written(folder, page)
+    return _written(into or folder, page)
 
 
 def build_discovery_page(folder: Path) -> Path:

@@ -13,24 +13,29 @@ from hmmrnn.figures.catalogue import Drawing, names_in
 ELEMENTS = {"svg", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect", "circle"}
 
 
-def inline_figures(folder: Path, drawings: Iterable[Drawing]) -> dict[str, Markup | None]:
-    """Every figure that the page has a place for; None for one that is not drawn.
+def inline_figures(
+    folder: Path, drawings: Iterable[Drawing], newer: Path | None = None
+) -> dict[str, Markup | None]:
+    """Every figure that the page has a place for, from the folder `newer` if it has it.
+
+    None for one that is not drawn.
 
     Raises:
         InputError: one of them is damaged.
     """
-    names = names_in(folder, drawings)
-    return {name: inline_svg(folder / "figures" / f"{name}.svg") for name in names}
+    found: dict[str, Markup | None] = {}
+    for name in names_in(folder, drawings):
+        places = [place / "figures" / f"{name}.svg" for place in (newer, folder) if place]
+        found[name] = next((inline_svg(path) for path in places if path.exists()), None)
+    return found
 
 
-def inline_svg(path: Path) -> Markup | None:
-    """The figure in `path` for use in HTML; None if there is none.
+def inline_svg(path: Path) -> Markup:
+    """The figure in `path` for use in HTML.
 
     Raises:
         InputError: it is damaged, or holds anything but a drawing without outside references.
     """
-    if not path.exists():
-        return None
     try:
         svg = path.read_text(encoding="utf-8")
         problem = _problem(svg)

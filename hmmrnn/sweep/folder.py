@@ -16,11 +16,12 @@ from typing import NamedTuple
 from filelock import Timeout
 
 from hmmrnn.errors import InputError
+from hmmrnn.folders import CONFIG
 from hmmrnn.storage import locked, plain, read_json, write_json
 from hmmrnn.sweep.grid import Entry
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.config import fingerprinted
-from hmmrnn.training.run_folder import CONFIG, FAILURE, is_finished
+from hmmrnn.training.run_folder import FAILURE, is_finished
 
 SWEEP = "sweep.json"
 MEASURED = "fidelity.json"

@@ -13,6 +13,7 @@ a `name`, which the folders of its networks bear.
 import difflib
 import itertools
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ from hmmrnn.training import RunSpec, TrainConfig
 from hmmrnn.training.config import PROFILES, SECTIONS
 
 LONGEST_NAME = 200
+MOST_NETWORKS = 100_000
 PLAIN = ("profile", "preset", "hmm", "data", "noise_std", "seed")
 KNOWN = (*PLAIN, *SECTIONS, *(f"{s}.{o}" for s in SECTIONS for o in option_types(SECTIONS[s])))
 
@@ -115,6 +117,11 @@ def _combinations(block: Any) -> list[dict[str, Any]]:  # noqa: ANN401
             raise InputError(f"{name}={json.dumps(values)}: must be a list of at least one value")
     if not base and not vary:
         return []
+    if (size := math.prod(map(len, vary.values()))) > MOST_NETWORKS:
+        raise InputError(
+            f"the grid names {size} networks, of which each has a run folder; at most "
+            f"{MOST_NETWORKS} are possible: vary fewer options or values"
+        )
     return [
         {**base, **dict(zip(vary, chosen, strict=True))}
         for chosen in itertools.product(*vary.values())

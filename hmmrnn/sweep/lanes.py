@@ -23,7 +23,7 @@ from hmmrnn.sweep.plan import TROUBLE, Batch, batches, reason_of
 from hmmrnn.training import Progress, TrainConfig
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.run import Run, train_runs
-from hmmrnn.training.run_folder import continued, has_diverged, only_trainer, open_run
+from hmmrnn.training.run_folder import continued, has_diverged, only_trainer, open_run, owned_run
 from hmmrnn.training.signals import InterruptedRun
 
 Measure = Callable[[Path], None]
@@ -139,7 +139,11 @@ class Sweep:
             if isinstance(problem, FolderInUseError):  # the other one's, and not a failure
                 self.watch.ends(lane, entry, Failure([str(problem)]))
                 continue
-            problem = problem or self._measured(run.folder)
+            try:
+                problem = problem or self._measured(run.folder)
+            except FolderInUseError as error:
+                self.watch.ends(lane, entry, Failure([str(error)]))
+                continue
             failed = note_failure(run.folder, str(problem)) if problem else None
             self.watch.ends(lane, entry, failed)
 
@@ -186,7 +190,10 @@ class Sweep:
             raise InterruptedRun(0)
         with self._measuring:
             try:
-                self.measure(folder)
+                with owned_run(folder):
+                    self.measure(folder)
+            except FolderInUseError:
+                raise
             except TROUBLE as error:
                 return reason_of(error)
         return None

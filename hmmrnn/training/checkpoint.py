@@ -13,12 +13,13 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from hmmrnn.errors import NoWholeCheckpointError, StorageError
+from hmmrnn.errors import InputError, NoWholeCheckpointError, StorageError
 from hmmrnn.storage import DAMAGE, read_npz, save_npz
 from hmmrnn.training.fit import Progress
 from hmmrnn.training.run_folder import DAMAGED
 
 ARRAYS = "arrays.npz"
+RUN = "run"
 
 
 class NpzHandler(ocp.CheckpointHandler):
@@ -27,15 +28,19 @@ class NpzHandler(ocp.CheckpointHandler):
     def save(self, directory: Path, args: "NpzSave") -> None:
         """Write all leaves in tree order."""
         leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(args.tree))}
-        save_npz(Path(directory) / ARRAYS, leaves)
+        save_npz(Path(directory) / ARRAYS, {**leaves, RUN: args.run})
 
     def restore(self, directory: Path, args: "NpzRestore") -> Any:  # noqa: ANN401
         """Read the leaves back into the structure of `args.like`."""
         leaves, structure = jax.tree.flatten(args.like)
         arrays = read_npz(Path(directory) / ARRAYS)
+        run = str(arrays.pop(RUN, args.run))  # those of older versions do not say
         stored = [arrays[f"{i:04d}"] for i in range(len(arrays))]
-        if len(stored) != len(leaves):
-            raise ValueError(f"holds {len(stored)} arrays, not {len(leaves)}")
+        if run != args.run or [_form(x) for x in stored] != [_form(x) for x in leaves]:
+            raise InputError(
+                f"{directory}: is a checkpoint of another run, or of a network of other sizes; "
+                "begin again with --overwrite, or bring back those of this run"
+            )
         return jax.tree.unflatten(structure, stored)
 
 
@@ -45,6 +50,7 @@ class NpzSave(ocp.args.CheckpointArgs):
     """What to save."""
 
     tree: Any
+    run: str  # digest of its configuration
 
 
 @ocp.args.register_with_handler(NpzHandler, for_restore=True)
@@ -53,13 +59,15 @@ class NpzRestore(ocp.args.CheckpointArgs):
     """A pytree with the structure of what is stored."""
 
     like: Any
+    run: str
 
 
 class Checkpoints:
     """The checkpoints of one run, a folder for each saved epoch."""
 
-    def __init__(self, folder: Path, keep: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, keep: int, run: str) -> None:
+        """`run` is the digest of the configuration of the run that they belong to."""
+        self.folder, self._run = folder, run
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -92,7 +100,7 @@ class Checkpoints:
         if epoch in self._manager.all_steps():
             return
         try:
-            self._manager.save(epoch, args=NpzSave(progress))
+            self._manager.save(epoch, args=NpzSave(progress, self._run))
         except OSError as error:
             raise StorageError(
                 f"checkpoint of epoch {epoch} could not be written to {self.folder} "
@@ -108,11 +116,14 @@ class Checkpoints:
         Raises:
             StorageError: the disk cannot be read.
             NoWholeCheckpointError: there are checkpoints, but none is whole.
+            InputError: they belong to another run.
         """
         epochs = sorted(self._manager.all_steps(), reverse=True)
         for epoch in epochs:
             try:
-                return self._manager.restore(epoch, args=NpzRestore(like))
+                return self._manager.restore(epoch, args=NpzRestore(like, self._run))
+            except InputError:
+                raise
             except DAMAGE as error:
                 if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
                     raise StorageError(
@@ -146,6 +157,10 @@ class Checkpoints:
     def close(self) -> None:
         """Release orbax's resources."""
         self._manager.close()
+
+
+def _form(leaf: Any) -> tuple[tuple[int, ...], str]:  # noqa: ANN401
+    return tuple(leaf.shape), str(leaf.dtype)
 
 
 def _first_line(error: BaseException) -> str:

@@ -48,7 +48,7 @@ class OptimConfig(Section):
 
     section: ClassVar[str] = "train"
 
-    epochs: int = option(200, "epochs", low=1)
+    epochs: int = option(200, "epochs", low=1, high=10_000_000)
     steps_per_epoch: int = option(
         10, "optimiser steps per epoch with fresh data (fixed data: one pass)", low=1
     )

@@ -1,19 +1,55 @@
 """How much memory an ensemble needs, known before it starts, and how many members therefore fit."""
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import psutil
 
 from hmmrnn.errors import InputError
+from hmmrnn.memory import SHARE, expect_room, readable
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.ensemble import Placement, fixed_data, run_chunk, start
 
-SHARE = 0.8
-"""Of the free memory that is planned with; the rest is for what no estimate knows of."""
+MOST_STEPS = 2**31 - 1
+"""The optimiser counts its steps in 32 bits."""
+
+
+def expect_possible(config: TrainConfig, n_members: int = 1) -> None:
+    """Refuse what can never be trained here, in an instant and before anything is allocated.
+
+    By a lower bound of the memory: parameters with gradient and moments, states of a step with
+    their gradient, data, history and snapshots.
+
+    Raises:
+        InputError: it says how much is needed, and what to lower.
+    """
+    net, options, n_symbols = config.net, config.train, config.target.n_symbols
+    steps = options.epochs * config.steps_per_epoch
+    if steps > MOST_STEPS:
+        raise InputError(
+            f"train.epochs={options.epochs} of {config.steps_per_epoch} steps are {steps:.3g} "
+            f"steps; at most {MOST_STEPS} can be counted: lower train.epochs or "
+            "train.steps_per_epoch"
+        )
+    n_params = net.hidden_size * (net.hidden_size + net.noise_dim + n_symbols)
+    at_once = min(options.sequences_at_once or options.batch_size, options.batch_size)
+    n_kept = options.epochs // options.snapshot_every if options.snapshot_every else 0
+    numbers = {
+        "net.hidden_size": 4 * n_params + 2 * at_once * config.data.n_steps * net.hidden_size,
+        "train.batch_size": options.batch_size * config.data.n_steps * n_symbols,
+        "train.epochs": 8 * options.epochs,
+        "train.snapshot_every (raise it)": n_kept * n_params,
+    }
+    if config.data.source == "fixed":
+        numbers["data.n_sequences"] = config.n_training_sequences * config.data.n_steps
+    most = max(numbers, key=lambda name: numbers[name])
+    expect_room(
+        4 * n_members * sum(numbers.values()),
+        f"this training (net.hidden_size={net.hidden_size}, net.noise_dim={net.noise_dim}, "
+        f"data.n_steps={config.data.n_steps}, train.batch_size={options.batch_size}, "
+        f"train.epochs={options.epochs})",
+        f"{most}, data.n_steps or train.sequences_at_once",
+    )
 
 
 def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> int:
@@ -49,27 +85,6 @@ def needed_bytes(config: TrainConfig, placement: Placement, n_members: int) -> i
     )
 
 
-def free_bytes(device: jax.Device) -> int:
-    """Memory of `device` that is free; for a CPU that of the machine, or of the job on it."""
-    known = device.memory_stats() if device.platform != "cpu" else None
-    if known is None:
-        return min([int(psutil.virtual_memory().available), *_left_to_control_groups()])
-    return int(known["bytes_limit"] - known["bytes_in_use"])
-
-
-def _left_to_control_groups(
-    own: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
-) -> Iterator[int]:
-    """What each control group (version 2) around this process, such as a job's, may still take."""
-    if not own.exists():
-        return
-    inner = root / own.read_text().rpartition("::")[2].strip().lstrip("/")
-    for group in (inner, *inner.parents):
-        limit, used = group / "memory.max", group / "memory.current"
-        if limit.exists() and used.exists() and (most := limit.read_text().strip()) != "max":
-            yield max(0, int(most) - int(used.read_text()))
-
-
 def members_that_fit(config: TrainConfig, placement: Placement, n_members: int, free: int) -> int:
     """The most members, at most `n_members`, that train at once with `free` bytes on each device.
 
@@ -99,8 +114,3 @@ def _too_large(config: TrainConfig, needed: int, free: int) -> str:
         f"{readable(int(SHARE * free))} of the {readable(free)} free are planned for it; lower "
         f"train.sequences_at_once (now {at_once}), train.batch_size or net.hidden_size"
     )
-
-
-def readable(size: int) -> str:
-    """A number of bytes for people."""
-    return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"

@@ -14,23 +14,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from hmmrnn.errors import InputError, NoWholeCheckpointError, TrainingDivergedError
-from hmmrnn.nets import LongRun, long_run
+from hmmrnn.folders import CONFIG
+from hmmrnn.nets import long_run
 from hmmrnn.programs import keep_programs_of
+from hmmrnn.storage import digest_of_json, read_json
 from hmmrnn.training.checkpoint import Checkpoints
 from hmmrnn.training.ensemble import ALONE, Placement, advance, member, start
 from hmmrnn.training.fit import Fit, Progress
+from hmmrnn.training.memory import expect_possible
 from hmmrnn.training.origin import keep_state
 from hmmrnn.training.run_folder import (
     CHECKPOINTS,
     STATE,
     RunSpec,
     continued,
+    end_run,
     expect_same,
     is_finished,
     load,
     only_trainer,
     open_run,
-    save_fit,
     wall_time_so_far,
     write_manifest,
 )
@@ -69,6 +72,7 @@ def train_run(
         StorageError: a file could not be written; the checkpoints before it are intact.
     """
     spec = continued(folder, spec) if resume else spec
+    expect_possible(spec.config)
     if resume and not overwrite and is_finished(folder):
         with contextlib.suppress(InputError):  # another run, or damaged: see below
             expect_same(folder, spec)
@@ -114,6 +118,7 @@ def train_runs(
     """
     if len({(run.spec.config, run.spec.origin) for run in runs}) > 1:
         raise InputError("networks of one ensemble differ in seed and noise level only")
+    expect_possible(runs[0].spec.config, len(runs))
     with contextlib.ExitStack() as stack:
         for run in runs:
             stack.enter_context(only_trainer(run.folder))
@@ -153,7 +158,11 @@ class _Trainer:
         keep_programs_of(self.config.cell)
         with contextlib.ExitStack() as stack:
             for run in self.runs:
-                opened = Checkpoints(run.folder / CHECKPOINTS, self.config.train.keep_checkpoints)
+                opened = Checkpoints(
+                    run.folder / CHECKPOINTS,
+                    self.config.train.keep_checkpoints,
+                    digest_of_json(read_json(run.folder / CONFIG)),
+                )
                 self.checkpoints.append(stack.enter_context(contextlib.closing(opened)))
             hindmost, *others = self._restored()
             for next_ in others:
@@ -165,7 +174,8 @@ class _Trainer:
     def _restored(self) -> list[_Part]:
         """The newest checkpoints, or the start, by how far they are."""
         parts, fresh = [], []
-        like = jax.eval_shape(partial(self._started, list(range(len(self.runs)))))
+        together = jax.eval_shape(partial(self._started, list(range(len(self.runs)))))
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), together)
         for row, checkpoints in enumerate(self.checkpoints):
             progress = self._newest(checkpoints, like)
             if progress is None:
@@ -255,14 +265,16 @@ class _Trainer:
                 problems[row] = divergence(run, self.diverged_at[row])
                 continue
             fit = Fit.of(self.config, jnp.float32(run.spec.noise_std), progress)
-            save_fit(run.folder, fit)
-            self._write_manifest(row, "finished", long_run(fit, self.config.data.n_steps))
+            ran, elapsed = long_run(fit, self.config.data.n_steps), self._elapsed(row)
+            end_run(run.folder, run.spec, fit, elapsed, len(self.runs), ran)
         return problems
 
-    def _write_manifest(self, row: int, status: str, long_run: LongRun | None = None) -> None:
+    def _write_manifest(self, row: int, status: str) -> None:
         folder, spec = self.runs[row]
-        elapsed = time.monotonic() - self.began[row]
-        write_manifest(folder, spec, status, elapsed, len(self.runs), long_run)
+        write_manifest(folder, spec, status, self._elapsed(row), len(self.runs))
+
+    def _elapsed(self, row: int) -> float:
+        return time.monotonic() - self.began[row]
 
 
 def _on_host(progress: Progress, n_members: int) -> Progress:

@@ -16,8 +16,8 @@ failure.json     why the network of a sweep could not be made
 import contextlib
 import functools
 import importlib.metadata
+import os
 import platform
-import shutil
 import subprocess
 import warnings
 from collections.abc import Iterable, Iterator
@@ -27,50 +27,49 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from filelock import Timeout
 
-from hmmrnn.errors import FolderInUseError, InputError, StorageError
+from hmmrnn.errors import InputError, StorageError
+from hmmrnn.folders import (
+    CONFIG,
+    MANIFEST,
+    READY,
+    foreign_in,
+    named,
+    owned,
+    read_manifest,
+    replacing,
+)
 from hmmrnn.nets import LongRun, Network, init_params
-from hmmrnn.sequences import DATA_FILE
-from hmmrnn.settings import values_before
-from hmmrnn.storage import locked, read_arrays, read_json, write_arrays, write_json
+from hmmrnn.settings import checked, values_before
+from hmmrnn.storage import (
+    DAMAGE,
+    digest_of_json,
+    read_arrays,
+    read_json,
+    write_arrays,
+    write_json,
+)
 from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, TrainConfig
 from hmmrnn.training.fit import Fit, Snapshots, snapshot_epochs
 from hmmrnn.training.floor import Floor
 from hmmrnn.training.origin import Origin, read_origin
 from hmmrnn.training.step import Records
 
-CONFIG = "config.json"
-MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints"
 DAMAGED = "checkpoints-damaged"
 FAILURE = "failure.json"
 MEAN_PARAMS = "mean_params.npz"
 STATE = "state.npz"
 ORIGIN = "origin.npz"
-LOCK = ".run.lock"
-CONTENTS = (  # names, or patterns of them
-    CONFIG,
-    DATA_FILE,
-    MANIFEST,
-    "history.npz",
-    "snapshots.npz",
-    "params.npz",
-    MEAN_PARAMS,
-    STATE,
-    ORIGIN,
-    CHECKPOINTS,
-    DAMAGED,
-    FAILURE,
-    "fidelity.json",
-    "dynamics.json",
-    "trajectory_view.npz",
-    "circuits.json",
-    "discovery.json",
-    "discovery_*.npz",
-    "figures",
-    "report.html",
-)
+LATER = (STATE, CHECKPOINTS, DAMAGED, FAILURE)
+"""What a training writes into its folder while it runs."""
+DECISIVE = {
+    "precision": "jax_default_matmul_precision",
+    "x64": "jax_enable_x64",
+    "generator": "jax_default_prng_impl",
+    "generator_partitionable": "jax_threefry_partitionable",
+}
+"""Options of JAX under whose other values a run that goes on is another one."""
 VERSIONED = ("hmmrnn", "jax", "jaxlib", "flax", "optax", "ott-jax", "numpy")
 
 
@@ -92,7 +91,7 @@ class RunSpec(NamedTuple):
 
 @contextlib.contextmanager
 def only_trainer(folder: Path) -> Iterator[None]:
-    """While open, no other process trains into `folder`.
+    """While open, no other process works in `folder`, which holds a run or nothing.
 
     Raises:
         FolderInUseError: another one does.
@@ -100,21 +99,34 @@ def only_trainer(folder: Path) -> Iterator[None]:
         StorageError: the folder cannot be written.
     """
     _expect_run_or_empty(folder)
-    try:
-        with locked(folder / LOCK, patience=0):
-            yield
-    except Timeout:
-        raise FolderInUseError(
-            f"outdir={folder}: another process is at work in this folder; wait for its end, or "
-            "choose another folder"
-        ) from None
+    with owned(folder):
+        yield
+
+
+@contextlib.contextmanager
+def owned_run(folder: Path) -> Iterator[None]:
+    """While open, no other process works in the run folder, in which there is a run.
+
+    Raises:
+        FolderInUseError: another one does.
+        InputError: no run there.
+        StorageError: the folder cannot be written.
+    """
+    if not (folder / READY).exists():
+        read_spec(folder)
+    with owned(folder):
+        read_spec(folder)
+        yield
 
 
 def open_run(folder: Path, spec: RunSpec, *, resume: bool, overwrite: bool) -> None:
     """Make `folder` ready for `spec`: new and empty, emptied on demand, or the same run again.
 
+    Emptied of what is ours; anything else stays, and is named in a warning.
+
     Raises:
-        InputError: it holds something else, or both ways to deal with a run there are asked for.
+        InputError: it holds something else, or both ways to deal with a run there are asked for;
+            or what decides the bits of the run is not as it was.
         StorageError: it cannot be read or written.
     """
     if resume and overwrite:
@@ -130,7 +142,7 @@ def open_run(folder: Path, spec: RunSpec, *, resume: bool, overwrite: bool) -> N
 def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> None:
     occupied = _expect_run_or_empty(folder)
     if occupied and overwrite:
-        _clear(folder)
+        _expect_ours(folder)
     elif occupied and not resume:
         raise InputError(
             f"outdir={folder}: already holds a run; "
@@ -138,11 +150,34 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
         )
     elif occupied:
         expect_same(folder, spec)
+        _expect_same_bits(folder)
         return
-    spec.config.target.write(folder)
-    if spec.origin is not None:
-        write_arrays(folder / ORIGIN, spec.origin.arrays)
-    write_json(folder / CONFIG, spec.to_dict())
+    begin_run(folder, spec)
+
+
+def begin_run(folder: Path, spec: RunSpec) -> None:
+    """Write what a run begins with, alone in its folder. Raises `InputError`, `StorageError`."""
+    with replacing(folder, "run", later=LATER, alone=True) as beside:
+        spec.config.target.write(beside)
+        if spec.origin is not None:
+            write_arrays(beside / ORIGIN, spec.origin.arrays)
+        write_json(beside / CONFIG, spec.to_dict())
+        write_json(beside / MANIFEST, _manifest_of(beside, spec, "begun", 0.0, 1, None))
+    if left := foreign_in(folder, read_manifest(folder).get("files", {})):
+        warnings.warn(f"outdir={folder}: {named(left)} is not ours and stays", stacklevel=2)
+
+
+def _expect_ours(folder: Path) -> None:
+    """Raise an `InputError` unless the configuration in a folder is that of a run."""
+    if CONFIG in read_manifest(folder).get("files", {}):
+        return
+    try:
+        read_spec(folder)
+    except InputError as error:
+        raise InputError(
+            f"outdir={folder}: nothing says that its {CONFIG} is that of a run ({error}); "
+            "choose another folder"
+        ) from None
 
 
 def _expect_run_or_empty(folder: Path) -> bool:
@@ -152,24 +187,60 @@ def _expect_run_or_empty(folder: Path) -> bool:
             raise InputError(f"outdir={folder}: is a file, not a folder")
         occupied = folder.exists() and any(not p.name.startswith(".") for p in folder.iterdir())
     except OSError as error:
-        raise StorageError(f"outdir={folder}: {error.strerror or error}") from None
-    if occupied and not (folder / CONFIG).exists():
+        raise StorageError(f"outdir={str(folder)[:300]}: {error.strerror or error}") from None
+    if occupied and not (folder / CONFIG).exists() and not (folder / READY).exists():
         raise InputError(f"outdir={folder}: holds files that are no run; choose another folder")
     return occupied
 
 
+def _expect_same_bits(folder: Path) -> None:
+    """Raise an `InputError` where the rest of a run would be computed in another way."""
+    before, now = read_manifest(folder).get("bits", {}), bits()
+    if changed := [name for name in DECISIVE if name in before and before[name] != now[name]]:
+        told = ", ".join(f"{name} {before[name]} (now {now[name]})" for name in changed)
+        raise InputError(
+            f"outdir={folder}: its run was begun with {told}; go on with that, or begin in "
+            "another folder"
+        )
+
+
+def bits() -> dict[str, Any]:
+    """What decides the bits of a run beside its configuration and the versions of libraries."""
+    device = jax.devices()[0]
+    return {
+        **{name: getattr(jax.config, option) for name, option in DECISIVE.items()},
+        "device": device.device_kind,
+        "device_platform": device.platform,
+        "cores": os.cpu_count(),
+        "compiler_flags": os.environ.get("XLA_FLAGS", ""),
+    }
+
+
 def read_spec(folder: Path) -> RunSpec:
-    """What the run in `folder` was asked for. Raises `InputError`."""
+    """What the run in `folder` was asked for.
+
+    Raises:
+        InputError: no run there, a damaged configuration, or one that was edited since.
+    """
     if not folder.is_dir():
-        raise InputError(f"run={folder}: there is no such folder")
+        raise InputError(f"run={str(folder)[:300]}: there is no such folder")
     fields = read_json(folder / CONFIG)
+    known = read_manifest(folder).get("config")
+    edited = known is not None and known != digest_of_json(fields)
     try:
-        noise_std, seed = float(fields.pop("noise_std")), int(fields.pop("seed"))
+        noise_std = checked("noise_std", fields.pop("noise_std"), float, {"low": 0.0})
+        seed = checked("seed", fields.pop("seed"), int, {"low": 0, "high": 2**32 - 1})
         origin = _origin(folder, fields.pop("origin", None))
-        return RunSpec(TrainConfig.from_dict(fields, folder), noise_std, seed, origin)
-    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        spec = RunSpec(TrainConfig.from_dict(fields, folder), noise_std, seed, origin)
+    except DAMAGE as error:
         reason = error if isinstance(error, InputError) else f"missing or wrong field: {error}"
         raise InputError(f"{folder / CONFIG}: {reason}") from None
+    if edited:
+        raise InputError(
+            f"{folder / CONFIG}: was edited after the run began; what is here belongs to what it "
+            "said before"
+        )
+    return spec
 
 
 def _origin(folder: Path, known: Any) -> Origin | None:  # noqa: ANN401
@@ -179,6 +250,22 @@ def _origin(folder: Path, known: Any) -> Origin | None:  # noqa: ANN401
     if origin.digest != known["digest"]:
         raise InputError(f"origin={folder / ORIGIN}: is not the state that the run began from")
     return origin
+
+
+def end_run(
+    folder: Path, spec: RunSpec, fit: Fit, wall_time: float, n_members: int, ran: LongRun
+) -> None:
+    """Write the arrays and the manifest of a finished training, all or none.
+
+    `ran` is how the network behaves in long runs.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    with replacing(folder, "training") as beside:
+        save_fit(beside, fit)
+        finished = _manifest_of(folder, spec, "finished", wall_time, n_members, ran)
+        write_json(beside / MANIFEST, finished)
 
 
 def save_fit(folder: Path, fit: Fit) -> None:
@@ -224,22 +311,27 @@ def load(folder: str | Path) -> Fit:
         raise InputError(f"run={folder}: its training has not finished; continue with --resume")
     expected = jax.eval_shape(lambda: init_params(config.cell, jax.random.key(0)))
     shapes = {k: v.shape for k, v in expected.items()}
-    params = _arrays_of(folder / "params.npz", shapes)
-    mean = _arrays_of(folder / MEAN_PARAMS, shapes) if config.train.average_epochs else {}
-    snapshots = read_arrays(folder / "snapshots.npz")
-    n_snapshots = len(snapshots.get("epochs", ()))  # all that were made, or a choice of them
+    params = _arrays_of(folder / "params.npz", shapes, finite=True)
+    averaged = bool(config.train.average_epochs)
+    mean = _arrays_of(folder / MEAN_PARAMS, shapes, finite=True) if averaged else {}
+    path = folder / "snapshots.npz"
+    snapshots = read_arrays(path)
+    epochs = snapshots.get("epochs", np.zeros(0, int))  # all that were made, or a choice of them
+    n_snapshots = epochs.size
     _expect_shapes(
-        folder / "snapshots.npz",
+        path,
         snapshots,
         {"epochs": (n_snapshots,)} | {k: (n_snapshots, *shape) for k, shape in shapes.items()},
+        whole=("epochs",),
     )
-    if not set(snapshots["epochs"].tolist()) <= set(snapshot_epochs(config)):
-        raise InputError(f"{folder / 'snapshots.npz'}: has epochs at which none was made")
+    if not set(epochs.tolist()) <= set(snapshot_epochs(config)) or (np.diff(epochs) <= 0).any():
+        raise InputError(f"{path}: has epochs at which none was made, or not in their order")
     names = [name for name in Records._fields if name != "activity" or config.train.penalised]
     history = _arrays_of(
         folder / "history.npz",
         {name: (config.train.epochs,) for name in (*names, "epoch")}
         | {"floor_mean": (), "floor_std": ()},
+        whole=("epoch", "bad_steps"),
     )
     return Fit(
         params={name: jnp.asarray(value) for name, value in params.items()},
@@ -256,54 +348,64 @@ def load(folder: str | Path) -> Fit:
     )
 
 
-def _arrays_of(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+def _arrays_of(
+    path: Path, shapes: dict[str, tuple[int, ...]], *, finite: bool = False, whole: tuple = ()
+) -> dict[str, np.ndarray]:
     arrays = read_arrays(path)
-    _expect_shapes(path, arrays, shapes)
+    _expect_shapes(path, arrays, shapes, whole)
+    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if finite and bad:
+        raise InputError(f"{path}: {named(bad)} has entries that are not finite")
     return arrays
 
 
 def write_manifest(
-    folder: Path,
-    spec: RunSpec,
-    status: str,
-    wall_time: float,
-    n_members: int = 1,
-    long_run: LongRun | None = None,
+    folder: Path, spec: RunSpec, status: str, wall_time: float, n_members: int = 1
 ) -> None:
-    """Record where and with what the run was made, `n_members` networks at once.
-
-    `long_run` is how the finished network behaves in long runs.
+    """Record where and with what the run is made, `n_members` networks at once.
 
     Raises:
         StorageError: it cannot be written.
     """
+    write_json(folder / MANIFEST, _manifest_of(folder, spec, status, wall_time, n_members, None))
+
+
+def _manifest_of(
+    folder: Path,
+    spec: RunSpec,
+    status: str,
+    wall_time: float,
+    n_members: int,
+    ran: LongRun | None,
+) -> dict[str, Any]:
+    """The manifest with what is known now; the list of files stays as it is."""
     device = jax.devices()[0]
-    write_json(
-        folder / MANIFEST,
-        {
-            "status": status,
-            "seed": spec.seed,
-            "wall_time_s": round(wall_time, 2),
-            "networks_at_once": n_members,
-            **({} if long_run is None else {"long_run": long_run}),
-            "device": f"{jax.device_count()} x {device.device_kind}",
-            "platform": f"{platform.system()} {platform.machine()}, Python "
-            f"{platform.python_version()}",
-            "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
-            "commit": _commit(),
-        },
-    )
+    listed = read_manifest(folder).get("files")
+    return {
+        "status": status,
+        "seed": spec.seed,
+        "config": digest_of_json(read_json(folder / CONFIG)),
+        "wall_time_s": round(wall_time, 2),
+        "networks_at_once": n_members,
+        **({} if ran is None else {"long_run": ran}),
+        "device": f"{jax.device_count()} x {device.device_kind}",
+        "platform": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+        "bits": bits(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONED},
+        "commit": _commit(),
+        **({} if listed is None else {"files": listed}),
+    }
 
 
 def wall_time_so_far(folder: Path) -> float:
     """Seconds that earlier parts of the run took, as far as they were recorded."""
-    seconds = _manifest(folder).get("wall_time_s")
+    seconds = read_manifest(folder).get("wall_time_s")
     return float(seconds) if isinstance(seconds, (int, float)) else 0.0
 
 
 def long_run_in(folder: Path) -> LongRun | None:
     """How the network behaves in long runs, if its training or `evaluate` looked."""
-    fields = _manifest(folder).get("long_run")
+    fields = read_manifest(folder).get("long_run")
     if fields is None:  # trained by an older version
         fields = _recorded(folder / "fidelity.json").get("long_run")
     try:
@@ -314,16 +416,12 @@ def long_run_in(folder: Path) -> LongRun | None:
 
 def is_finished(folder: Path) -> bool:
     """Whether the manifest says that the training has ended."""
-    return _manifest(folder).get("status") == "finished"
+    return read_manifest(folder).get("status") == "finished"
 
 
 def has_diverged(folder: Path) -> bool:
     """Whether the manifest says that the training has diverged."""
-    return _manifest(folder).get("status") == "diverged"
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    return _recorded(folder / MANIFEST)
+    return read_manifest(folder).get("status") == "diverged"
 
 
 def _recorded(path: Path) -> dict[str, Any]:
@@ -384,22 +482,15 @@ def _flat(fields: Any) -> Iterable[tuple[str, Any]]:  # noqa: ANN401
     return fields.items() if isinstance(fields, dict) else [("", fields)]
 
 
-def _expect_shapes(path: Path, arrays: dict, shapes: dict[str, tuple[int, ...]]) -> None:
-    found = {name: array.shape for name, array in arrays.items() if array.dtype.kind in "fi"}
+def _expect_shapes(
+    path: Path, arrays: dict, shapes: dict[str, tuple[int, ...]], whole: tuple = ()
+) -> None:
+    """Real numbers, but `whole` ones, in these shapes."""
+    kinds = {name: "iu" if name in whole else "f" for name in shapes}
+    found = {n: a.shape for n, a in arrays.items() if a.dtype.kind in kinds.get(n, "f")}
     if found != shapes:
         wrong = sorted(set(found.items()) ^ set(shapes.items()))
         raise InputError(f"{path}: does not fit {CONFIG}: {wrong}")
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a run consists of, and nothing else; the configuration last, so that a folder
-    emptied in part is still known as a run.
-    """
-    for path in [path for name in reversed(CONTENTS) for path in folder.glob(name)]:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 @functools.cache

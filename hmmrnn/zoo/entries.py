@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hmmrnn.errors import InputError, StorageError
+from hmmrnn.folders import CONFIG, MANIFEST, owned, read_manifest, replacing
 from hmmrnn.results import result
-from hmmrnn.storage import read_json
+from hmmrnn.storage import digest_of_json, read_json, write_json
 from hmmrnn.training import Fit, load
+from hmmrnn.training.run_folder import LATER
 
 HOME = Path(str(files("hmmrnn.zoo")))
 INDEX = "index.json"
@@ -104,14 +106,26 @@ def unpack(folder: str | Path, preset: str, *, loss: str = USUAL_LOSS, seed: int
     entry, folder = find(preset, loss, seed), Path(folder)
     expect_unchanged(entry)
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"outdir={folder}: is not empty; choose another folder")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in entry.files:
-            shutil.copyfile(entry.folder / name, folder / name)
+        _expect_empty(folder)
+        with owned(folder):
+            _expect_empty(folder)
+            with replacing(folder, "run", later=LATER, alone=True) as beside:
+                for name in entry.files:
+                    shutil.copyfile(entry.folder / name, beside / name)
+                config = digest_of_json(read_json(beside / CONFIG))
+                write_json(beside / MANIFEST, {**read_manifest(beside), "config": config})
+    except StorageError:
+        raise
     except OSError as error:
-        raise StorageError(f"outdir={folder}: {error.strerror or error}") from None
+        raise StorageError(f"outdir={str(folder)[:300]}: {error.strerror or error}") from None
     return folder
+
+
+def _expect_empty(folder: Path) -> None:
+    """But for hidden files, among them what a killed process left."""
+    there = folder.exists()
+    if there and (not folder.is_dir() or any(p.name[0] != "." for p in folder.iterdir())):
+        raise InputError(f"outdir={folder}: is not empty; choose another folder")
 
 
 def expect_unchanged(entry: Entry) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from hmmrnn.errors import InputError, StorageError
 from hmmrnn.fidelity.learned import learned
+from hmmrnn.folders import CONFIG, MANIFEST
 from hmmrnn.hmm import PRESETS
 from hmmrnn.nets import long_run
 from hmmrnn.storage import (
@@ -21,15 +22,7 @@ from hmmrnn.storage import (
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.config import recipe
-from hmmrnn.training.run_folder import (
-    CONFIG,
-    MANIFEST,
-    MEAN_PARAMS,
-    STATE,
-    digest_in,
-    is_finished,
-    read_spec,
-)
+from hmmrnn.training.run_folder import MEAN_PARAMS, STATE, digest_in, is_finished, read_spec
 from hmmrnn.zoo.entries import HOME, INDEX, NETWORKS, Entry, checksum
 
 GRIDS = ("zoo", "paper_seeds")

@@ -6,18 +6,20 @@ import shutil
 import numpy as np
 import pytest
 from report.run import Page
+from run_folders import leave, sketch
 
 from hmmrnn import TrainConfig, hmm
 from hmmrnn.circuits import Sizes
 from hmmrnn.cli.circuits import MOST_NGRAMS, analyse, law_of
 from hmmrnn.cli.report import report
 from hmmrnn.errors import InputError
+from hmmrnn.figures.catalogue import CIRCUITS
 from hmmrnn.report import account
-from hmmrnn.report.circuits import FIGURES
-from hmmrnn.storage import plain, read_arrays, read_json, read_results, write_arrays, write_json
+from hmmrnn.storage import plain, read_arrays, read_json, read_results, write_arrays
 from hmmrnn.training import RunSpec, load
 from hmmrnn.training.run import train_run
 
+WHOLE = [drawing.name for drawing in CIRCUITS if not drawing.each]
 SIZES = Sizes(n_runs=6, n_steps=120)
 EARLIER = ("circuit_dose_response_0_2", "circuit_carriers_2_0", "circuit_scores")
 FIELDS = {
@@ -34,19 +36,13 @@ def figures_of(folder):
     return {path.stem for path in (folder / "figures").glob("*.svg")}
 
 
-def sketch(folder, *names):
-    for name in names:
-        path = folder / "figures" / f"{name}.svg"
-        path.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
-
-
 @pytest.fixture(scope="module")
 def trained(smoke, tmp_path_factory):
     """A run with figures of an earlier search and of another analysis."""
     folder = tmp_path_factory.mktemp("runs") / "seed0"
     train_run(folder, RunSpec(smoke.replace(train={"epochs": 2}), 1.0, 0))
-    (folder / "figures").mkdir(exist_ok=True)
-    sketch(folder, *EARLIER, "dwell", "flow_0_1")
+    sketch(folder, "circuits", *EARLIER)
+    sketch(folder, "others", "dwell", "flow_0_1")
     return folder
 
 
@@ -69,7 +65,7 @@ def change(folder, factor):
 
 def test_it_writes_numbers_and_figures_in_place_of_earlier_ones(first):
     folder, found = first
-    assert figures_of(folder) == {*FIGURES, "dwell", "flow_0_1"}
+    assert figures_of(folder) == {*WHOLE, "dwell", "flow_0_1"}
     assert "<path" in (folder / "figures" / "circuit_scores.svg").read_text()
     fields = read_results(folder / "circuits.json")
     assert set(fields) == FIELDS
@@ -97,16 +93,22 @@ def test_of_a_network_that_never_switches_the_account_says_so(first):
 def test_the_same_seed_gives_the_same_files_and_another_does_not(first, copy):
     folder, _ = first
     look(copy)
-    for name in ("circuits.json", *(f"figures/{name}.svg" for name in FIGURES)):
+    for name in ("circuits.json", *(f"figures/{name}.svg" for name in WHOLE)):
         assert (copy / name).read_bytes() == (folder / name).read_bytes(), name
     look(copy, seed=1)
     assert (copy / "circuits.json").read_bytes() != (folder / "circuits.json").read_bytes()
 
 
-@pytest.mark.parametrize("factor", [50, np.nan])
-def test_a_diverging_network_leaves_its_reason_and_nothing_else(copy, factor):
-    change(copy, factor)
-    write_json(copy / "circuits.json", {"verdict": "holds"})
+def test_a_network_that_is_not_finite_is_refused_and_changes_nothing(copy):
+    change(copy, np.nan)
+    with pytest.raises(InputError, match=r"params\.npz: W_rec"):
+        look(copy)
+    assert figures_of(copy) == {*EARLIER, "dwell", "flow_0_1"}
+
+
+def test_a_diverging_network_leaves_its_reason_and_nothing_else(copy):
+    change(copy, 50)
+    leave(copy, "circuits", **{"circuits.json": '{"verdict": "holds"}'})
     analysis = look(copy)
     assert analysis.found is None
     assert "not finite" in analysis.problem
@@ -149,7 +151,7 @@ def test_with_too_many_symbols_for_4_grams_all_else_is_measured(tmp_path):
     fields = read_json(tmp_path / "run" / "circuits.json")
     assert fields["baseline"]["kl"]["value"] == [None]
     assert fields["baseline"]["n_valid"] == [SIZES.n_runs]
-    assert {*FIGURES} <= figures_of(tmp_path / "run")
+    assert {*WHOLE} <= figures_of(tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -263,7 +263,7 @@ def test_fidelity_of_many_is_that_of_each_and_a_second_process_may_write_it(runs
 
 
 def test_dynamics_of_many_are_those_of_each(runs, monkeypatch, capsys):
-    monkeypatch.setattr(dynamics, "_draw", lambda *_: None)
+    monkeypatch.setattr(dynamics, "save_figures", lambda *_: None)
     measure = partial(dynamics.measure, DYNAMICS_SIZES, 0)
     write = partial(dynamics.write_one, 0)
     assert both_ways(runs, "dynamics.json", measure, write, dynamics.shape) == 0
@@ -272,7 +272,7 @@ def test_dynamics_of_many_are_those_of_each(runs, monkeypatch, capsys):
 
 
 def test_circuits_of_many_are_those_of_each(runs, monkeypatch, capsys):
-    monkeypatch.setattr(circuits, "_draw", lambda *_: None)
+    monkeypatch.setattr(circuits, "save_figures", lambda *_: None)
     measure = partial(circuits.measure, CIRCUIT_SIZES, 0)
     assert both_ways(runs, "circuits.json", measure, circuits.write, circuits.shape) == 0
     assert "0 kick neurons in 0 changes, verdict undecided" in capsys.readouterr().out

@@ -55,13 +55,13 @@ def test_folder(tmp_path):
 def test_truncated_file(path, share):
     text = json.dumps(VALID)
     path.write_text(text[: int(share * len(text))])
-    assert refusal(path).startswith("is not valid JSON")
+    assert refusal(path).startswith("is damaged or ")
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"initial: [1]", b"\x89PNG\r\n\x1a\n"])
 def test_file_of_another_kind(path, content):
     path.write_bytes(content)
-    assert refusal(path).startswith("is not valid JSON")
+    assert refusal(path).startswith("is damaged or ")
 
 
 @pytest.mark.parametrize("content", [[VALID], [1, 2], 3, "linear2", None])
@@ -92,8 +92,8 @@ def test_key_too_many(path):
         ("emission", [[1, 0, 0], [1.5, -0.5, 0]], "emission[1] contains -0.5"),
         ("emission", [[1, 0, 0], [1, 0]], "emission is not a rectangular array"),
         ("emission", [[1], [1]], "emission has 1 column"),
-        ("transition", [[1, 0], [float("nan"), 1]], "transition[1] contains nan; probabilities"),
-        ("initial", [1, float("inf")], "initial contains inf; probabilities are finite"),
+        ("transition", [[1, 0], [float("nan"), 1]], "is damaged or of another kind (NaN"),
+        ("initial", [1, float("inf")], "is damaged or of another kind (Infinity"),
         ("initial", [1, None], "initial contains nan; probabilities are finite"),
         ("initial", "uniform", "initial is not a rectangular array of numbers"),
         ("initial", {"0": 1}, "initial is not a rectangular array of numbers"),

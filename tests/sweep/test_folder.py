@@ -224,7 +224,10 @@ def test_the_place_of_a_killed_process_is_free(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="outdir="), working_as(tmp_path / "file" / "x", 0):
+    with (
+        pytest.raises(StorageError, match="Not a directory"),
+        working_as(tmp_path / "file" / "x", 0),
+    ):
         pass
 
 

@@ -96,7 +96,7 @@ def test_training_is_told_by_its_last_epoch_its_best_and_its_sums(run, smoke):
 
 def test_analyses_give_their_scalars_and_no_arrays(run):
     storage.write_json(run / "circuits.json", CIRCUITS)
-    (run / "dynamics.json").write_text('{"rotation": {"value": NaN, "low": 1e-300}}')
+    (run / "dynamics.json").write_text('{"rotation": {"value": null, "low": 1e-300}}')
     found = row(run)
     values = {k: v for k, v in found.items() if k.startswith(("fid", "dynamics", "circuits"))}
     assert list(values.items()) == [

@@ -9,13 +9,14 @@ import pytest
 
 from hmmrnn import hmm, zoo
 from hmmrnn.errors import InputError
+from hmmrnn.folders import MANIFEST
 from hmmrnn.settings import values_before
 from hmmrnn.sweep.folder import fingerprint
 from hmmrnn.sweep.grid import read_grid
 from hmmrnn.training import RunSpec, TrainConfig, load, read_spec
 from hmmrnn.training.config import FORMAT_VERSION, SECTIONS, fingerprinted
 from hmmrnn.training.run import train_run
-from hmmrnn.training.run_folder import MANIFEST, continued, expect_same
+from hmmrnn.training.run_folder import continued, expect_same
 
 FORMATS = Path(__file__).parent / "formats"
 FOLDERS = sorted(FORMATS.iterdir(), key=lambda folder: int(folder.name))

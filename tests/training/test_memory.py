@@ -2,13 +2,9 @@ import jax
 import pytest
 
 from hmmrnn import InputError
+from hmmrnn.memory import SHARE, free_bytes
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.memory import (
-    SHARE,
-    free_bytes,
-    members_that_fit,
-    needed_bytes,
-)
+from hmmrnn.training.memory import members_that_fit, needed_bytes
 
 
 @pytest.fixture(scope="module")

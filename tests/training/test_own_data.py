@@ -168,6 +168,9 @@ def test_a_folder_that_calls_it_hmm_is_the_same_run(spec, finished, tmp_path):
     fields = storage.read_json(folder / "config.json")
     older = {"hmm": fields.pop("target"), **fields, "format": 3}
     storage.write_json(folder / "config.json", older)
+    with pytest.raises(InputError, match="was edited"):
+        read_spec(folder)
+    (folder / "manifest.json").unlink()
     assert read_spec(folder) == spec
     expect_same(folder, spec)
     assert load(folder).config.target == spec.config.target

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hmmrnn import InputError, StorageError, TrainingDivergedError, load, storage, train
+from hmmrnn.folders import replacing
 from hmmrnn.training import RunSpec, checkpoint
 from hmmrnn.training.run import train_run
 from hmmrnn.training.run_folder import only_trainer, read_spec
@@ -112,9 +113,11 @@ def test_a_run_is_never_overwritten_by_accident(spec, copy):
     with pytest.raises(InputError, match="resume and overwrite exclude each other"):
         train_run(copy, spec, resume=True, overwrite=True)
     analyses = ("fidelity.json", "dynamics.json", "circuits.json", "discovery.json")
-    for name in (*analyses, "discovery_0_2.npz", "trajectory_view.npz", "report.html"):
-        (copy / name).write_text("of the network that was here")
-    train_run(copy, other, overwrite=True)
+    with replacing(copy, "analyses") as beside:
+        for name in (*analyses, "discovery_0_2.npz", "trajectory_view.npz", "report.html"):
+            (beside / name).write_text("of the network that was here")
+    with pytest.warns(UserWarning, match=r"notes\.txt"):
+        train_run(copy, other, overwrite=True)
     assert not [path for path in copy.iterdir() if path.name in analyses or "0_2" in path.name]
     assert not (copy / "trajectory_view.npz").exists()
     assert not (copy / "report.html").exists()
@@ -336,3 +339,112 @@ def test_a_finished_run_is_loaded_while_another_looks_at_it(spec, finished):
     with only_trainer(finished):
         fit = train_run(finished, spec, resume=True)
     assert same_params(fit.params, load(finished).params)
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"noise_std": 2.0}])
+def test_a_configuration_that_was_edited_is_refused(copy, spec, change):
+    fields = storage.read_json(copy / "config.json") | change
+    storage.write_json(copy / "config.json", fields)
+    for ask in (load, read_spec, lambda folder: train_run(folder, spec, resume=True)):
+        with pytest.raises(InputError):
+            ask(copy)
+    storage.write_json(copy / "config.json", dict(reversed(fields.items())) | read(spec))
+    assert load(copy).config == spec.config  # the order of fields is nothing
+
+
+def read(spec):
+    return {"seed": spec.seed, "noise_std": spec.noise_std}
+
+
+@pytest.mark.parametrize("name", ["params.npz", "mean_params.npz"])
+def test_parameters_that_are_not_finite_are_refused(spec, tmp_path, name):
+    config = spec.config.replace(train={"epochs": 1, "average_epochs": 1})
+    train_run(tmp_path / "run", spec._replace(config=config))
+    params = storage.read_arrays(tmp_path / "run" / name)
+    params["W_rec"][0, 0] = np.nan
+    storage.write_arrays(tmp_path / "run" / name, params)
+    with pytest.raises(InputError, match=rf"{name}: W_rec"):
+        load(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "epochs", [lambda e: e[::-1], np.zeros_like, lambda e: e + 1, lambda e: e[None]]
+)
+def test_snapshots_of_other_epochs_are_refused(copy, epochs):
+    snapshots = storage.read_arrays(copy / "snapshots.npz")
+    assert len(snapshots["epochs"]) > 1
+    snapshots["epochs"] = epochs(snapshots["epochs"])
+    storage.write_arrays(copy / "snapshots.npz", snapshots)
+    with pytest.raises(InputError, match=r"snapshots\.npz"):
+        load(copy)
+
+
+def test_whole_numbers_are_no_parameters(copy):
+    params = storage.read_arrays(copy / "params.npz")
+    storage.write_arrays(copy / "params.npz", {n: p.astype(np.int64) for n, p in params.items()})
+    with pytest.raises(InputError, match=r"params\.npz"):
+        load(copy)
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"config": {"net": {"hidden_size": 17}}}])
+def test_a_checkpoint_of_another_run_is_not_gone_on_with(spec, unfinished, tmp_path, change):
+    other = spec._replace(seed=change.get("seed", spec.seed))
+    other = other._replace(config=spec.config.replace(**change.get("config", {})))
+    with pytest.raises(InterruptedRun):
+        train_run(tmp_path / "other", other, observe=stop_at(2))
+    shutil.rmtree(tmp_path / "other" / "checkpoints")
+    shutil.copytree(unfinished / "checkpoints", tmp_path / "other" / "checkpoints")
+    with pytest.raises(InputError, match="another run"):
+        train_run(tmp_path / "other", other, resume=True)
+    assert not (tmp_path / "other" / "params.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("generator", "rbg"), ("precision", "default"), ("x64", True)]
+)
+def test_a_run_does_not_go_on_where_its_bits_would_be_others(spec, unfinished, option, value):
+    manifest = storage.read_json(unfinished / "manifest.json")
+    assert option in manifest["bits"]
+    manifest["bits"][option] = value
+    manifest["status"] = "running"
+    storage.write_json(unfinished / "manifest.json", manifest)
+    with pytest.raises(InputError, match=f"{option} {value}"):
+        train_run(unfinished, spec, resume=True)
+    assert not (unfinished / "params.npz").exists()
+
+
+def test_a_file_of_somebody_else_survives_the_overwriting_or_stops_it(copy, spec):
+    (copy / "state.npz").write_text("theirs")  # a name that this training could use
+    listed = storage.read_json(copy / "manifest.json")
+    del listed["files"]["state.npz"]
+    storage.write_json(copy / "manifest.json", listed)
+    with pytest.raises(InputError, match=r"state\.npz was not written by hmmrnn"):
+        train_run(copy, spec, overwrite=True)
+    assert (copy / "state.npz").read_text() == "theirs"
+
+
+def test_a_folder_whose_configuration_is_none_of_ours_is_not_overwritten(spec, tmp_path):
+    for name in ("config.json", "checkpoints/model.bin", "figures/fig1.pdf"):
+        storage.write_text(tmp_path / "model" / name, '{"hidden_size": 4096}')
+    before = {p: p.read_bytes() for p in (tmp_path / "model").rglob("*") if p.is_file()}
+    with pytest.raises(InputError, match="nothing says"):
+        train_run(tmp_path / "model", spec, overwrite=True)
+    after = {p: p.read_bytes() for p in (tmp_path / "model").rglob("*") if p.is_file()}
+    assert {p: c for p, c in after.items() if not p.name.startswith(".")} == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"net": {"hidden_size": 10**5}},
+        {"net": {"hidden_size": 10**30}},
+        {"train": {"batch_size": 10**9}},
+        {"train": {"steps_per_epoch": 10**18}},
+        {"data": {"n_steps": 10**9}},
+    ],
+)
+def test_what_cannot_fit_is_refused_before_anything_is_made(spec, tmp_path, options):
+    large = spec._replace(config=spec.config.replace(**options))
+    with pytest.raises(InputError, match="lower"):
+        train_run(tmp_path / "run", large)
+    assert not (tmp_path / "run").exists()

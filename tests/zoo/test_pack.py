@@ -64,6 +64,12 @@ def runs(smoke, tmp_path_factory):
     return folder, wanted
 
 
+def edit(folder, spec):
+    """Another configuration, which the manifest knows."""
+    write_json(folder / "config.json", spec.to_dict())
+    write_manifest(folder, spec, "finished", 12.5)
+
+
 @pytest.fixture
 def grids(runs, monkeypatch):
     """The grids of the zoo hold these two and a third one."""
@@ -168,7 +174,7 @@ def test_only_finished_and_measured_runs_of_a_grid_are_taken(runs, home, tmp_pat
     shutil.copytree(folder, tmp_path / "runs")
     name, spec = next(iter(wanted.items()))
     run = tmp_path / "runs" / name
-    write_json(run / "config.json", spec._replace(seed=5).to_dict())
+    edit(run, spec._replace(seed=5))
     with pytest.raises(InputError, match="is none of the networks"):
         pack.add(run, "", home)
     (run / "fidelity.json").unlink()
@@ -185,7 +191,7 @@ def test_a_network_takes_the_place_of_its_like(runs, home, tmp_path):
     folder, wanted = runs
     shutil.copytree(folder / NAMES[0], tmp_path / "run")
     config = wanted[NAMES[0]].config.replace(train={"keep_checkpoints": 7, "checkpoint_every": 4})
-    write_json(tmp_path / "run" / "config.json", wanted[NAMES[0]]._replace(config=config).to_dict())
+    edit(tmp_path / "run", wanted[NAMES[0]]._replace(config=config))
     assert pack.same_network(tmp_path / "run", wanted[NAMES[0]])
     (tmp_path / "run" / "fidelity.json").write_text(json.dumps(measures(0.02)))
     pack.add(tmp_path / "run", "another command", home)
