@@ -12,6 +12,7 @@ from hmmrnn.settings import Section, option_types
 from hmmrnn.targets import Target
 from hmmrnn.training import RunSpec, TrainConfig, read_origin
 from hmmrnn.training.config import PROFILES, SECTIONS
+from hmmrnn.training.memory import expect_possible
 from hmmrnn.training.origin import expect_fits
 
 FLAGS = flags.FLAGS
@@ -65,6 +66,7 @@ def spec_from_flags() -> RunSpec:
         raise InputError(f"seed={FLAGS.seed}: must be from 0 to 4294967295")
     config = TrainConfig.profile(FLAGS.profile, target_from_flags())
     config = config.replace(**given_options())
+    expect_possible(config)
     origin = None
     if FLAGS.origin is not None:
         origin = read_origin(FLAGS.origin)

@@ -23,10 +23,11 @@ def environment():
 def started():
     """A function that starts a command line in a process of its own, as a shell does."""
 
-    def start(*arguments, cwd=ROOT, **options):
+    def start(*arguments, cwd=ROOT, variables=None, **options):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         command = [sys.executable, "-m", "hmmrnn", *arguments]
-        return subprocess.Popen(command, cwd=cwd, env=environment(), **pipes)
+        known = {**environment(), **(variables or {})}
+        return subprocess.Popen(command, cwd=cwd, env=known, **pipes)
 
     return start
 

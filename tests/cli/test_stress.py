@@ -70,7 +70,10 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"RUN")
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+        if path.is_file()
+        and path.name != MANIFEST
+        and not path.name.startswith(".")
+        and "checkpoints" not in path.parts
     }
 
 
@@ -97,6 +100,20 @@ def before(door, tmp_path_factory):
     folder = tmp_path_factory.mktemp("before") / "run"
     made = ("zoo", f"--network={ZOO}", f"--outdir={folder}")
     for arguments in (made, *(command(name, folder, 0) for name in SMALL)):
+        done = door(*arguments)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small(door, tmp_path_factory):
+    """A network that was hardly trained, measured once."""
+    folder = tmp_path_factory.mktemp("small") / "run"
+    for arguments in (
+        ("train", "--preset=linear2", "--profile=smoke", f"--outdir={folder}"),
+        command("evaluate", folder, 0),
+        command("report", folder, 0),
+    ):
         done = door(*arguments)
         assert done.returncode == 0, done.stderr
     return folder
@@ -511,7 +528,48 @@ def test_damaged_files(door, before, tmp_path):
     tally.close("damaged files")
 
 
-def test_a_few_of_each(door, before, tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "variable",
+    ["JAX_ENABLE_X64=1", "JAX_DEBUG_NANS=1", "JAX_DEBUG_INFS=1", "JAX_PLATFORMS=cuda"],
+)
+def test_surroundings(variable, started, before):
+    name, _, value = variable.partition("=")
+    was = contents(before)
+    for which in SMALL:
+        if which == "report" and name == "JAX_PLATFORMS":
+            continue  # reads files only
+        begin = time.monotonic()
+        process = started(*command(which, before, 1), variables={name: value})
+        printed, errors = process.communicate(timeout=400)
+        done = subprocess.CompletedProcess(process.args, process.returncode, printed, errors)
+        problem = refusal(done, time.monotonic() - begin - LONGEST)  # imports come first
+        assert problem is None, f"{which}: {problem}"
+        assert variable in errors
+    assert contents(before) == was
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stops_of_analyses(number, door, before, after, tmp_path):
+    tally = Tally()
+    for name in SMALL:
+        folder = shutil.copytree(before, tmp_path / name / "run")
+        process = door.start(*command(name, folder, 1))
+        while process.poll() is None and not is_held(folder):
+            time.sleep(0.01)
+        if process.poll() is None:
+            process.send_signal(number)
+        _, errors = process.communicate()
+        lines = errors.strip().splitlines()
+        stopped = process.returncode == 128 + number and len(lines) == 1
+        ended = process.returncode == 0 and contents(folder) == after[name][0]
+        tally(f"{name}", None if stopped or ended else f"{process.returncode}: {lines[-2:]}")
+        tally(f"files of {name}", judged(folder, before, after[name][0]))
+    tally.close(f"stops by {signal.Signals(number).name}")
+
+
+def test_a_few_of_each(door, small, tmp_path):
     """What there is no time for in full."""
     tally = Tally()
     given = ("--preset=linear2", "--profile=smoke", f"--outdir={tmp_path / 'new'}")
@@ -523,9 +581,9 @@ def test_a_few_of_each(door, before, tmp_path):
         ask(door, tally, flag, "train", *given, f"--{flag}")
     for flag in ("evaluate --n_sequences=1000000000000", "dynamics --n_states=1000000000000"):
         which, asked = flag.split()
-        ask(door, tally, flag, which, f"--run={before}", asked)
+        ask(door, tally, flag, which, f"--run={small}", asked)
     ask(door, tally, "a long path", "evaluate", f"--run={'x' * 5_000}")
-    folder = shutil.copytree(before, tmp_path / "run")
+    folder = shutil.copytree(small, tmp_path / "run")
     for file, kind in (
         ("params.npz", "NaN"),
         ("params.npz", "absurd"),
@@ -538,5 +596,5 @@ def test_a_few_of_each(door, before, tmp_path):
     with owned(folder):
         done = door(*command("evaluate", folder, 1))
     tally("owned by another one", refusal(done), None if "at work" in done.stderr else done.stderr)
-    assert contents(folder) == contents(before)
+    assert contents(folder) == contents(small)
     tally.close("a few of each")

@@ -440,7 +440,7 @@ def test_a_folder_whose_configuration_is_none_of_ours_is_not_overwritten(spec, t
         {"net": {"hidden_size": 10**30}},
         {"train": {"batch_size": 10**9}},
         {"train": {"steps_per_epoch": 10**18}},
-        {"data": {"n_steps": 10**9}},
+        {"data": {"n_steps": 10**6}, "train": {"batch_size": 10**5}},
     ],
 )
 def test_what_cannot_fit_is_refused_before_anything_is_made(spec, tmp_path, options):
