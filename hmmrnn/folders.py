@@ -1,16 +1,17 @@
 """A folder of results: one process owns it at a time, and results change places all at once.
 
 .run.lock        held by its owner; the system frees it when the owner dies
-.new-*           results on their way; nothing of them counts yet
-.ready           results that are complete, about to take the places of earlier ones
+.hmmrnn-new-*    results on their way; nothing of them counts yet
+.hmmrnn-ready    results that are complete, about to take the places of earlier ones
 manifest.json    also lists which files are ours, and which analysis wrote each
 
-A process that is killed leaves earlier results whole, or complete new ones in .ready: the next
-owner puts those in place and removes what is left of others.
+A process that is killed leaves earlier results whole, or complete new ones ready: the next owner
+puts those in place and removes what is left of others.
 """
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,7 +49,7 @@ RUN = (
 
 LOCK = ".run.lock"
 MANIFEST = "manifest.json"
-NEW, READY, PLAN = ".new-", ".ready", ".plan.json"
+NEW, READY, PLAN = ".hmmrnn-new-", ".hmmrnn-ready", ".plan.json"
 FIGURES = "figures"
 SHOWN = 3
 """Files that a message names."""
@@ -104,7 +105,9 @@ def replacing(
         gone = [n for n, of in earlier.items() if (alone or of == by) and n not in names]
         manifest = read_manifest(beside) or ({} if alone else read_manifest(folder))
         kept = {n: of for n, of in earlier.items() if n not in gone}
-        listed = {**kept, **dict.fromkeys((n for n in (*names, *later) if n != MANIFEST), by)}
+        told = read_manifest(beside).get("files", {})
+        own = [name for name in (*names, *later) if name != MANIFEST]
+        listed = {**kept, **told, **dict.fromkeys(own, by)}
         write_json(beside / MANIFEST, {**manifest, "files": dict(sorted(listed.items()))})
         write_json(beside / PLAN, {"remove": gone})
         with _storing(folder):
@@ -123,20 +126,34 @@ def settle(folder: Path) -> None:
         StorageError: that cannot be done.
     """
     ready = folder / READY
-    with _storing(folder):
-        if ready.is_dir() and not ready.is_symlink():
+    if ready.is_dir() and not ready.is_symlink():
+        try:
             _put_in_place(folder, ready)
+        except OSError as error:
+            raise StorageError(
+                f"{folder}: new results are complete in {READY} and could not be put in place "
+                f"({error.strerror or error}); mend that and try again"
+            ) from None
+    with _storing(folder):
         for place in (folder, folder / FIGURES):
             if place.is_dir() and not place.is_symlink():
-                for left in (*place.glob(f"{NEW}*"), *place.glob(f".*{PARTIAL}")):
+                for left in [path for path in place.iterdir() if _is_left(path.name)]:
                     _remove(left)
+
+
+def _is_left(name: str) -> bool:
+    """Whether this is the name of something of ours that was begun."""
+    return name.startswith(NEW) or re.fullmatch(rf"\..+\.[0-9a-f]{{8}}{PARTIAL}", name) is not None
 
 
 def _put_in_place(folder: Path, ready: Path) -> None:
     plan = ready / PLAN
-    gone = read_json(plan)["remove"] if plan.exists() else []
-    for name in gone:
-        remove_file(folder, name)
+    gone: Any = []
+    with contextlib.suppress(InputError, KeyError, TypeError):  # files that are not ours are none
+        gone = read_json(plan)["remove"] if plan.exists() else []
+    for name in gone if isinstance(gone, list) else []:
+        if _is_inside(str(name)):
+            remove_file(folder, str(name))
     paths = [path for path in ready.rglob("*") if path.is_file() and path != plan]
     for path in sorted(paths, key=lambda p: (p.name == MANIFEST, p.suffix == ".json", p.name)):
         target = folder / path.relative_to(ready)
@@ -174,6 +191,13 @@ def files_in(folder: Path, by: str, before: Iterable[str]) -> dict[str, str]:
     }
 
 
+def list_file(folder: Path, name: str, by: str) -> None:
+    """Add a file that was written by itself to the list, where there is one."""
+    manifest = read_manifest(folder)
+    if isinstance(manifest.get("files"), Mapping):
+        write_json(folder / MANIFEST, {**manifest, "files": {**manifest["files"], name: by}})
+
+
 def remove_file(folder: Path, name: str) -> None:
     """Remove a file of ours, or a folder of checkpoints; never through a link."""
     path = folder / name
@@ -181,7 +205,8 @@ def remove_file(folder: Path, name: str) -> None:
         return
     if path.is_dir() and not path.is_symlink():
         for step in path.iterdir():  # of orbax, one for each epoch
-            if step.name.isdigit() and not step.is_symlink():
+            ours = step.name.isdigit() and (step / "default" / "arrays.npz").exists()
+            if ours and not step.is_symlink():
                 shutil.rmtree(step)
         with contextlib.suppress(OSError):  # something else is in it
             path.rmdir()
@@ -197,14 +222,7 @@ def foreign_in(folder: Path, ours: Iterable[str]) -> list[str]:
     mine = set(ours)
     found = (p for p in folder.rglob("*") if not p.is_dir() or p.is_symlink())
     names = sorted(str(path.relative_to(folder)) for path in found)
-    known = [name for name in mine if (folder / name).is_dir()]
-    return [
-        name
-        for name in names
-        if name not in {*mine, MANIFEST}
-        and not name.startswith(".")
-        and not any(name.startswith(f"{inside}{os.sep}") for inside in known)
-    ]
+    return [n for n in names if n not in {*mine, MANIFEST} and not n.startswith(".")]
 
 
 def named(names: Iterable[str]) -> str:
@@ -219,7 +237,8 @@ def _expect_free(folder: Path, names: Sequence[str], ours: Mapping[str, str]) ->
     drawn = any(Path(name).parts[0] == FIGURES for name in names)
     if drawn and (folder / FIGURES).is_symlink():
         raise InputError(f"{folder / FIGURES}: is a link, through which nothing is written")
-    there = [name for name in names if name not in ours and os.path.lexists(folder / name)]
+    taken = [name for name in names if name not in ours and os.path.lexists(folder / name)]
+    there = taken + [name for name in names if _blocked(folder, name)]
     known = {"files", "status"} & {*manifest} or (folder / CONFIG).exists()
     foreign = [name for name in dict.fromkeys(there) if name != MANIFEST or not known]
     if foreign:
@@ -229,10 +248,18 @@ def _expect_free(folder: Path, names: Sequence[str], ours: Mapping[str, str]) ->
         )
 
 
+def _blocked(folder: Path, name: str) -> bool:
+    """Whether a folder is where a file should go, or a file where its folder should be."""
+    path = folder / name
+    file = path.suffix != "" and path.is_dir() and not path.is_symlink()
+    return file or (path.parent != folder and path.parent.exists() and not path.parent.is_dir())
+
+
 def _is_inside(name: str) -> bool:
     """Whether a name of a list leads to a place in its folder."""
     path = Path(name)
-    return bool(name) and not path.is_absolute() and ".." not in path.parts
+    plain = "\0" not in name and bool(path.parts) and not path.is_absolute()
+    return plain and ".." not in path.parts
 
 
 def _remove(path: Path) -> None:

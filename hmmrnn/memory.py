@@ -49,4 +49,6 @@ def _left_to_control_groups(
 
 def readable(size: int) -> str:
     """A number of bytes for people."""
+    if size >= 10**18:
+        return f"10^{len(str(size)) - 1} bytes"
     return f"{size / 1e9:.3g} GB" if size >= 1e8 else f"{size / 1e6:.3g} MB"

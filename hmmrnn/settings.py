@@ -13,6 +13,9 @@ from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from hmmrnn.errors import InputError
 
+LARGEST = 2**31 - 1
+"""Of whole numbers that have no other limit."""
+
 
 def option(
     default: Any,  # noqa: ANN401
@@ -87,6 +90,8 @@ def checked(name: str, value: Any, kind: Any, metadata: Mapping[str, Any]) -> An
     if type(value) is not kind:
         raise InputError(f"{name}={value!r}: must be of type {kind.__name__}")
     low, high = metadata.get("low"), metadata.get("high")
+    if kind is int and high is None:
+        high = LARGEST
     if kind is float and not float("-inf") < value < float("inf"):
         raise InputError(f"{name}={value}: must be finite")
     if low is not None and value < low:

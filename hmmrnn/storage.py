@@ -41,6 +41,7 @@ DAMAGE = (
     RuntimeError,
     OverflowError,
     SyntaxError,
+    AttributeError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -282,7 +283,9 @@ def _reading(path: Path) -> Iterator[None]:
         reason = "truncated" if _is_cut(path) else _reason(error)
         raise InputError(f"{path}: is damaged ({reason})") from None
     except json.JSONDecodeError as error:
-        reason = "truncated" if error.pos >= len(error.doc.rstrip()) else _reason(error)
+        whole = error.doc.strip()
+        cut = error.pos >= len(whole) or {"{": "}", "[": "]"}.get(whole[0], "") != whole[-1]
+        reason = "truncated" if cut and whole[0] in "{[" else _reason(error)
         raise InputError(f"{path}: is damaged or no JSON ({reason})") from None
     except DAMAGE as error:
         raise InputError(f"{path}: is damaged or of another kind ({_reason(error)})") from None

@@ -89,10 +89,10 @@ def test_a_process_that_dies_while_files_change_places_is_finished_by_the_next(
 
 
 def test_a_process_that_died_before_leaves_no_trace(folder):
-    for left in (folder / f"{NEW}abc", folder / f".a.json.12{PARTIAL}"):
+    for left in (folder / f"{NEW}abc", folder / f".a.json.12345678{PARTIAL}"):
         left.mkdir() if NEW in left.name else left.write_text("half")
     (folder / f"{NEW}abc" / "a.json").write_text("half")
-    (folder / "figures" / f".x.svg.34{PARTIAL}").write_text("half")
+    (folder / "figures" / f".x.svg.87654321{PARTIAL}").write_text("half")
     with owned(folder):
         assert seen(folder) == EARLIER
 
@@ -153,8 +153,10 @@ def test_nothing_is_written_or_removed_through_links(folder, tmp_path):
 
 
 def test_alone_nothing_else_of_ours_stays_but_all_else_does(folder):
-    (folder / "checkpoints" / "3").mkdir(parents=True)
-    (folder / "checkpoints" / "3" / "arrays.npz").write_text("ours")
+    (folder / "checkpoints" / "3" / "default").mkdir(parents=True)
+    (folder / "checkpoints" / "3" / "default" / "arrays.npz").write_text("ours")
+    (folder / "checkpoints" / "2024").mkdir()
+    (folder / "checkpoints" / "2024" / "diary").write_text("theirs")
     (folder / "checkpoints" / "model.bin").write_text("theirs")
     write_json(folder / MANIFEST, {"files": {**dict.fromkeys(EARLIER, "us"), "checkpoints": "run"}})
     (folder / "notes.txt").write_text("theirs")
@@ -163,6 +165,7 @@ def test_alone_nothing_else_of_ours_stays_but_all_else_does(folder):
         "config.json": "{}",
         "notes.txt": "theirs",
         "checkpoints/model.bin": "theirs",
+        "checkpoints/2024/diary": "theirs",
     }
 
 
@@ -185,6 +188,37 @@ def test_folders_of_before_there_were_lists(folder):
     (folder / "a.json").unlink()
     with pytest.raises(InputError, match="not written by hmmrnn"):
         write(folder, LATER, before=patterns)
+
+
+def test_hidden_files_of_others_are_none_of_ours(folder):
+    for name in (".ready", ".new-idea", f".movie.mp4{PARTIAL}"):
+        (folder / name).write_text("theirs")
+    with owned(folder):
+        pass
+    assert {".ready", ".new-idea", f".movie.mp4{PARTIAL}"} <= {p.name for p in folder.iterdir()}
+
+
+PLANS = ("[]", "{", '{"remove": ["../theirs", ".", "a\\u0000"]}', '{"remove": 3}')
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_plan_never_leads_out_of_its_folder(folder, tmp_path, plan):
+    (tmp_path / "theirs").write_text("theirs")
+    (folder / READY).mkdir()
+    (folder / READY / ".plan.json").write_text(plan)
+    (folder / READY / "a.json").write_text("new")
+    with owned(folder):
+        assert seen(folder) == EARLIER | {"a.json": "new"}
+    assert (tmp_path / "theirs").exists()
+
+
+def test_a_folder_in_the_place_of_a_file_stops_before_anything_is_moved(folder):
+    (folder / "b.npz").unlink()
+    (folder / "b.npz" / "x").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"b\.npz"):
+        write(folder, LATER)
+    assert (folder / "a.json").read_text() == "old"
+    assert not (folder / READY).exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -63,6 +63,11 @@ def open_door(name: str, arguments: Sequence[str]) -> None:
     except KeyboardInterrupt:
         print("error: interrupted before it began", file=sys.stderr)
         raise SystemExit(stopped_by()) from None
+    except ValueError as error:
+        if "JAX_" not in str(error):
+            raise
+        print(f"error: {str(error).splitlines()[0]}", file=sys.stderr)
+        raise SystemExit(1) from None
     launch(door.main, door.__doc__ or "")
 
 

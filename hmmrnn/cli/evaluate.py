@@ -22,7 +22,7 @@ from hmmrnn.figures.catalogue import FIDELITY, own_files, save_figures
 from hmmrnn.folders import replacing
 from hmmrnn.memory import expect_room
 from hmmrnn.storage import write_results
-from hmmrnn.targets import Words
+from hmmrnn.targets import Target, Words
 from hmmrnn.training import Fit, RunSpec, load, read_spec
 from hmmrnn.training.run_folder import owned_run
 
@@ -45,11 +45,16 @@ def measure(
 ) -> Iterator[Fidelity | DivergingNetworkError]:
     """Compare networks of one HMM and one length of sequence with it."""
     target, n_steps = fits[0].config.target, fits[0].config.data.n_steps
-    needed = 4 * n_sequences * n_steps * (target.n_symbols + 2) * len(fits)
-    expect_room(needed, f"n_sequences={n_sequences} of {n_steps} steps", "n_sequences")
+    expect_sequences(target, n_steps, n_sequences * len(fits))
     n_matched = min(1_000, n_sequences)
     sizes = Sizes(n_sequences=n_sequences, n_steps=n_steps, n_matched=n_matched)
     return compare_many(fits, target, jax.random.key(seed), sizes)
+
+
+def expect_sequences(target: Target, n_steps: int, n_sequences: int) -> None:
+    """Refuse more sequences than there is room for. Raises `InputError`."""
+    needed = 4 * n_sequences * n_steps * (target.n_symbols + 2)
+    expect_room(needed, f"n_sequences={n_sequences} of {n_steps} steps", "n_sequences")
 
 
 def write(folder: Path, network: str, fidelity: Fidelity) -> str:

@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 import jax
@@ -153,13 +154,12 @@ def _guarded(main: Callable[[], None], extra: list[str]) -> None:
         if error.filename is None:
             raise
         _fail(f"{str(error.filename)[:300]}: {error.strerror}")
-    except RuntimeError as error:
-        line = next(iter(str(error).splitlines()), "")
-        if "RESOURCE_EXHAUSTED" in line:
-            _fail(f"not enough memory for this: {line[:300]}")
-        if "backend" not in line or "JAX_PLATFORMS" not in os.environ:
+    except (RuntimeError, AssertionError) as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _fail(f"not enough memory for this: {str(error).splitlines()[0][:300]}")
+        if (reason := _no_device()) is None:
             raise
-        _fail(f"JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}: {line[:300]}")
+        _fail(reason)
     except KeyboardInterrupt as stop:
         print("error: interrupted; files written so far are whole", file=sys.stderr)
         raise SystemExit(stopped_by(*stop.args)) from None
@@ -170,8 +170,29 @@ def _fail(reason: object) -> NoReturn:
     raise SystemExit(1) from None
 
 
-def _terminated(number: int, frame: object) -> None:
-    """Files that were begun are dropped on the way out."""
+def _no_device() -> str | None:
+    """Why JAX finds no device, in one line, where it is told which to look for."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        line = next(iter(str(error).splitlines()), "there is none")
+        return f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: {line[:300]}"
+    return None
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Files that were begun are dropped on the way out; once is enough.
+
+    An exception within a callback of JAX would be printed and forgotten, so it waits for its end.
+    """
+    inner = frame
+    while inner is not None:
+        if "callback" in inner.f_code.co_name or inner.f_code.co_name == "__del__":
+            signal.signal(signal.SIGALRM, lambda _, at: _terminated(number, at))
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            return
+        inner = inner.f_back
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 

@@ -10,6 +10,7 @@ About 4 minutes on 2 CPU cores at profile laptop, most of them training. Expect 
 from hmmrnn.cli.analyse import measure, show
 from hmmrnn.cli.train import define_flags as define_training_flags
 from hmmrnn.cli.train import outdir, train_from_flags
+from hmmrnn.training import load
 from hmmrnn.training.run_folder import owned_run
 
 
@@ -20,7 +21,8 @@ def define_flags() -> None:
 
 def main() -> None:
     """Train, evaluate, look at the dynamics and the circuits, report."""
-    fit = train_from_flags()
+    train_from_flags()
     with owned_run(outdir()):
+        fit = load(outdir())
         measure(outdir(), fit)
         show(outdir(), fit)

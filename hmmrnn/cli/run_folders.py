@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from glob import glob
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 from absl import flags
 
 from hmmrnn.errors import InputError, StorageError
-from hmmrnn.folders import CONFIG
+from hmmrnn.folders import CONFIG, READY, owned
 from hmmrnn.nets import long_run
 from hmmrnn.programs import forget_programs_if_many
 from hmmrnn.storage import read_results
@@ -119,7 +119,12 @@ def one_or_many() -> Path | Many:
 def matching(pattern: str) -> list[Path]:
     """The run folders that a pattern names, in alphabetical order. Raises `InputError` if none."""
     paths = sorted(map(Path, glob(pattern, recursive=True)))  # noqa: PTH207, absolute ones as well
-    found = [path for path in paths if (path / CONFIG).is_file()]
+    for path in paths:
+        if (path / READY).exists():  # of a process that was killed
+            with suppress(InputError, StorageError), owned(path):
+                pass
+    there = [path for path in paths if (path / CONFIG).is_file()]
+    found = [*{path.resolve(): path for path in reversed(there)}.values()][::-1]
     if not found:
         raise InputError(f"runs={pattern}: matches no run folder, which would hold a {CONFIG}")
     return found
@@ -147,14 +152,13 @@ def analyse_all(step: Step, many: Many) -> None:
     if len(chosen) < len(folders):
         print(f"{len(folders) - len(chosen)} left out, which have {step.result}", flush=True)
     n_skipped, begin = 0, time.monotonic()
-    with step.hosts() as submit:
-        for i, (folder, line) in enumerate(_outcomes(step, chosen, many.at_once, submit), 1):
-            if isinstance(line, Exception):
-                n_skipped += 1
-                print(f"skipped {folder}: {reason_of(line)}", file=sys.stderr, flush=True)
-                continue
-            seconds = (time.monotonic() - begin) / i * (len(chosen) - i)
-            print(f"{folder}: {line} ({i} of {len(chosen)}{_left(seconds)})", flush=True)
+    for i, (folder, line) in enumerate(_outcomes(step, chosen, many.at_once), 1):
+        if isinstance(line, Exception):
+            n_skipped += 1
+            print(f"skipped {folder}: {reason_of(line)}", file=sys.stderr, flush=True)
+            continue
+        seconds = (time.monotonic() - begin) / i * (len(chosen) - i)
+        print(f"{folder}: {line} ({i} of {len(chosen)}{_left(seconds)})", flush=True)
     print(f"{len(chosen) - n_skipped} analysed, {n_skipped} skipped")
     if n_skipped:
         raise SystemExit(1)
@@ -168,11 +172,14 @@ def _left(seconds: float) -> str:
 
 
 def _outcomes(
-    step: Step, folders: Sequence[Path], at_once: int | None, submit: Submit
+    step: Step, folders: Sequence[Path], at_once: int | None
 ) -> Iterator[tuple[Path, str | Exception]]:
-    """The line of each folder, or why it has none; each is ours until then."""
+    """The line of each folder, or why it has none; each is ours until then.
+
+    However it ends, the process that writes has ended before the folders are free.
+    """
     waiting: deque[tuple[Path, Future]] = deque()
-    with ExitStack() as all_held:
+    with ExitStack() as all_held, step.hosts() as submit:
         held: dict[Path, ExitStack] = {}
 
         def take(folder: Path) -> None:

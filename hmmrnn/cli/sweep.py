@@ -26,7 +26,7 @@ import psutil
 from absl import flags
 
 from hmmrnn import zoo
-from hmmrnn.cli.evaluate import evaluate
+from hmmrnn.cli.evaluate import evaluate, expect_sequences
 from hmmrnn.cli.launch import command_line, to_type, warn_of_unbounded
 from hmmrnn.cli.outputs import stopped_by
 from hmmrnn.cli.processes import all_are_there, join, leave
@@ -34,7 +34,7 @@ from hmmrnn.cli.sweep_progress import SweepProgress
 from hmmrnn.errors import InputError
 from hmmrnn.figures import save
 from hmmrnn.figures.sweep import figures_of
-from hmmrnn.folders import replacing, settle
+from hmmrnn.folders import owned, replacing
 from hmmrnn.memory import free_bytes
 from hmmrnn.sweep.folder import (
     MEASURED,
@@ -53,7 +53,7 @@ from hmmrnn.sweep.plan import share
 from hmmrnn.sweep.table import row, write_table
 from hmmrnn.training import TrainConfig, load
 from hmmrnn.training.ensemble import Placement
-from hmmrnn.training.memory import members_that_fit
+from hmmrnn.training.memory import expect_possible, members_that_fit
 from hmmrnn.training.signals import InterruptedRun, stop_requests
 from hmmrnn.zoo.pack import same_network
 
@@ -166,8 +166,7 @@ def write_summary(folder: Path, entries: Sequence[Entry]) -> None:
     """The table of what is there, and its figures; one process at a time."""
     with only_one(folder):
         rows = [row(folder / entry.name) for entry in entries if (folder / entry.name).is_dir()]
-        settle(folder)
-        with replacing(folder, "sweep", SUMMARY) as beside:
+        with owned(folder), replacing(folder, "sweep", SUMMARY) as beside:
             paths = [folder / path.name for path in write_table(beside, rows)]
             for name, figure in figures_of(rows).items():
                 save(beside, name, figure)
@@ -205,7 +204,7 @@ def train_all(entries: Sequence[Entry], own: Sequence[Entry]) -> None:
     if FLAGS.retry_failed:
         for entry in own:
             forget_failure(folder / entry.name)
-    todo = [entry for entry in own if not is_done(folder / entry.name)]
+    todo = [entry for entry in own if not is_done(folder / entry.name, entry.spec)]
     left = [entry for entry in todo if not failure(folder / entry.name).given_up]
     n_done, n_failed = len(own) - len(todo), len(todo) - len(left)
     lanes = lanes_of(jax.local_devices())
@@ -233,6 +232,9 @@ def main() -> None:
     expect_processes()
     jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices or min(n_cores(), MOST_LANES))
     entries, folder = read_grid(FLAGS.grid), outdir()
+    for config in dict.fromkeys(entry.spec.config for entry in entries):
+        expect_possible(config)
+        expect_sequences(config.target, config.data.n_steps, FLAGS.n_sequences)
     several = FLAGS.distributed or (FLAGS.num_processes or 1) > 1
     open_sweep(
         folder,

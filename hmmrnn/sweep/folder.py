@@ -16,12 +16,12 @@ from typing import NamedTuple
 from filelock import Timeout
 
 from hmmrnn.errors import InputError
-from hmmrnn.folders import CONFIG
-from hmmrnn.storage import locked, plain, read_json, write_json
+from hmmrnn.folders import CONFIG, list_file
+from hmmrnn.storage import locked, plain, read_json, read_results, write_json
 from hmmrnn.sweep.grid import Entry
-from hmmrnn.training import RunSpec, load
-from hmmrnn.training.config import fingerprinted
-from hmmrnn.training.run_folder import FAILURE, is_finished
+from hmmrnn.training import RunSpec, load, read_spec
+from hmmrnn.training.config import fingerprinted, recipe
+from hmmrnn.training.run_folder import FAILURE, digest_in, is_finished
 
 SWEEP = "sweep.json"
 MEASURED = "fidelity.json"
@@ -181,22 +181,33 @@ def keep_failure(folder: Path, known: Failure) -> None:
                 "given_up": known.given_up,
             },
         )
+        list_file(folder, FAILURE, "sweep")
 
 
-def is_trained(folder: Path) -> bool:
-    """Whether a run folder holds a finished training whose files are whole."""
+def is_trained(folder: Path, spec: RunSpec | None = None) -> bool:
+    """Whether a run folder holds a finished training, of `spec`, whose files are whole."""
     if not (folder / CONFIG).exists() or not is_finished(folder):
         return False
     try:
         load(folder)
+        return spec is None or _network_of(read_spec(folder)) == _network_of(spec)
     except InputError:
         return False
-    return True
 
 
-def is_done(folder: Path) -> bool:
-    """Whether the network in a run folder is trained and measured."""
-    return (folder / MEASURED).exists() and is_trained(folder)
+def _network_of(spec: RunSpec) -> RunSpec:
+    """What decides the network, without what is only kept of its training."""
+    return spec._replace(config=recipe(spec.config))
+
+
+def is_done(folder: Path, spec: RunSpec | None = None) -> bool:
+    """Whether the network in a run folder, of `spec`, is trained and measured."""
+    if not (folder / MEASURED).exists() or not is_trained(folder, spec):
+        return False
+    try:
+        return bool(read_results(folder / MEASURED, digest_in(folder)))
+    except InputError:
+        return False
 
 
 def forget_failure(folder: Path) -> None:

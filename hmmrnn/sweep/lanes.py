@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from hmmrnn.errors import FolderInUseError, InputError
+from hmmrnn.folders import CONFIG
 from hmmrnn.programs import forget_programs_if_many
 from hmmrnn.sweep.folder import (
     Failure,
@@ -23,7 +24,14 @@ from hmmrnn.sweep.plan import TROUBLE, Batch, batches, reason_of
 from hmmrnn.training import Progress, TrainConfig
 from hmmrnn.training.ensemble import Placement
 from hmmrnn.training.run import Run, train_runs
-from hmmrnn.training.run_folder import continued, has_diverged, only_trainer, open_run, owned_run
+from hmmrnn.training.run_folder import (
+    FAILURE,
+    continued,
+    has_diverged,
+    only_trainer,
+    open_run,
+    owned_run,
+)
 from hmmrnn.training.signals import InterruptedRun
 
 Measure = Callable[[Path], None]
@@ -87,7 +95,7 @@ class Sweep:
         def tried(entry: Entry) -> Failure:
             return failure(self.outdir / entry.name)
 
-        left = [entry for entry in entries if not is_done(self.outdir / entry.name)]
+        left = [entry for entry in entries if not is_done(self.outdir / entry.name, entry.spec)]
         untried = (entry for entry in left if not tried(entry).reasons)
         self._run(batches(untried, members_per_batch, in_order=in_order), lanes)
         again = [entry for entry in left if tried(entry).reasons and not tried(entry).given_up]
@@ -144,8 +152,15 @@ class Sweep:
             except FolderInUseError as error:
                 self.watch.ends(lane, entry, Failure([str(error)]))
                 continue
-            failed = note_failure(run.folder, str(problem)) if problem else None
+            failed = self._noted(run.folder, str(problem)) if problem else None
             self.watch.ends(lane, entry, failed)
+
+    def _noted(self, folder: Path, problem: str) -> Failure:
+        """The failure, in its folder unless a file of somebody else has its name there."""
+        theirs = not (folder / CONFIG).exists() and not failure(folder).reasons
+        if theirs and (folder / FAILURE).exists():
+            return Failure([problem])
+        return note_failure(folder, problem)
 
     def _train(
         self, problem: str | None, runs: list[Run], placement: Placement, lane: int
@@ -155,7 +170,7 @@ class Sweep:
         left: list[Run] = []
         for run in runs:
             try:
-                if is_trained(run.folder):
+                if is_trained(run.folder, run.spec):
                     continue
                 left.append(_made_ready(run))
             except FolderInUseError as error:

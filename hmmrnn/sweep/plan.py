@@ -18,7 +18,7 @@ class Batch(NamedTuple):
     problem: str | None = None  # why they cannot be trained
 
 
-TROUBLE = (InputError, RuntimeError, MemoryError)
+TROUBLE = (InputError, RuntimeError, MemoryError, OverflowError)
 """What concerns one network or one configuration and stops no other; XLA's are RuntimeErrors."""
 
 

@@ -39,7 +39,7 @@ class DataConfig(Section):
         0,
         "length of a sequence, T; 0 takes the paper's for the HMM, of data the longest up to 100",
         low=0,
-        high=1_000_000,
+        high=100_000,
     )
 
 

@@ -10,6 +10,7 @@ from hmmrnn.memory import SHARE, expect_room, readable
 from hmmrnn.training.config import TrainConfig
 from hmmrnn.training.ensemble import Placement, fixed_data, run_chunk, start
 
+MOST_SYMBOLS = 500
 MOST_STEPS = 2**31 - 1
 """The optimiser counts its steps in 32 bits."""
 
@@ -27,28 +28,38 @@ def expect_possible(config: TrainConfig, n_members: int = 1) -> None:
     steps = options.epochs * config.steps_per_epoch
     if steps > MOST_STEPS:
         raise InputError(
-            f"train.epochs={options.epochs} of {config.steps_per_epoch} steps are {steps:.3g} "
+            f"train.epochs={options.epochs} of {config.steps_per_epoch} steps are {steps} "
             f"steps; at most {MOST_STEPS} can be counted: lower train.epochs or "
             "train.steps_per_epoch"
         )
+    if n_symbols > MOST_SYMBOLS:
+        raise InputError(
+            f"{n_symbols} symbols: a network of more than {MOST_SYMBOLS} takes minutes to compile "
+            "and longer to train; join symbols that are rare or alike"
+        )
+    n_steps, batch = config.data.n_steps, options.batch_size
     n_params = net.hidden_size * (net.hidden_size + net.noise_dim + n_symbols)
-    at_once = min(options.sequences_at_once or options.batch_size, options.batch_size)
+    at_once = min(options.sequences_at_once or batch, batch)
     n_kept = options.epochs // options.snapshot_every if options.snapshot_every else 0
+    fixed = config.data.source == "fixed"
     numbers = {
-        "net.hidden_size": 4 * n_params + 2 * at_once * config.data.n_steps * net.hidden_size,
-        "train.batch_size": options.batch_size * config.data.n_steps * n_symbols,
+        "net.hidden_size": 4 * n_params,
+        "train.batch_size, data.n_steps or train.sequences_at_once": 2
+        * at_once
+        * n_steps
+        * net.hidden_size,
+        "train.batch_size": batch * n_steps * n_symbols
+        + (0 if config.loss.divergence == "none" else 2 * batch**2),
         "train.epochs": 8 * options.epochs,
-        "train.snapshot_every (raise it)": n_kept * n_params,
+        "train.epochs, or raise train.snapshot_every": n_kept * n_params,
+        "data.n_sequences": config.n_training_sequences * n_steps if fixed else 0,
     }
-    if config.data.source == "fixed":
-        numbers["data.n_sequences"] = config.n_training_sequences * config.data.n_steps
-    most = max(numbers, key=lambda name: numbers[name])
     expect_room(
         4 * n_members * sum(numbers.values()),
         f"this training (net.hidden_size={net.hidden_size}, net.noise_dim={net.noise_dim}, "
         f"data.n_steps={config.data.n_steps}, train.batch_size={options.batch_size}, "
         f"train.epochs={options.epochs})",
-        f"{most}, data.n_steps or train.sequences_at_once",
+        max(numbers, key=lambda name: numbers[name]),
     )
 
 

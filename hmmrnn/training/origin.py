@@ -100,8 +100,9 @@ def read_origin(path: str | Path) -> Origin:
     whole = all(c.shape == () and c.dtype.kind == "i" and c >= 0 for c in counts)
     if set(arrays) != expected or not names or not whole:
         raise InputError(f"origin={path}: holds no state of a training, as state.npz does")
-    if bad := [n for n, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]:
-        raise InputError(f"origin={path}: {bad[0]} is not finite")
+    trees = {name: array for name, array in arrays.items() if name not in COUNTS}
+    if bad := [n for n, a in trees.items() if a.dtype.kind != "f" or not np.isfinite(a).all()]:
+        raise InputError(f"origin={path}: {bad[0]} is not finite, or no real numbers")
     return Origin(arrays)
 
 

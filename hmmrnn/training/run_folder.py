@@ -61,8 +61,6 @@ FAILURE = "failure.json"
 MEAN_PARAMS = "mean_params.npz"
 STATE = "state.npz"
 ORIGIN = "origin.npz"
-LATER = (STATE, CHECKPOINTS, DAMAGED, FAILURE)
-"""What a training writes into its folder while it runs."""
 DECISIVE = {
     "precision": "jax_default_matmul_precision",
     "x64": "jax_enable_x64",
@@ -70,6 +68,9 @@ DECISIVE = {
     "generator_partitionable": "jax_threefry_partitionable",
 }
 """Options of JAX under whose other values a run that goes on is another one."""
+REAL = ("float16", "float32", "float64")
+WHOLE = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+"""Types of arrays in our files."""
 VERSIONED = ("hmmrnn", "jax", "jaxlib", "flax", "optax", "ott-jax", "numpy")
 
 
@@ -157,7 +158,8 @@ def _make_ready(folder: Path, spec: RunSpec, resume: bool, overwrite: bool) -> N
 
 def begin_run(folder: Path, spec: RunSpec) -> None:
     """Write what a run begins with, alone in its folder. Raises `InputError`, `StorageError`."""
-    with replacing(folder, "run", later=LATER, alone=True) as beside:
+    later = [CHECKPOINTS, DAMAGED, *([STATE] if spec.config.train.keep_state_at else [])]
+    with replacing(folder, "run", later=later, alone=True) as beside:
         spec.config.target.write(beside)
         if spec.origin is not None:
             write_arrays(beside / ORIGIN, spec.origin.arrays)
@@ -225,6 +227,8 @@ def read_spec(folder: Path) -> RunSpec:
     if not folder.is_dir():
         raise InputError(f"run={str(folder)[:300]}: there is no such folder")
     fields = read_json(folder / CONFIG)
+    if not isinstance(fields, dict):
+        raise InputError(f"{folder / CONFIG}: is {type(fields).__name__}, not an object of fields")
     known = read_manifest(folder).get("config")
     edited = known is not None and known != digest_of_json(fields)
     try:
@@ -295,8 +299,18 @@ def digest_in(folder: Path) -> str | None:
     if not path.exists():
         return None
     config, noise_std, *_ = read_spec(folder)
-    params = {name: jnp.asarray(value) for name, value in read_arrays(path).items()}
+    params = {name: jnp.asarray(value) for name, value in _params_in(path, config).items()}
     return Network(params, noise_std, config.cell).digest
+
+
+def _params_in(path: Path, config: TrainConfig) -> dict[str, np.ndarray]:
+    return _arrays_of(path, _shapes(config), finite=True)
+
+
+def _shapes(config: TrainConfig) -> dict[str, tuple[int, ...]]:
+    """Of the parameters of the network of a configuration."""
+    expected = jax.eval_shape(lambda: init_params(config.cell, jax.random.key(0)))
+    return {name: leaf.shape for name, leaf in expected.items()}
 
 
 def load(folder: str | Path) -> Fit:
@@ -309,11 +323,9 @@ def load(folder: str | Path) -> Fit:
     config, noise_std, *_ = read_spec(folder)
     if not (folder / "params.npz").exists():
         raise InputError(f"run={folder}: its training has not finished; continue with --resume")
-    expected = jax.eval_shape(lambda: init_params(config.cell, jax.random.key(0)))
-    shapes = {k: v.shape for k, v in expected.items()}
-    params = _arrays_of(folder / "params.npz", shapes, finite=True)
-    averaged = bool(config.train.average_epochs)
-    mean = _arrays_of(folder / MEAN_PARAMS, shapes, finite=True) if averaged else {}
+    shapes = _shapes(config)
+    params = _params_in(folder / "params.npz", config)
+    mean = _params_in(folder / MEAN_PARAMS, config) if config.train.average_epochs else {}
     path = folder / "snapshots.npz"
     snapshots = read_arrays(path)
     epochs = snapshots.get("epochs", np.zeros(0, int))  # all that were made, or a choice of them
@@ -324,7 +336,10 @@ def load(folder: str | Path) -> Fit:
         {"epochs": (n_snapshots,)} | {k: (n_snapshots, *shape) for k, shape in shapes.items()},
         whole=("epochs",),
     )
-    if not set(epochs.tolist()) <= set(snapshot_epochs(config)) or (np.diff(epochs) <= 0).any():
+    if (
+        not set(epochs.tolist()) <= set(snapshot_epochs(config))
+        or (np.diff(epochs.astype(np.int64)) <= 0).any()
+    ):
         raise InputError(f"{path}: has epochs at which none was made, or not in their order")
     names = [name for name in Records._fields if name != "activity" or config.train.penalised]
     history = _arrays_of(
@@ -353,7 +368,8 @@ def _arrays_of(
 ) -> dict[str, np.ndarray]:
     arrays = read_arrays(path)
     _expect_shapes(path, arrays, shapes, whole)
-    bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    with np.errstate(over="ignore"):
+        bad = [n for n, a in arrays.items() if not np.isfinite(a.astype(np.float32)).all()]
     if finite and bad:
         raise InputError(f"{path}: {named(bad)} has entries that are not finite")
     return arrays
@@ -486,8 +502,8 @@ def _expect_shapes(
     path: Path, arrays: dict, shapes: dict[str, tuple[int, ...]], whole: tuple = ()
 ) -> None:
     """Real numbers, but `whole` ones, in these shapes."""
-    kinds = {name: "iu" if name in whole else "f" for name in shapes}
-    found = {n: a.shape for n, a in arrays.items() if a.dtype.kind in kinds.get(n, "f")}
+    kinds = {name: WHOLE if name in whole else REAL for name in shapes}
+    found = {n: a.shape for n, a in arrays.items() if a.dtype.name in kinds.get(n, REAL)}
     if found != shapes:
         wrong = sorted(set(found.items()) ^ set(shapes.items()))
         raise InputError(f"{path}: does not fit {CONFIG}: {wrong}")

@@ -17,7 +17,6 @@ from hmmrnn.folders import CONFIG, MANIFEST, owned, read_manifest, replacing
 from hmmrnn.results import result
 from hmmrnn.storage import digest_of_json, read_json, write_json
 from hmmrnn.training import Fit, load
-from hmmrnn.training.run_folder import LATER
 
 HOME = Path(str(files("hmmrnn.zoo")))
 INDEX = "index.json"
@@ -109,7 +108,7 @@ def unpack(folder: str | Path, preset: str, *, loss: str = USUAL_LOSS, seed: int
         _expect_empty(folder)
         with owned(folder):
             _expect_empty(folder)
-            with replacing(folder, "run", later=LATER, alone=True) as beside:
+            with replacing(folder, "run", alone=True) as beside:
                 for name in entry.files:
                     shutil.copyfile(entry.folder / name, beside / name)
                 config = digest_of_json(read_json(beside / CONFIG))

@@ -289,6 +289,8 @@ def test_trained_and_measured(trained, tmp_path):
     assert is_trained(trained)
     assert not is_done(trained)
     write_json(trained / module.MEASURED, {})
+    assert not is_done(trained)
+    write_json(trained / module.MEASURED, {"kl": 1})
     assert is_done(trained)
     (trained / module.MEASURED).unlink()
     assert not is_trained(tmp_path)
