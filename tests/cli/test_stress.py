@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -66,14 +67,12 @@ def command(name, folder, seed):
 
 
 def contents(folder):
-    """All files by name, but the manifest, what is hidden, and what names the folder itself."""
+    """All files by name, but the manifest and what is hidden; paths of run folders are one."""
     return {
-        str(path.relative_to(folder)): path.read_bytes().replace(str(folder).encode(), b"RUN")
+        str(path.relative_to(folder)): re.sub(rb"/[\w./-]+/run(?!\w)", b"RUN", path.read_bytes())
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and path.name != MANIFEST
-        and not path.name.startswith(".")
-        and "checkpoints" not in path.parts
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+        if "checkpoints" not in path.parts
     }
 
 
@@ -84,7 +83,8 @@ def leftovers(folder):
 
 def refusal(done, seconds=0.0):
     """What is wrong with a refusal: it is one line, with code 1, at once."""
-    lines = [line for line in done.stderr.strip().splitlines() if not line.startswith("warning:")]
+    told = done.stderr.strip().splitlines()
+    lines = [line for line in told if not line.startswith("warning:") and "|" not in line]
     if "Traceback" in done.stderr:
         return f"a traceback: {lines[-1]}"
     if done.returncode != 1:
@@ -316,14 +316,14 @@ WRONG = {
     "train.clip_norm": ("0", "nan"),
     "train.temperature": ("0", "-1"),
     "train.chunk_epochs": ("0",),
-    "train.snapshot_every": ("-1", "7"),
-    "train.checkpoint_every": ("0", "3"),
+    "train.snapshot_every": ("-1",),
+    "train.checkpoint_every": ("0",),
     "train.keep_checkpoints": ("1",),
     "train.keep_state_at": ("-1", "1000000"),
     "train.activity_penalty": ("-1", "nan"),
-    "loss.divergence": ("chi", "none"),
+    "loss.divergence": ("chi",),
     "loss.blur": ("0", "-1"),
-    "loss.ngram_orders": ("0", "a", "40"),
+    "loss.ngram_orders": ("0", "a"),
     "loss.ngram_weight": ("-1",),
     "data.source": ("net",),
     "data.n_sequences": ("1", "-3"),
@@ -388,10 +388,10 @@ def test_bad_requests(door, before, tmp_path):
     hmm.write_text(json.dumps({"initial": even, "transition": [even] * k, "emission": [even] * k}))
     asked = ("train", f"--hmm={hmm}", "--profile=smoke", "--train.batch_size=100000", given[2])
     ask(door, tally, "train on an HMM of 1000 states", *asked)
+    tally.close("bad requests")
     assert not (tmp_path / "new").exists() or not any(
         p.name[0] != "." for p in (tmp_path / "new").iterdir()
     )
-    tally.close("bad requests")
 
 
 def edited(**changes):
