@@ -12,13 +12,16 @@ SHARE = 0.8
 """Of the free memory that is planned with; the rest is for what no estimate knows of."""
 
 
-def expect_room(needed: int, what: str, lower: str, device: jax.Device | None = None) -> None:
+def expect_room(needed: int, what: str, lower: str, *, on_host: bool = False) -> None:
     """Refuse `what` if it needs more bytes than are planned with; `lower` says what to lower.
+
+    On the first device, or `on_host` without asking JAX, which may have to be told first where its
+    devices are.
 
     Raises:
         InputError: it needs more.
     """
-    free = free_bytes(device or jax.local_devices()[0])
+    free = free_on_host() if on_host else free_bytes(jax.local_devices()[0])
     if needed > SHARE * free:
         raise InputError(
             f"{what} needs at least {readable(needed)} of memory, and {readable(int(SHARE * free))}"
@@ -30,8 +33,13 @@ def free_bytes(device: jax.Device) -> int:
     """Memory of `device` that is free; for a CPU that of the machine, or of the job on it."""
     known = device.memory_stats() if device.platform != "cpu" else None
     if known is None:
-        return min([int(psutil.virtual_memory().available), *_left_to_control_groups()])
+        return free_on_host()
     return int(known["bytes_limit"] - known["bytes_in_use"])
+
+
+def free_on_host() -> int:
+    """Memory of the machine that is free, or of the job on it."""
+    return min([int(psutil.virtual_memory().available), *_left_to_control_groups()])
 
 
 def _left_to_control_groups(

@@ -1,7 +1,8 @@
 """One owner, all or nothing, nothing foreign: of any folder of results."""
 
-import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hmmrnn.errors import FolderInUseError, InputError, StorageError
 from hmmrnn.folders import LOCK, MANIFEST, NEW, READY, foreign_in, owned, replacing, settle
 from hmmrnn.storage import PARTIAL, read_json, write_json
 
+ROOT = Path(__file__).parents[1]
 EARLIER = {"a.json": "old", "b.npz": "old", "figures/x.svg": "old", "figures/y.svg": "old"}
 LATER = {"a.json": "new", "b.npz": "new", "figures/x.svg": "new", "figures/z.svg": "new"}
 
@@ -97,22 +99,23 @@ def test_a_process_that_died_before_leaves_no_trace(folder):
         assert seen(folder) == EARLIER
 
 
-def hold(folder, ready, end):
-    with owned(folder):
-        ready.set()
-        end.wait()
+HOLD = """
+import sys, pathlib
+from hmmrnn.folders import owned
+with owned(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_another_process_is_refused_and_a_dead_one_forgotten(folder):
-    context = multiprocessing.get_context("fork")
-    ready, end = context.Event(), context.Event()
-    other = context.Process(target=hold, args=(folder, ready, end))
-    other.start()
-    ready.wait()
-    with pytest.raises(FolderInUseError), owned(folder):
-        pass
-    other.kill()
-    other.join()
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, **pipes) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(FolderInUseError), owned(folder):
+            pass
+        other.kill()
     with owned(folder), pytest.raises(FolderInUseError), owned(folder):
         pass
 

@@ -66,7 +66,7 @@ def spec_from_flags() -> RunSpec:
         raise InputError(f"seed={FLAGS.seed}: must be from 0 to 4294967295")
     config = TrainConfig.profile(FLAGS.profile, target_from_flags())
     config = config.replace(**given_options())
-    expect_possible(config)
+    expect_possible(config, on_host=True)
     origin = None
     if FLAGS.origin is not None:
         origin = read_origin(FLAGS.origin)

@@ -51,10 +51,13 @@ def measure(
     return compare_many(fits, target, jax.random.key(seed), sizes)
 
 
-def expect_sequences(target: Target, n_steps: int, n_sequences: int) -> None:
+def expect_sequences(
+    target: Target, n_steps: int, n_sequences: int, *, on_host: bool = False
+) -> None:
     """Refuse more sequences than there is room for. Raises `InputError`."""
     needed = 4 * n_sequences * n_steps * (target.n_symbols + 2)
-    expect_room(needed, f"n_sequences={n_sequences} of {n_steps} steps", "n_sequences")
+    asked = f"n_sequences={n_sequences} of {n_steps} steps"
+    expect_room(needed, asked, "n_sequences", on_host=on_host)
 
 
 def write(folder: Path, network: str, fidelity: Fidelity) -> str:

@@ -233,8 +233,8 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices or min(n_cores(), MOST_LANES))
     entries, folder = read_grid(FLAGS.grid), outdir()
     for config in dict.fromkeys(entry.spec.config for entry in entries):
-        expect_possible(config)
-        expect_sequences(config.target, config.data.n_steps, FLAGS.n_sequences)
+        expect_possible(config, on_host=True)
+        expect_sequences(config.target, config.data.n_steps, FLAGS.n_sequences, on_host=True)
     several = FLAGS.distributed or (FLAGS.num_processes or 1) > 1
     open_sweep(
         folder,

@@ -15,7 +15,7 @@ MOST_STEPS = 2**31 - 1
 """The optimiser counts its steps in 32 bits."""
 
 
-def expect_possible(config: TrainConfig, n_members: int = 1) -> None:
+def expect_possible(config: TrainConfig, n_members: int = 1, *, on_host: bool = False) -> None:
     """Refuse what can never be trained here, in an instant and before anything is allocated.
 
     By a lower bound of the memory: parameters with gradient and moments, states of a step with
@@ -60,6 +60,7 @@ def expect_possible(config: TrainConfig, n_members: int = 1) -> None:
         f"data.n_steps={config.data.n_steps}, train.batch_size={options.batch_size}, "
         f"train.epochs={options.epochs})",
         max(numbers, key=lambda name: numbers[name]),
+        on_host=on_host,
     )
 
 

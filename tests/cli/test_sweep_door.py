@@ -83,7 +83,7 @@ def test_the_folder_holds_the_networks_and_their_table(whole):
         assert f"{name} finished; " in errors
     assert "3 of 3 networks finished, 0 failed" in " ".join(errors.split())
     found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert found == {*NAMES, "sweep.json", "sweep.csv", "sweep.npz", "figures"}
+    assert found == {*NAMES, "sweep.json", "sweep.csv", "sweep.npz", "figures", "manifest.json"}
     assert list((folder / "figures").glob("*.svg"))
 
 
