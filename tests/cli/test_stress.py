@@ -84,7 +84,8 @@ def leftovers(folder):
 def refusal(done, seconds=0.0):
     """What is wrong with a refusal: it is one line, with code 1, at once."""
     told = done.stderr.strip().splitlines()
-    lines = [line for line in told if not line.startswith("warning:") and "|" not in line]
+    progress = [line for line in told if "|" in line and not line.startswith("error:")]
+    lines = [line for line in told if not line.startswith("warning:") and line not in progress]
     if "Traceback" in done.stderr:
         return f"a traceback: {lines[-1]}"
     if done.returncode != 1:
