@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from hmmrnn import figures
 from hmmrnn.circuits.pair_tests import PairTests, Pulses, Replays, Windows
 from hmmrnn.circuits.state_transitions import StateTransition
 from hmmrnn.circuits.surveys import CircuitSurvey
@@ -20,44 +21,7 @@ from hmmrnn.discovery.known_truth import Examined
 from hmmrnn.dynamics import Across, Development
 from hmmrnn.dynamics.plane_dynamics import PlaneDynamics
 from hmmrnn.dynamics.zone_dynamics import ZoneDynamics
-from hmmrnn.figures.circuit_matrices import (
-    composition_figure,
-    ordered_weights_figure,
-    weight_block_figure,
-)
-from hmmrnn.figures.circuits import (
-    kick_plane_figure,
-    kick_score_figure,
-    transition_activity_figure,
-)
 from hmmrnn.figures.claims import batch_figure, regularity_figure, turns_figure
-from hmmrnn.figures.development import development_figure
-from hmmrnn.figures.discovery import discovery_map_figure
-from hmmrnn.figures.discovery_curves import (
-    agreement_figure,
-    edge_faithfulness_figure,
-    faithfulness_figure,
-)
-from hmmrnn.figures.discovery_judged import precision_recall_figure
-from hmmrnn.figures.discovery_movie import connectivity_figure
-from hmmrnn.figures.dynamics import trajectory_figure
-from hmmrnn.figures.fidelity import dwell_figure, ngram_figure, transition_figure
-from hmmrnn.figures.fixed_points import fixed_point_figure
-from hmmrnn.figures.flow import flow_figure
-from hmmrnn.figures.interventions import dose_response_figure, window_figure
-from hmmrnn.figures.local import mean_shift_figure, spectra_figure
-from hmmrnn.figures.networks import networks_figure
-from hmmrnn.figures.orbits import (
-    noise_level_figure,
-    phase_figure,
-    readout_figure,
-    rotation_figure,
-)
-from hmmrnn.figures.residency import noise_sensitivity_figure, residency_figure
-from hmmrnn.figures.state_transitions import holding_figure, optimal_kick_figure
-from hmmrnn.figures.sufficiency import pulse_figure, replay_figure, resonance_figure
-from hmmrnn.figures.svg import save
-from hmmrnn.figures.training import training_figure
 from hmmrnn.intervals import Estimate
 
 Pair = tuple[int, int]
@@ -90,7 +54,7 @@ def save_figures(folder: Path, drawings: Iterable[Drawing], *found: Any) -> None
         by_end = drawn if isinstance(drawn, Mapping) else {"": drawn}
         for end, figure in by_end.items():
             if figure is not None:
-                save(folder, f"{drawing.name}_{end}" if end else drawing.name, figure)
+                figures.save(folder, f"{drawing.name}_{end}" if end else drawing.name, figure)
 
 
 def own_files(drawings: Iterable[Drawing], *names: str) -> list[str]:
@@ -145,76 +109,80 @@ def _of_case(name: str, draw: Callable[[Examined], Figure | None]) -> Drawing:
 
 
 def _rotation(plane: PlaneDynamics, others: Sequence[tuple[str, Estimate]]) -> Figure:
-    return rotation_figure(plane.orbit, plane.time_reversed, plane.phase_shuffled, others)
+    return figures.rotation_figure(plane.orbit, plane.time_reversed, plane.phase_shuffled, others)
 
 
 def _development(
     found: Development | None, course: tuple[np.ndarray, float, Estimate]
 ) -> Figure | None:
-    return None if found is None else development_figure(found, *course)
+    return None if found is None else figures.development_figure(found, *course)
 
 
 def _networks(across: tuple[Mapping[str, Across], str] | None) -> Figure | None:
-    return None if across is None else networks_figure(*across)
+    return None if across is None else figures.networks_figure(*across)
 
 
 def _windows(found: Windows | None, pair: Pair | None) -> Figure | None:
-    return None if found is None else window_figure(found.effects, found.names, pair)
+    return None if found is None else figures.window_figure(found.effects, found.names, pair)
 
 
 def _pulses(found: Pulses | None) -> Figure | None:
-    return None if found is None else pulse_figure(found.effects, found.names)
+    return None if found is None else figures.pulse_figure(found.effects, found.names)
 
 
 def _replays(found: Replays | None) -> Figure | None:
     if found is None:
         return None
-    return replay_figure(found.elsewhere, found.own_start, found.names)
+    return figures.replay_figure(found.elsewhere, found.own_start, found.names)
 
 
 def _precision(case: Examined) -> Figure | None:
-    return None if case.truth is None else precision_recall_figure(case.found, case.truth)
+    return None if case.truth is None else figures.precision_recall_figure(case.found, case.truth)
 
 
 def _connections(case: Examined, which: str, title: str) -> Figure:
     """Steps are counted from the case's onset."""
     movie = case.found.movie
     movie = movie._replace(steps=movie.steps - case.onset)
-    return connectivity_figure(movie, getattr(movie, which), title)
+    return figures.connectivity_figure(movie, getattr(movie, which), title)
 
 
-TRAINING = (Drawing("training", training_figure),)
+TRAINING = (Drawing("training", figures.training_figure),)
 """From a trained network and the exact volatility."""
 
 FIDELITY = (
-    Drawing("transitions", transition_figure),
-    Drawing("ngrams", ngram_figure),
-    Drawing("dwell", dwell_figure),
+    Drawing("transitions", figures.transition_figure),
+    Drawing("ngrams", figures.ngram_figure),
+    Drawing("dwell", figures.dwell_figure),
 )
 """From a `Fidelity` and the words for what the network is compared with."""
 
 DYNAMICS = (
-    Drawing("trajectories", lambda found, *_: trajectory_figure(found.portrait)),
+    Drawing("trajectories", lambda found, *_: figures.trajectory_figure(found.portrait)),
     Drawing("rotation", lambda found, course, others, across: _rotation(found.in_plane, others)),
-    _whole("flow", lambda p: flow_figure(p.along, p.flow, p.symbols)),
+    _whole("flow", lambda p: figures.flow_figure(p.along, p.flow, p.symbols)),
     Drawing(
         "flow",
         lambda found, *_: {
-            ending(p.symbols): flow_figure(p.along, p.flow, p.symbols) for p in found.in_plane.pairs
+            ending(p.symbols): figures.flow_figure(p.along, p.flow, p.symbols)
+            for p in found.in_plane.pairs
         },
         each=True,
     ),
-    _whole("phase", lambda p: phase_figure(p.orbit, p.emission)),
-    _whole("readout", lambda p: readout_figure(p.axes, p.carried, p.region)),
-    _whole("noise_levels", lambda p: noise_level_figure(p.radius, p.regions)),
-    Drawing("fixed_points", lambda found, *_: fixed_point_figure(found.fixed)),
+    _whole("phase", lambda p: figures.phase_figure(p.orbit, p.emission)),
+    _whole("readout", lambda p: figures.readout_figure(p.axes, p.carried, p.region)),
+    _whole("noise_levels", lambda p: figures.noise_level_figure(p.radius, p.regions)),
+    Drawing("fixed_points", lambda found, *_: figures.fixed_point_figure(found.fixed)),
     _near(
         "residency",
-        lambda z: residency_figure(z.residency, z.zone, z.points, z.explained, z.shares),
+        lambda z: figures.residency_figure(z.residency, z.zone, z.points, z.explained, z.shares),
     ),
-    _near("spectra", lambda z: spectra_figure(z.spectrum, z.spectrum_zone, z.unstable, z.critical)),
-    _near("noise_sensitivity", lambda z: noise_sensitivity_figure(z.sensitivity)),
-    _near("mean_shift", lambda z: mean_shift_figure(z.shift)),
+    _near(
+        "spectra",
+        lambda z: figures.spectra_figure(z.spectrum, z.spectrum_zone, z.unstable, z.critical),
+    ),
+    _near("noise_sensitivity", lambda z: figures.noise_sensitivity_figure(z.sensitivity)),
+    _near("mean_shift", lambda z: figures.mean_shift_figure(z.shift)),
     Drawing("development", lambda found, course, *_: _development(found.development, course)),
     Drawing("networks", lambda found, course, others, across: _networks(across)),
 )
@@ -222,39 +190,41 @@ DYNAMICS = (
 across networks with the name of this one, or None."""
 
 CIRCUITS = (
-    Drawing("circuit_scores", lambda found, _: kick_score_figure(found.circuit)),
-    Drawing("circuit_plane", lambda found, _: kick_plane_figure(found.circuit)),
-    Drawing("circuit_blocks", lambda found, _: weight_block_figure(found.circuit.blocks)),
+    Drawing("circuit_scores", lambda found, _: figures.kick_score_figure(found.circuit)),
+    Drawing("circuit_plane", lambda found, _: figures.kick_plane_figure(found.circuit)),
+    Drawing("circuit_blocks", lambda found, _: figures.weight_block_figure(found.circuit.blocks)),
     Drawing(
-        "circuit_weights", lambda found, w_rec: ordered_weights_figure(w_rec, found.circuit.groups)
+        "circuit_weights",
+        lambda found, w_rec: figures.ordered_weights_figure(w_rec, found.circuit.groups),
     ),
-    Drawing("circuit_activity", lambda found, _: transition_activity_figure(found.circuit)),
-    Drawing("circuit_shared", lambda found, _: composition_figure(found.circuit.shared)),
+    Drawing("circuit_activity", lambda found, _: figures.transition_activity_figure(found.circuit)),
+    Drawing("circuit_shared", lambda found, _: figures.composition_figure(found.circuit.shared)),
     _tested(
         "circuit_dose_response",
-        lambda tests, pair, found: dose_response_figure(tests.dose_responses, pair),
+        lambda tests, pair, found: figures.dose_response_figure(tests.dose_responses, pair),
     ),
     _tested("circuit_windows", lambda tests, pair, found: _windows(tests.windows, None)),
     _tested("circuit_pulses", lambda tests, pair, found: _pulses(tests.pulses)),
     _tested("circuit_replay", lambda tests, pair, found: _replays(tests.replays)),
     _tested(
         "circuit_resonance",
-        lambda tests, pair, found: resonance_figure(tests.resonance, found.everywhere),
+        lambda tests, pair, found: figures.resonance_figure(tests.resonance, found.everywhere),
     ),
-    _changed("circuit_holding", lambda change, pair, found: holding_figure(change.holding)),
-    _changed("circuit_kick", lambda change, pair, found: optimal_kick_figure(change.push)),
+    _changed("circuit_holding", lambda change, pair, found: figures.holding_figure(change.holding)),
+    _changed("circuit_kick", lambda change, pair, found: figures.optimal_kick_figure(change.push)),
     _changed("circuit_carriers", lambda change, pair, found: _windows(change.windows, pair)),
 )
 """From a survey and W_rec (N, N)."""
 
 DISCOVERY = (
     _of_case(
-        "discovery_map", lambda case: discovery_map_figure(case.found, case.groups, case.truth)
+        "discovery_map",
+        lambda case: figures.discovery_map_figure(case.found, case.groups, case.truth),
     ),
     _of_case("discovery_precision", lambda case: _precision(case)),
-    _of_case("discovery_faithfulness", lambda case: faithfulness_figure(case.found)),
-    _of_case("discovery_edges", lambda case: edge_faithfulness_figure(case.found)),
-    _of_case("discovery_agreement", lambda case: agreement_figure(case.found)),
+    _of_case("discovery_faithfulness", lambda case: figures.faithfulness_figure(case.found)),
+    _of_case("discovery_edges", lambda case: figures.edge_faithfulness_figure(case.found)),
+    _of_case("discovery_agreement", lambda case: figures.agreement_figure(case.found)),
     _of_case("discovery_single", lambda case: _connections(case, "single", "one trial")),
     _of_case("discovery_mean", lambda case: _connections(case, "mean", "mean over trials")),
 )
